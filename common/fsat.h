@@ -1,0 +1,139 @@
+/* The one module that calls system calls with a path.
+ *
+ * Two kinds of function.  fsat_operator_* take a path that the operator gave
+ * (a flag, a configuration file): symlinks are followed.  All others take a
+ * held directory and a relative path and never leave it: every component is
+ * resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
+ * RESOLVE_NO_MAGICLINKS), and the last one is never followed.  A path of one
+ * component costs no extra system call.  "" and "." mean the directory itself
+ * where that makes sense.  Every descriptor is O_CLOEXEC and the caller's to
+ * close.  Errors name the path; ERR_NOT_FOUND is ENOENT, err.sys has errno. */
+#ifndef COMMON_FSAT_H
+#define COMMON_FSAT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+
+struct fsat_stat {
+	uint32_t mode; /* type and permission bits */
+	uint32_t uid, gid;
+	uint32_t nlink;
+	uint64_t dev, ino;
+	uint64_t size_bytes;
+	uint64_t rdev;
+	struct timespec mtime, ctime;
+	uint64_t mount_id;
+};
+
+/* Operator's paths. */
+MUST_CHECK int fsat_operator_dir(const char *path, bool create, mode_t mode,
+    int *fd, struct err *e);
+/* Whole file, at most max_bytes. */
+MUST_CHECK int fsat_operator_read(const char *path, size_t max_bytes,
+    struct buf *out, struct err *e);
+MUST_CHECK int fsat_operator_open(const char *path, int *fd, struct err *e);
+
+/* Opening, below a held directory. */
+MUST_CHECK int fsat_open_dir(int dir, const char *path, int *fd, struct err *e);
+/* A regular file for reading; anything else is ERR_UNSUPPORTED (a fifo is not
+ * waited for). */
+MUST_CHECK int fsat_open_file(int dir, const char *path, int *fd,
+    struct err *e);
+/* A new file for reading and writing, exclusively made. */
+MUST_CHECK int fsat_create(int dir, const char *path, mode_t mode, int *fd,
+    struct err *e);
+/* Opens or creates for reading and writing, e.g. a lock or a partial file. */
+MUST_CHECK int fsat_open_write(int dir, const char *path, mode_t mode, int *fd,
+    struct err *e);
+
+/* Looking. */
+MUST_CHECK int fsat_stat(int dir, const char *path, struct fsat_stat *st,
+    struct err *e);
+MUST_CHECK int fsat_stat_fd(int fd, struct fsat_stat *st, struct err *e);
+/* target gets the link's bytes and a NUL; size at least LIMIT_PATH_BYTES+1. */
+MUST_CHECK int fsat_readlink(int dir, const char *path, char *target,
+    size_t size, struct err *e);
+struct fsat_names {
+	char **names; /* sorted by bytes, without "." and ".." */
+	size_t count;
+};
+/* All names of an open directory.  Release with fsat_names_release. */
+MUST_CHECK int fsat_list(int dir_fd, struct fsat_names *out, struct err *e);
+void fsat_names_release(struct fsat_names *names);
+/* Bytes and inodes free to us on the file system of fd. */
+MUST_CHECK int fsat_free_space(int fd, uint64_t *bytes, uint64_t *inodes,
+    struct err *e);
+
+/* Changing names. */
+MUST_CHECK int fsat_mkdir(int dir, const char *path, mode_t mode,
+    struct err *e);
+/* mkdir of each missing component. */
+MUST_CHECK int fsat_mkdir_all(int dir, const char *path, mode_t mode,
+    struct err *e);
+MUST_CHECK int fsat_symlink(const char *target, int dir, const char *path,
+    struct err *e);
+MUST_CHECK int fsat_link(int from_dir, const char *from, int to_dir,
+    const char *to, struct err *e);
+MUST_CHECK int fsat_mknod(int dir, const char *path, uint32_t mode,
+    uint64_t rdev, struct err *e);
+MUST_CHECK int fsat_rename(int from_dir, const char *from, int to_dir,
+    const char *to, struct err *e);
+/* Swaps two existing names (RENAME_EXCHANGE). */
+MUST_CHECK int fsat_exchange(int from_dir, const char *from, int to_dir,
+    const char *to, struct err *e);
+MUST_CHECK int fsat_unlink(int dir, const char *path, struct err *e);
+MUST_CHECK int fsat_rmdir(int dir, const char *path, struct err *e);
+/* Removes path and all below it, within one file system, without recursion
+ * on the C stack deeper than LIMIT_PATH_DEPTH.  Missing is no error. */
+MUST_CHECK int fsat_remove_tree(int dir, const char *path, struct err *e);
+
+/* Metadata, of the name itself (symlinks are not followed). */
+MUST_CHECK int fsat_chown(int dir, const char *path, uint32_t uid, uint32_t gid,
+    struct err *e);
+MUST_CHECK int fsat_chmod(int dir, const char *path, uint32_t mode,
+    struct err *e); /* not for symlinks: ERR_UNSUPPORTED */
+MUST_CHECK int fsat_utime(int dir, const char *path,
+    const struct timespec *mtime, struct err *e);
+/* Names of all extended attributes, one after another, each NUL-ended; empty
+ * where the file system has none. */
+MUST_CHECK int fsat_xattr_list(int dir, const char *path, struct buf *names,
+    struct err *e);
+MUST_CHECK int fsat_xattr_get(int dir, const char *path, const char *name,
+    struct buf *value, struct err *e);
+MUST_CHECK int fsat_xattr_set(int dir, const char *path, const char *name,
+    const void *value, size_t len, struct err *e);
+MUST_CHECK int fsat_xattr_remove(int dir, const char *path, const char *name,
+    struct err *e);
+
+/* Content. */
+MUST_CHECK int fsat_write_all(int fd, const void *data, size_t len,
+    struct err *e);
+/* The rest of fd, at most max_bytes (ERR_LIMIT past it). */
+MUST_CHECK int fsat_read_all(int fd, size_t max_bytes, struct buf *out,
+    struct err *e);
+/* Whole file below dir. */
+MUST_CHECK int fsat_read_file(int dir, const char *path, size_t max_bytes,
+    struct buf *out, struct err *e);
+/* Replaces a file as a whole: temporary in the same directory, write, fsync,
+ * rename, fsync of the directory.  Old or new at any crash. */
+MUST_CHECK int fsat_write_file(int dir, const char *path, mode_t mode,
+    const void *data, size_t len, struct err *e);
+/* Closes and reports what close says.  fd is -1 afterwards. */
+MUST_CHECK int fsat_close(int *fd, const char *what, struct err *e);
+MUST_CHECK int fsat_fsync(int fd, struct err *e);
+MUST_CHECK int fsat_syncfs(int fd, struct err *e);
+
+/* Takes an exclusive flock on the open file; ERR_CONFLICT when wait_ms pass
+ * (0: at once) and somebody else still holds it. */
+MUST_CHECK int fsat_lock(int fd, unsigned wait_ms, struct err *e);
+/* An inotify descriptor (non-blocking) that becomes readable when a name in
+ * the directory is replaced or made. */
+MUST_CHECK int fsat_watch(int dir, const char *path, int *fd, struct err *e);
+
+#endif

@@ -1,0 +1,44 @@
+/* zstd frames (RFC 8878); the only file that includes <zstd.h>.  One-shot and
+ * streaming; a decoder never gives more than the bytes it was allowed. */
+#ifndef COMMON_ZST_H
+#define COMMON_ZST_H
+
+#include "common/buf.h"
+
+/* Most bytes that a frame of len content bytes can take. */
+size_t zst_bound(size_t len);
+
+struct zst_encoder; /* reusable, one thread at a time */
+MUST_CHECK int zst_encoder_new(int level, struct zst_encoder **out,
+    struct err *e);
+void zst_encoder_free(struct zst_encoder *z);
+/* One frame of the whole content, with content size and checksum, into dst of
+ * at least zst_bound(len) bytes. */
+MUST_CHECK int zst_encode(struct zst_encoder *z, const void *src, size_t len,
+    void *dst, size_t dst_size, size_t *dst_len, struct err *e);
+/* Streaming: begin with the exact content size, then feed all of it, then
+ * end; output goes to the sink in pieces. */
+typedef int (*zst_sink)(void *arg, const void *data, size_t len,
+    struct err *e);
+MUST_CHECK int zst_begin(struct zst_encoder *z, uint64_t content_bytes,
+    struct err *e);
+MUST_CHECK int zst_feed(struct zst_encoder *z, const void *src, size_t len,
+    zst_sink sink, void *arg, struct err *e);
+/* ERR_CHANGED when what was fed is not content_bytes long. */
+MUST_CHECK int zst_end(struct zst_encoder *z, zst_sink sink, void *arg,
+    struct err *e);
+
+struct zst_decoder; /* reusable, one thread at a time */
+MUST_CHECK int zst_decoder_new(struct zst_decoder **out, struct err *e);
+void zst_decoder_free(struct zst_decoder *z);
+/* Starts one frame that may decode to at most max_bytes. */
+MUST_CHECK int zst_decode_begin(struct zst_decoder *z, uint64_t max_bytes,
+    struct err *e);
+/* Decodes a piece of the frame; the sink gets content.  ERR_FORMAT for bytes
+ * that are no zstd or follow the frame's end, ERR_LIMIT past max_bytes. */
+MUST_CHECK int zst_decode_feed(struct zst_decoder *z, const void *src,
+    size_t len, zst_sink sink, void *arg, struct err *e);
+/* ERR_FORMAT unless the frame was whole. */
+MUST_CHECK int zst_decode_end(struct zst_decoder *z, struct err *e);
+
+#endif

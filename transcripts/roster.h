@@ -1,0 +1,52 @@
+/* Roster: the mirrors there are, by site and by key, and the channels that
+ * they carry.  Signed by the roster role. */
+#ifndef TRANSCRIPTS_ROSTER_H
+#define TRANSCRIPTS_ROSTER_H
+
+#include <time.h>
+
+#include "common/crypto_digest.h"
+#include "transcripts/root.h"
+
+struct roster_mirror {
+	char name[LIMIT_NAME_BYTES + 1];
+	char site[LIMIT_NAME_BYTES + 1];
+	struct digest keys[LIMIT_MIRROR_KEYS]; /* SHA-256 of SPKI */
+	size_t key_count;
+	char *addresses[LIMIT_MIRROR_ADDRESSES]; /* HOST[:PORT] */
+	size_t address_count;
+};
+
+struct roster {
+	uint64_t version; /* 1.. */
+	time_t expires;
+	char (*channels)[LIMIT_NAME_BYTES + 1]; /* sorted */
+	size_t channel_count;
+	struct roster_mirror *mirrors; /* sorted by name, unique */
+	size_t mirror_count;
+};
+
+void roster_init(struct roster *r);
+void roster_release(struct roster *r);
+/* Of a verified body. */
+MUST_CHECK int roster_parse(const char *body, size_t len, struct roster *out,
+    struct err *e);
+void roster_write(struct buf *text, const struct roster *r);
+/* root_verify with ROOT_ROLE_ROSTER, then roster_parse. */
+MUST_CHECK int roster_read(const struct root *root, const void *data,
+    size_t len, struct roster *out, struct err *e);
+
+/* Keep order; ERR_CONFLICT when the name is there (add), ERR_NOT_FOUND when
+ * it is not (remove).  `m`'s addresses are copied. */
+MUST_CHECK int roster_add_mirror(struct roster *r,
+    const struct roster_mirror *m, struct err *e);
+MUST_CHECK int roster_remove_mirror(struct roster *r, const char *name,
+    struct err *e);
+/* No error when it is there already. */
+MUST_CHECK int roster_add_channel(struct roster *r, const char *name,
+    struct err *e);
+/* The mirror with this key, or NULL.  Borrowed. */
+const struct roster_mirror *roster_find_key(const struct roster *r,
+    const struct digest *spki);
+
+#endif
