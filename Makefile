@@ -1,13 +1,18 @@
-# pecia.  make | make demo | make check | make bench | make lint | make install
-# Variants: CC=clang, SANITIZE=1, BUILD=dir.
+# pecia.  make | make demo | make check | make bench | make lint | make fuzz
+#         make install | make uninstall | make clean
+# Variants: CC=clang, SANITIZE=1, BUILD=dir, CFLAGS=more, PREFIX=dir, DESTDIR=dir.
+# demo, check, bench, lint and fuzz install the packages they need first
+# (tools/packages); a plain `make` installs nothing.
 CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      = gcc
 endif
 SANITIZE ?=
-BUILD   ?= build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)
+FUZZ    ?=
+BUILD   ?= build/$(notdir $(CC))$(if $(SANITIZE),-sanitize)$(if $(FUZZ),-fuzz)
 PREFIX  ?= /usr/local
 DESTDIR ?=
+JOBS    ?= $(shell nproc)
 VERSION := 1.0.0
 
 WARN    := -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion \
@@ -17,9 +22,10 @@ ifneq (,$(findstring gcc,$(CC)))
 WARN    += -Wduplicated-cond -Wlogical-op
 endif
 DEFS    := -D_GNU_SOURCE -DPECIA_VERSION='"$(VERSION)"'
-ifdef SANITIZE
+ifneq (,$(SANITIZE)$(FUZZ))
 HARDEN  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-	-fno-sanitize-recover=all -DNDEBUG -DPECIA_NO_SANDBOX
+	-fno-sanitize-recover=all -DNDEBUG -DPECIA_NO_SANDBOX \
+	$(if $(FUZZ),-fsanitize=fuzzer-no-link)
 LINK    := -fsanitize=address,undefined
 else
 HARDEN  := -O2 -g -fPIE -fstack-protector-strong -fstack-clash-protection \
@@ -30,52 +36,112 @@ ALL_CFLAGS := -std=c11 $(WARN) $(HARDEN) $(DEFS) -I. -MMD -MP -pthread $(CFLAGS)
 LIBS    := -lrsync -larchive -lcurl -levent_openssl -levent -lssl -lcrypto \
 	-lzstd -lz -linih -ljansson -lresolv -pthread
 
-common_o      := $(patsubst %.c,$(BUILD)/%.o,$(wildcard common/*.c))
-transcripts_o := $(patsubst %.c,$(BUILD)/%.o,$(wildcard transcripts/*.c))
-server_o      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out server/main_%.c,$(wildcard server/*.c)))
-client_o      := $(patsubst %.c,$(BUILD)/%.o,$(filter-out client/main_%.c,$(wildcard client/*.c)))
-mains         := $(wildcard server/main_*.c client/main_*.c)
-programs      := $(patsubst main_%,$(BUILD)/%,$(basename $(notdir $(mains))))
-checks        := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/check_*.c))
-helpers       := $(patsubst tests/%.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
+# What was built with other flags is built again.
+flags := $(CC) $(ALL_CFLAGS) $(LINK)
+ifneq ($(flags),$(file <$(BUILD)/flags))
+$(shell mkdir -p $(BUILD))
+$(file >$(BUILD)/flags,$(flags))
+endif
+
+# objects FOLDER: its .o files.  named PREFIX: programs made of tests/PREFIX_*.c.
+objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
+named   = $(patsubst tests/$(1)_%.c,$(BUILD)/$(or $(2),$(1))_%,$(wildcard tests/$(1)_*.c))
+
+mains    := $(BUILD)/server/main_%.o $(BUILD)/client/main_%.o
+programs := $(addprefix $(BUILD)/,$(patsubst main_%.c,%,$(notdir \
+	$(wildcard server/main_*.c client/main_*.c))))
+own      := $(addprefix $(BUILD)/tests/,check_%.o tool_%.o fuzz_%.o replay.o)
+archives := $(BUILD)/libtranscripts.a $(BUILD)/libcommon.a
+# Tests see all of it; tests/*.c that are no program serve all test programs.
+tested   := $(addprefix $(BUILD)/,libtests.a libserver.a libclient.a) $(archives)
 
 all: $(programs)
 
-$(BUILD)/%.o: %.c Makefile
+$(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/libcommon.a: $(common_o)
+$(BUILD)/libcommon.a: $(call objects,common)
+$(BUILD)/libtranscripts.a: $(call objects,transcripts)
+$(BUILD)/libserver.a: $(filter-out $(mains),$(call objects,server))
+$(BUILD)/libclient.a: $(filter-out $(mains),$(call objects,client))
+$(BUILD)/libtests.a: $(filter-out $(own),$(call objects,tests))
+$(BUILD)/lib%.a:
 	@rm -f $@
 	ar rcs $@ $^
-$(BUILD)/libtranscripts.a: $(transcripts_o)
-	@rm -f $@
-	ar rcs $@ $^
-$(BUILD)/libserver.a: $(server_o)
-	@rm -f $@
-	ar rcs $@ $^
-$(BUILD)/libclient.a: $(client_o)
-	@rm -f $@
-	ar rcs $@ $^
-
-archives := $(BUILD)/libtranscripts.a $(BUILD)/libcommon.a
 
 $(BUILD)/peciad $(BUILD)/peciactl: $(BUILD)/%: $(BUILD)/server/main_%.o $(BUILD)/libserver.a $(archives)
 	$(CC) $(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/pecia: $(BUILD)/client/main_pecia.o $(BUILD)/libclient.a $(archives)
 	$(CC) $(LINK) -o $@ $^ $(LIBS)
 
-# One program a test file; server and client are linked where they exist.
-$(BUILD)/check_%: $(BUILD)/tests/check_%.o $(BUILD)/libserver.a $(BUILD)/libclient.a $(archives)
+$(BUILD)/check_%: $(BUILD)/tests/check_%.o $(tested)
 	$(CC) $(LINK) -o $@ $^ -lcheck -lsubunit -lm -lrt $(LIBS)
-$(BUILD)/tool_%: $(BUILD)/tests/tool_%.o $(BUILD)/libserver.a $(BUILD)/libclient.a $(archives)
+$(BUILD)/tool_%: $(BUILD)/tests/tool_%.o $(tested)
 	$(CC) $(LINK) -o $@ $^ $(LIBS)
+$(BUILD)/replay_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/replay.o $(tested)
+	$(CC) $(LINK) -o $@ $^ $(LIBS)
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(tested)
+	$(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
-checks: $(checks) $(helpers)
+# All that a test run needs.
+checks: all $(call named,check) $(call named,tool) $(call named,fuzz,replay)
+
+check:
+	@tools/install-deps build check
+	@$(MAKE) --no-print-directory -j$(JOBS) checks
+	@tests/run $(BUILD)
+
+demo:
+	@tools/install-deps build demo
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(call named,tool)
+	@tests/demo/run $(BUILD)
+
+bench:
+	@tools/install-deps build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(call named,tool)
+	@tests/bench/run $(BUILD)
+
+lint:
+	@tools/install-deps build check lint
+	@tools/lint
+
+# Each format's fuzzer for FUZZ_SECONDS, from its corpus; finds stay in BUILD.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@tools/install-deps build fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang FUZZ=1 fuzzing
+fuzzing: $(call named,fuzz)
+	tests/fuzz $(BUILD) $(FUZZ_SECONDS)
+
+# Units and examples name /usr/local/sbin; they are installed with PREFIX.
+sbin  := $(DESTDIR)$(PREFIX)/sbin
+man   := $(DESTDIR)$(PREFIX)/share/man
+units := $(DESTDIR)$(PREFIX)/lib/systemd/system
+docs  := $(DESTDIR)$(PREFIX)/share/doc/pecia
+pages := $(wildcard doc/*.1 doc/*.5 doc/*.8)
+unit_files := $(wildcard doc/examples/*.service doc/examples/*.timer)
+doc_files  := $(filter-out $(unit_files),$(wildcard doc/examples/*)) \
+	$(wildcard README.md CHANGELOG.md LICENSE)
+installed   = $(addprefix $(sbin)/,$(notdir $(programs))) \
+	$(foreach p,$(pages),$(man)/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
+	$(addprefix $(units)/,$(notdir $(unit_files))) \
+	$(addprefix $(docs)/,$(notdir $(doc_files)))
+
+install: all
+	install -D -m 755 -t $(sbin) $(programs)
+	$(foreach p,$(pages),install -D -m 644 -t $(man)/man$(subst .,,$(suffix $(p))) $(p) &&) true
+	install -D -m 644 -t $(units) $(unit_files)
+	sed -i 's|/usr/local/sbin|$(PREFIX)/sbin|g' $(addprefix $(units)/,$(notdir $(unit_files)))
+	install -D -m 644 -t $(docs) $(doc_files)
+
+uninstall:
+	rm -f $(installed)
+	-rmdir $(docs)
 
 clean:
 	rm -rf build
 
-.PHONY: all checks clean
+.PHONY: all checks check demo bench lint fuzz fuzzing install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Macros under clang with _FORTIFY_SOURCE. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok
 #pragma GCC poison atoi atol atoll popen tmpnam mktemp
 

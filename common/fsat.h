@@ -6,8 +6,12 @@
  * resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
  * RESOLVE_NO_MAGICLINKS), and the last one is never followed.  A path of one
  * component costs no extra system call.  "" and "." mean the directory itself
- * where that makes sense.  Every descriptor is O_CLOEXEC and the caller's to
- * close.  Errors name the path; ERR_NOT_FOUND is ENOENT, err.sys has errno. */
+ * for fsat_open_dir, fsat_hold_dir, fsat_stat, fsat_mkdir_all, fsat_watch and
+ * all metadata; with "", metadata may be of any held file, by its descriptor.
+ * Elsewhere, and for absolute paths and "..", the error is ERR_FORMAT.  Every
+ * descriptor is O_CLOEXEC and the caller's to close.  New names get their mode
+ * less the umask.  Errors name the path; ERR_NOT_FOUND is ENOENT, err.sys has
+ * errno. */
 #ifndef COMMON_FSAT_H
 #define COMMON_FSAT_H
 
@@ -31,62 +35,75 @@ struct fsat_stat {
 	uint64_t mount_id;
 };
 
-/* Operator's paths. */
-MUST_CHECK int fsat_operator_dir(const char *path, bool create, mode_t mode,
-    int *fd, struct err *e);
+/* Operator's paths.  create makes the directory where it is missing, with
+ * mode, and its parents with 0755. */
+MUST_CHECK int fsat_operator_dir(
+    const char *path, bool create, mode_t mode, int *fd, struct err *e);
 /* Whole file, at most max_bytes. */
-MUST_CHECK int fsat_operator_read(const char *path, size_t max_bytes,
-    struct buf *out, struct err *e);
+MUST_CHECK int fsat_operator_read(
+    const char *path, size_t max_bytes, struct buf *out, struct err *e);
 MUST_CHECK int fsat_operator_open(const char *path, int *fd, struct err *e);
+/* Only names what is there (O_PATH). */
+MUST_CHECK int fsat_operator_hold(const char *path, int *fd, struct err *e);
 
 /* Opening, below a held directory. */
 MUST_CHECK int fsat_open_dir(int dir, const char *path, int *fd, struct err *e);
+/* Only names the directory, for use as `dir` of these functions: it need not
+ * be readable, and cannot be listed or synced. */
+MUST_CHECK int fsat_hold_dir(int dir, const char *path, int *fd, struct err *e);
 /* A regular file for reading; anything else is ERR_UNSUPPORTED (a fifo is not
  * waited for). */
-MUST_CHECK int fsat_open_file(int dir, const char *path, int *fd,
-    struct err *e);
+MUST_CHECK int fsat_open_file(
+    int dir, const char *path, int *fd, struct err *e);
 /* A new file for reading and writing, exclusively made. */
-MUST_CHECK int fsat_create(int dir, const char *path, mode_t mode, int *fd,
-    struct err *e);
-/* Opens or creates for reading and writing, e.g. a lock or a partial file. */
-MUST_CHECK int fsat_open_write(int dir, const char *path, mode_t mode, int *fd,
-    struct err *e);
+MUST_CHECK int fsat_create(
+    int dir, const char *path, mode_t mode, int *fd, struct err *e);
+/* Opens or creates for reading and writing, e.g. a lock or a partial file.
+ * ERR_UNSUPPORTED for anything but a regular file. */
+MUST_CHECK int fsat_open_write(
+    int dir, const char *path, mode_t mode, int *fd, struct err *e);
+/* A new file under a random name that starts with FSAT_TMP_PREFIX; such a file
+ * found later was left by a crash. */
+#define FSAT_TMP_PREFIX ".pecia-tmp-"
+#define FSAT_TMP_BYTES  (sizeof(FSAT_TMP_PREFIX) + 16)
+MUST_CHECK int fsat_temporary(
+    int dir, mode_t mode, char name[FSAT_TMP_BYTES], int *fd, struct err *e);
 
 /* Looking. */
-MUST_CHECK int fsat_stat(int dir, const char *path, struct fsat_stat *st,
-    struct err *e);
+MUST_CHECK int fsat_stat(
+    int dir, const char *path, struct fsat_stat *st, struct err *e);
 MUST_CHECK int fsat_stat_fd(int fd, struct fsat_stat *st, struct err *e);
 /* target gets the link's bytes and a NUL; size at least LIMIT_PATH_BYTES+1. */
-MUST_CHECK int fsat_readlink(int dir, const char *path, char *target,
-    size_t size, struct err *e);
+MUST_CHECK int fsat_readlink(
+    int dir, const char *path, char *target, size_t size, struct err *e);
 struct fsat_names {
 	char **names; /* sorted by bytes, without "." and ".." */
 	size_t count;
 };
-/* All names of an open directory.  Release with fsat_names_release. */
+/* All names of a directory from fsat_open_dir.  Release with fsat_names_release. */
 MUST_CHECK int fsat_list(int dir_fd, struct fsat_names *out, struct err *e);
 void fsat_names_release(struct fsat_names *names);
-/* Bytes and inodes free to us on the file system of fd. */
-MUST_CHECK int fsat_free_space(int fd, uint64_t *bytes, uint64_t *inodes,
-    struct err *e);
+/* Bytes and inodes (UINT64_MAX: without a limit) free to us on the file system of fd. */
+MUST_CHECK int fsat_free_space(
+    int fd, uint64_t *bytes, uint64_t *inodes, struct err *e);
 
 /* Changing names. */
-MUST_CHECK int fsat_mkdir(int dir, const char *path, mode_t mode,
-    struct err *e);
+MUST_CHECK int fsat_mkdir(
+    int dir, const char *path, mode_t mode, struct err *e);
 /* mkdir of each missing component. */
-MUST_CHECK int fsat_mkdir_all(int dir, const char *path, mode_t mode,
-    struct err *e);
-MUST_CHECK int fsat_symlink(const char *target, int dir, const char *path,
-    struct err *e);
-MUST_CHECK int fsat_link(int from_dir, const char *from, int to_dir,
-    const char *to, struct err *e);
-MUST_CHECK int fsat_mknod(int dir, const char *path, uint32_t mode,
-    uint64_t rdev, struct err *e);
-MUST_CHECK int fsat_rename(int from_dir, const char *from, int to_dir,
-    const char *to, struct err *e);
+MUST_CHECK int fsat_mkdir_all(
+    int dir, const char *path, mode_t mode, struct err *e);
+MUST_CHECK int fsat_symlink(
+    const char *target, int dir, const char *path, struct err *e);
+MUST_CHECK int fsat_link(
+    int from_dir, const char *from, int to_dir, const char *to, struct err *e);
+MUST_CHECK int fsat_mknod(
+    int dir, const char *path, uint32_t mode, uint64_t rdev, struct err *e);
+MUST_CHECK int fsat_rename(
+    int from_dir, const char *from, int to_dir, const char *to, struct err *e);
 /* Swaps two existing names (RENAME_EXCHANGE). */
-MUST_CHECK int fsat_exchange(int from_dir, const char *from, int to_dir,
-    const char *to, struct err *e);
+MUST_CHECK int fsat_exchange(
+    int from_dir, const char *from, int to_dir, const char *to, struct err *e);
 MUST_CHECK int fsat_unlink(int dir, const char *path, struct err *e);
 MUST_CHECK int fsat_rmdir(int dir, const char *path, struct err *e);
 /* Removes path and all below it, within one file system, without recursion
@@ -94,34 +111,36 @@ MUST_CHECK int fsat_rmdir(int dir, const char *path, struct err *e);
 MUST_CHECK int fsat_remove_tree(int dir, const char *path, struct err *e);
 
 /* Metadata, of the name itself (symlinks are not followed). */
-MUST_CHECK int fsat_chown(int dir, const char *path, uint32_t uid, uint32_t gid,
-    struct err *e);
+MUST_CHECK int fsat_chown(
+    int dir, const char *path, uint32_t uid, uint32_t gid, struct err *e);
 MUST_CHECK int fsat_chmod(int dir, const char *path, uint32_t mode,
     struct err *e); /* not for symlinks: ERR_UNSUPPORTED */
-MUST_CHECK int fsat_utime(int dir, const char *path,
-    const struct timespec *mtime, struct err *e);
-/* Names of all extended attributes, one after another, each NUL-ended; empty
- * where the file system has none. */
-MUST_CHECK int fsat_xattr_list(int dir, const char *path, struct buf *names,
-    struct err *e);
+MUST_CHECK int fsat_utime(
+    int dir, const char *path, const struct timespec *mtime, struct err *e);
+/* Adds the names of all extended attributes, one after another, each
+ * NUL-ended; none where the file system has none. */
+MUST_CHECK int fsat_xattr_list(
+    int dir, const char *path, struct buf *names, struct err *e);
+/* Adds the value.  ERR_NOT_FOUND: no such attribute (err.sys is ENODATA). */
 MUST_CHECK int fsat_xattr_get(int dir, const char *path, const char *name,
     struct buf *value, struct err *e);
+/* ERR_UNSUPPORTED where the file system has no such attributes. */
 MUST_CHECK int fsat_xattr_set(int dir, const char *path, const char *name,
     const void *value, size_t len, struct err *e);
-MUST_CHECK int fsat_xattr_remove(int dir, const char *path, const char *name,
-    struct err *e);
+MUST_CHECK int fsat_xattr_remove(
+    int dir, const char *path, const char *name, struct err *e);
 
 /* Content. */
-MUST_CHECK int fsat_write_all(int fd, const void *data, size_t len,
-    struct err *e);
+MUST_CHECK int fsat_write_all(
+    int fd, const void *data, size_t len, struct err *e);
 /* The rest of fd, at most max_bytes (ERR_LIMIT past it). */
-MUST_CHECK int fsat_read_all(int fd, size_t max_bytes, struct buf *out,
-    struct err *e);
+MUST_CHECK int fsat_read_all(
+    int fd, size_t max_bytes, struct buf *out, struct err *e);
 /* Whole file below dir. */
 MUST_CHECK int fsat_read_file(int dir, const char *path, size_t max_bytes,
     struct buf *out, struct err *e);
-/* Replaces a file as a whole: temporary in the same directory, write, fsync,
- * rename, fsync of the directory.  Old or new at any crash. */
+/* Replaces a file as a whole: temporary in the same directory, write, exactly
+ * `mode`, fsync, rename, fsync of the directory.  Old or new at any crash. */
 MUST_CHECK int fsat_write_file(int dir, const char *path, mode_t mode,
     const void *data, size_t len, struct err *e);
 /* Closes and reports what close says.  fd is -1 afterwards. */
@@ -135,5 +154,9 @@ MUST_CHECK int fsat_lock(int fd, unsigned wait_ms, struct err *e);
 /* An inotify descriptor (non-blocking) that becomes readable when a name in
  * the directory is replaced or made. */
 MUST_CHECK int fsat_watch(int dir, const char *path, int *fd, struct err *e);
+
+/* One read of up to size bytes (EINTR is retried); *got 0 at the end. */
+MUST_CHECK int fsat_read_some(
+    int fd, void *dst, size_t size, size_t *got, struct err *e);
 
 #endif

@@ -27,12 +27,13 @@ void text_escape(struct buf *b, const char *s, size_t len);
 MUST_CHECK int text_unescape(char *dst, size_t size, const char *s, size_t len,
     size_t *out_len);
 
-/* Canonical decimal (no sign, no leading zero) up to max. */
+/* Canonical decimal (no sign, no leading zero) up to max (ERR_LIMIT past it). */
 MUST_CHECK int text_u64(const char *s, size_t len, uint64_t max, uint64_t *v);
-/* Canonical octal of exactly `len` digits, as in file modes. */
+/* Octal of exactly `len` digits (1 to 10), as in file modes. */
 MUST_CHECK int text_octal(const char *s, size_t len, uint32_t *v);
 
-/* UTC, RFC 3339 to the second.  Years 1970 to 9999. */
+/* UTC, RFC 3339 to the second.  Years 1970 to 9999; times outside are written
+ * as the nearest of them. */
 void text_time(char dst[TEXT_TIME_BYTES], time_t t);
 MUST_CHECK int text_untime(const char *s, size_t len, time_t *t);
 
@@ -43,9 +44,14 @@ bool text_is_name(const char *s, size_t len);
 /* "sha256:" and 64 hex digits, or the digits alone. */
 MUST_CHECK int text_sha256(const char *s, uint8_t dst[32]);
 
-/* HOST, HOST:PORT, [V6] or [V6]:PORT as operators write it.  host holds 256. */
+/* HOST, HOST:PORT, [V6] or [V6]:PORT as operators write it; port 0 is what a
+ * listener asks for to get any.  host holds 256. */
 MUST_CHECK int text_host_port(const char *s, uint16_t default_port, char *host,
     uint16_t *port, struct err *e);
+
+/* Bytes (1 to 4) of the well-formed UTF-8 character at s, 0 when there is none
+ * or it is a control character. */
+size_t text_utf8(const char *s, size_t len);
 
 /* Sizes and times as people read them: "1.2 MB", "350 ms". */
 void text_bytes(char *dst, size_t size, uint64_t bytes);

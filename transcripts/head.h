@@ -11,17 +11,19 @@
 
 struct head {
 	char channel[LIMIT_NAME_BYTES + 1];
-	uint64_t serial; /* 1.. */
-	struct digest release;
-	uint64_t release_bytes;
-	uint64_t root_version;
-	uint64_t roster_version;
+	uint64_t serial;         /* 1..STATEMENT_NUMBER_MAX */
+	struct digest release;   /* of the release statement's file */
+	uint64_t release_bytes;  /* of it, 1..LIMIT_RELEASE_BYTES */
+	uint64_t root_version;   /* 1.. */
+	uint64_t roster_version; /* 0: there is none yet */
 	time_t issued;
-	time_t expires;
+	time_t expires; /* not before it was issued */
 };
 
+/* Of a verified body. */
 MUST_CHECK int head_parse(const char *body, size_t len, struct head *out,
     struct err *e);
+/* Adds the body (without signatures) in canonical form. */
 void head_write(struct buf *text, const struct head *h);
 /* root_verify with ROOT_ROLE_HEAD, head_parse, and the channel's name checked
  * (ERR_VERIFY).  Expiry is the caller's to judge. */

@@ -17,23 +17,37 @@ enum root_role {
 
 struct root {
 	char org[LIMIT_TEXT_BYTES + 1];
-	uint64_t version; /* 1.. */
+	uint64_t version; /* 1..STATEMENT_NUMBER_MAX; 0 in none that was read */
 	time_t expires;
-	struct statement_signers roles[ROOT_ROLES];
+	struct statement_signers roles[ROOT_ROLES]; /* keys sorted by id */
 };
 
-/* Of a body whose signatures the caller checks with root_accept. */
+/* "root", "release", "head", "roster". */
+const char *root_role_name(enum root_role role);
+
+/* Of a body whose signatures the caller checks with root_first or
+ * root_next. */
 MUST_CHECK int root_parse(const char *body, size_t len, struct root *out,
     struct err *e);
 /* Adds the body (without signatures) in canonical form. */
 void root_write(struct buf *text, const struct root *r);
+
+/* Keep the order of keys; ERR_CONFLICT when the role has the key (add),
+ * ERR_NOT_FOUND when it has not (remove).  The threshold stays as it is:
+ * root_parse refuses one that the keys cannot meet. */
+MUST_CHECK int root_add_key(struct root *r, enum root_role role,
+    const struct key_public *key, struct err *e);
+MUST_CHECK int root_remove_key(struct root *r, enum root_role role,
+    const char *id, struct err *e);
 
 /* The first root: its bytes must have the anchor's digest and be signed by
  * its own root role.  *out gets it. */
 MUST_CHECK int root_first(const void *data, size_t len,
     const struct digest *anchor, struct root *out, struct err *e);
 /* The next one: version exactly one higher, same org, signed by the old and
- * by its own root role.  ERR_ROLLBACK for another version. */
+ * by its own root role.  ERR_ROLLBACK: version not above the old one;
+ * ERR_VERIFY: not signed, another org, or a version left out.  Expiry is the
+ * caller's to judge. */
 MUST_CHECK int root_next(const void *data, size_t len, const struct root *old,
     struct root *out, struct err *e);
 

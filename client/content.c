@@ -1,0 +1,748 @@
+/* Where content comes from; runs in the applier. */
+#include "client/content.h"
+
+#include <unistd.h>
+
+#include "client/tree.h"
+#include "client/update.h"
+#include "common/fsat.h"
+#include "common/log.h"
+
+/* A basis that a data transcript's deltas start from. */
+struct basis {
+	struct digest digest;
+	char *path; /* of a managed file that had this content, or NULL */
+};
+
+struct content {
+	struct session *s;
+	struct digest_state *hash;
+	int *data_fds; /* a profile's downloaded data transcripts, or -1 */
+	struct basis *bases; /* sorted by digest once complete */
+	size_t base_count, base_room;
+	struct content_counts counts;
+
+	/* While filling. */
+	struct plan *plan;
+	struct stage *stage;
+	struct plan_item **files; /* to be filled, sorted by digest, path */
+	size_t file_count;
+	struct plan_item *current;
+	content_progress progress;
+	void *progress_arg;
+	uint64_t done_bytes;
+};
+
+int
+content_new(struct session *s, struct content **out, struct err *e)
+{
+	struct content *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return err_memory(e);
+	c->s = s;
+	c->data_fds = calloc(s->profile->count, sizeof(*c->data_fds));
+	if (c->data_fds == NULL) {
+		free(c);
+		return err_memory(e);
+	}
+	for (size_t i = 0; i < s->profile->count; i++)
+		c->data_fds[i] = -1;
+	if ((rc = digest_new(&c->hash, e)) != 0) {
+		content_free(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+void
+content_free(struct content *c)
+{
+	if (c == NULL)
+		return;
+	for (size_t i = 0; i < c->s->profile->count; i++)
+		if (c->data_fds[i] >= 0)
+			close(c->data_fds[i]);
+	for (size_t i = 0; i < c->base_count; i++)
+		free(c->bases[i].path);
+	free(c->bases);
+	free(c->data_fds);
+	free(c->files);
+	digest_free(c->hash);
+	free(c);
+}
+
+void
+content_counts(const struct content *c, struct content_counts *out)
+{
+	*out = c->counts;
+}
+
+static const struct release_transcript *
+transcript_of(const struct content *c, size_t i)
+{
+	return &c->s->release.transcripts[c->s->profile->transcripts[i]];
+}
+
+/* Errors of the network or of what a server gave: another may do better. */
+static bool
+is_servers_fault(int rc)
+{
+	return rc == ERR_NET || rc == ERR_TIMEOUT || rc == ERR_NOT_FOUND ||
+	    rc == ERR_VERIFY || rc == ERR_FORMAT || rc == ERR_LIMIT;
+}
+
+/* ---- data transcripts ---- */
+
+/* One release behind: its data transcripts hold just what is lacking. */
+static bool
+is_near(const struct session *s)
+{
+	return s->has_applied && s->release.has_previous &&
+	    digest_equal(&s->release.previous, &s->applied.release);
+}
+
+static void
+data_name(const struct release_transcript *t, char name[STATE_PATH_BYTES])
+{
+	char hex[DIGEST_HEX];
+
+	digest_hex(&t->data, hex);
+	snprintf(name, STATE_PATH_BYTES, "tmp/data-%s", hex);
+}
+
+static int
+download_data(struct content *c, size_t i, struct err *e)
+{
+	const struct release_transcript *t = transcript_of(c, i);
+	char path[128], hex[DIGEST_HEX], name[STATE_PATH_BYTES];
+	int rc;
+
+	data_name(t, name);
+	digest_hex(&t->data, hex);
+	snprintf(path, sizeof(path), "/v1/data/%s", hex);
+	rc = fsat_open_write(c->s->state.dir, name, 0600, &c->data_fds[i], e);
+	return rc != 0 ? rc : fetch_download(c->s->fetch, path, &t->data,
+	    t->data_bytes, c->data_fds[i], e);
+}
+
+static int
+note_basis(struct content *c, const struct digest *digest, struct err *e)
+{
+	struct basis *list;
+
+	if (c->base_count == c->base_room) {
+		c->base_room = c->base_room == 0 ? 64 : 2 * c->base_room;
+		list = reallocarray(c->bases, c->base_room, sizeof(*list));
+		if (list == NULL)
+			return err_memory(e);
+		c->bases = list;
+	}
+	c->bases[c->base_count].digest = *digest;
+	c->bases[c->base_count++].path = NULL;
+	return 0;
+}
+
+struct manifest_taking {
+	struct content *c;
+	const struct release_transcript *t;
+	int out_fd, basis_fd;
+	bool taken;
+};
+
+/* First pass over a data transcript: the manifest, and what deltas there are. */
+static int
+offer_manifest(void *arg, const struct fetch_member *m, bool *take,
+    uint64_t *size_bytes, int *basis_fd, struct err *e)
+{
+	struct manifest_taking *mt = arg;
+	char path[STATE_PATH_BYTES];
+	struct err ignored = ERR_INIT;
+
+	*take = false;
+	*size_bytes = mt->t->manifest_bytes;
+	if (m->kind == FETCH_MEMBER_OBJECT_DELTA)
+		return note_basis(mt->c, &m->basis, e);
+	if (mt->out_fd < 0 || mt->taken ||
+	    !digest_equal(&m->digest, &mt->t->manifest))
+		return 0;
+	if (m->kind == FETCH_MEMBER_MANIFEST_DELTA) {
+		state_manifest_path(path, &m->basis);
+		if (fsat_open_file(mt->c->s->state.dir, path, &mt->basis_fd,
+		    &ignored) != 0)
+			return 0;
+		*basis_fd = mt->basis_fd;
+	} else if (m->kind != FETCH_MEMBER_MANIFEST) {
+		return 0;
+	}
+	*take = true;
+	return 0;
+}
+
+static int
+take_manifest(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct manifest_taking *mt = arg;
+
+	return fsat_write_all(mt->out_fd, data, len, e);
+}
+
+static int
+end_manifest(void *arg, const struct fetch_member *m, const char *bad,
+    struct err *e)
+{
+	struct manifest_taking *mt = arg;
+
+	(void)m;
+	if (mt->basis_fd >= 0)
+		close(mt->basis_fd);
+	mt->basis_fd = -1;
+	if (bad != NULL)
+		return err_set(e, ERR_VERIFY, "manifest of %s: %s",
+		    mt->t->name, bad);
+	mt->taken = true;
+	return 0;
+}
+
+/* *taken: the manifest is in fd now.  fd < 0: it is there already. */
+static int
+unpack_manifest(struct content *c, size_t i, int fd, bool *taken,
+    struct err *e)
+{
+	struct manifest_taking mt = { .c = c, .t = transcript_of(c, i),
+		.out_fd = fd, .basis_fd = -1 };
+	struct fetch_unpacker u = { .arg = &mt, .offer = offer_manifest,
+		.data = take_manifest, .end = end_manifest };
+	int rc;
+
+	if (lseek(c->data_fds[i], 0, SEEK_SET) < 0)
+		return err_sys(e, "data transcript");
+	rc = fetch_unpack(c->s->fetch, c->data_fds[i], mt.t->data_bytes, &u,
+	    e);
+	if (mt.basis_fd >= 0)
+		close(mt.basis_fd);
+	*taken = mt.taken;
+	return rc;
+}
+
+/* ---- manifests ---- */
+
+static int
+get_manifest(struct content *c, const struct release_transcript *t, int fd,
+    struct err *e)
+{
+	char path[128], hex[DIGEST_HEX];
+
+	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(e, "manifest");
+	digest_hex(&t->manifest, hex);
+	snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
+	return fetch_text(c->s->fetch, path, &t->manifest, t->manifest_bytes,
+	    fd, e);
+}
+
+/* The data transcript first, if it is near; it may lack the manifest, or its
+ * basis may be damaged here: then the manifest as a whole. */
+static int
+bring_manifest(struct content *c, size_t i, int fd, struct err *e)
+{
+	const struct release_transcript *t = transcript_of(c, i);
+	struct err why = ERR_INIT;
+	bool taken = false;
+	int rc;
+
+	if (c->data_fds[i] >= 0) {
+		rc = unpack_manifest(c, i, fd, &taken, &why);
+		if (rc == 0 && taken)
+			return 0;
+		if (rc != 0)
+			log_event(LOG_NOTICE, "data transcript not used",
+			    "transcript", t->name, "why", why.msg, NULL);
+	}
+	return get_manifest(c, t, fd, e);
+}
+
+static int
+store_manifest(struct content *c, size_t i, const char *path, struct err *e)
+{
+	static const char temp[] = "tmp/manifest";
+	int dir = c->s->state.dir, fd = -1, rc;
+	struct err ignored = ERR_INIT;
+
+	(void)!fsat_unlink(dir, temp, &ignored);
+	if ((rc = fsat_create(dir, temp, 0600, &fd, e)) != 0)
+		return rc;
+	rc = bring_manifest(c, i, fd, e);
+	if (rc == 0)
+		rc = fsat_fsync(fd, e);
+	if (rc == 0)
+		rc = fsat_close(&fd, temp, e);
+	if (rc == 0)
+		rc = fsat_rename(dir, temp, dir, path, e);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int
+one_manifest(struct content *c, size_t i, struct err *e)
+{
+	const struct release_transcript *t = transcript_of(c, i);
+	char path[STATE_PATH_BYTES];
+	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
+	bool have, taken;
+	int rc;
+
+	state_manifest_path(path, &t->manifest);
+	have = fsat_stat(c->s->state.dir, path, &st, &ignored) == 0;
+	if (have && st.size_bytes == t->manifest_bytes)
+		return 0;
+	if (is_near(c->s) && t->has_data && c->data_fds[i] < 0 &&
+	    (rc = download_data(c, i, e)) != 0)
+		return rc;
+	(void)taken;
+	return store_manifest(c, i, path, e);
+}
+
+/* Asks `step` again of the next server as long as it is the server's fault. */
+static int
+with_servers(struct content *c, size_t i,
+    int (*step)(struct content *c, size_t i, struct err *e), struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc;
+
+	for (;;) {
+		rc = step(c, i, &why);
+		if (rc == 0)
+			return 0;
+		if (!is_servers_fault(rc))
+			break;
+		if ((rc = update_next_server(c->s, &why, e)) != 0)
+			return rc;
+	}
+	*e = why;
+	return rc;
+}
+
+int
+content_manifests(struct content *c, struct err *e)
+{
+	int rc;
+
+	for (size_t i = 0; i < c->s->profile->count; i++)
+		if ((rc = with_servers(c, i, one_manifest, e)) != 0)
+			return err_prefix(e, "transcript %s",
+			    transcript_of(c, i)->name);
+	return 0;
+}
+
+/* ---- filling: what is wanted ---- */
+
+static int
+file_cmp(const void *a, const void *b)
+{
+	const struct plan_item *const *x = a, *const *y = b;
+	int order = memcmp(&(*x)->digest, &(*y)->digest, DIGEST_BYTES);
+
+	if (order != 0)
+		return order;
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int
+list_files(struct content *c, struct err *e)
+{
+	struct plan *p = c->plan;
+
+	c->files = calloc(p->item_count + 1, sizeof(*c->files));
+	if (c->files == NULL)
+		return err_memory(e);
+	for (size_t i = 0; i < p->item_count; i++)
+		if (p->items[i].type == MANIFEST_FILE &&
+		    p->items[i].root != PLAN_NO_ROOT && !p->items[i].fetched)
+			c->files[c->file_count++] = &p->items[i];
+	qsort(c->files, c->file_count, sizeof(*c->files), file_cmp);
+	return 0;
+}
+
+/* The first file that wants this content, or NULL. */
+static struct plan_item *
+find_file(const struct content *c, const struct digest *digest)
+{
+	size_t lo = 0, hi = c->file_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (memcmp(&c->files[mid]->digest, digest, DIGEST_BYTES) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < c->file_count &&
+	    digest_equal(&c->files[lo]->digest, digest) ? c->files[lo] : NULL;
+}
+
+static void
+tell_progress(struct content *c, uint64_t bytes)
+{
+	c->done_bytes += bytes;
+	if (c->progress != NULL)
+		c->progress(c->progress_arg, c->done_bytes,
+		    c->plan->write_bytes);
+}
+
+static int
+begin_file(struct content *c, struct plan_item *item, struct err *e)
+{
+	c->current = item;
+	return stage_file_begin(c->stage, item, e);
+}
+
+static int
+write_file(struct content *c, const void *data, size_t len, struct err *e)
+{
+	tell_progress(c, len);
+	return stage_file_write(c->stage, data, len, e);
+}
+
+/* `bad` NULL: complete and right. */
+static int
+end_file(struct content *c, const char *bad, uint64_t *count, struct err *e)
+{
+	c->current = NULL;
+	if (bad != NULL)
+		return stage_file_abandon(c->stage, e);
+	++*count;
+	return stage_file_end(c->stage, e);
+}
+
+/* ---- from this machine ---- */
+
+/* Copies a managed file that had the content; it may have changed since. */
+static int
+copy_local(struct content *c, const char *path, struct plan_item *item,
+    struct err *e)
+{
+	static const char changed[] = "changed since";
+	struct err ignored = ERR_INIT;
+	struct digest got;
+	uint8_t block[65536];
+	uint64_t total = 0;
+	int fd = -1, rc;
+	ssize_t n;
+
+	if (fsat_open_file(c->s->root, path, &fd, &ignored) != 0)
+		return 0;
+	digest_reset(c->hash);
+	rc = begin_file(c, item, e);
+	while (rc == 0 && (n = read(fd, block, sizeof(block))) > 0 &&
+	    total <= item->size_bytes) {
+		total += (uint64_t)n;
+		digest_add(c->hash, block, (size_t)n);
+		rc = write_file(c, block, (size_t)n, e);
+	}
+	close(fd);
+	if (rc != 0)
+		return rc;
+	digest_end(c->hash, &got);
+	return end_file(c, digest_equal(&got, &item->digest) ? NULL : changed,
+	    &c->counts.local_files, e);
+}
+
+static int
+basis_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, DIGEST_BYTES);
+}
+
+static int
+note_basis_path(struct content *c, const struct manifest_entry *m,
+    struct err *e)
+{
+	struct basis *b;
+
+	if (c->base_count == 0)
+		return 0;
+	b = bsearch(&m->digest, c->bases, c->base_count, sizeof(*b),
+	    basis_cmp);
+	if (b == NULL || b->path != NULL)
+		return 0;
+	b->path = strdup(m->path);
+	return b->path != NULL ? 0 : err_memory(e);
+}
+
+/* Through the tree applied before: which of its files have wanted content,
+ * and which are bases of deltas. */
+static int
+fill_local(struct content *c, struct err *e)
+{
+	const struct layer_entry *entry;
+	struct tree *t = NULL;
+	int rc;
+
+	if (!c->s->has_applied)
+		return 0;
+	qsort(c->bases, c->base_count, sizeof(*c->bases), basis_cmp);
+	rc = tree_open(&c->s->state, &c->s->was, c->s->was_profile, &t, e);
+	if (rc == ERR_NOT_FOUND) {
+		err_clear(e);
+		return 0;
+	}
+	while (rc == 0 &&
+	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 &&
+	    entry != NULL) {
+		struct plan_item *item;
+
+		if (entry->m.type != MANIFEST_FILE)
+			continue;
+		item = find_file(c, &entry->m.digest);
+		if (item != NULL && !item->fetched)
+			rc = copy_local(c, entry->m.path, item, e);
+		if (rc == 0)
+			rc = note_basis_path(c, &entry->m, e);
+	}
+	tree_free(t);
+	return rc;
+}
+
+/* ---- from data transcripts ---- */
+
+struct unpacking {
+	struct content *c;
+	int basis_fd;
+};
+
+static int
+offer_file(void *arg, const struct fetch_member *m, bool *take,
+    uint64_t *size_bytes, int *basis_fd, struct err *e)
+{
+	struct unpacking *u = arg;
+	struct plan_item *item = find_file(u->c, &m->digest);
+	struct err ignored = ERR_INIT;
+	const struct basis *b;
+
+	*take = false;
+	if (item == NULL || item->fetched)
+		return 0;
+	if (m->kind == FETCH_MEMBER_OBJECT_DELTA) {
+		b = u->c->base_count == 0 ? NULL :
+		    bsearch(&m->basis, u->c->bases, u->c->base_count,
+		    sizeof(*b), basis_cmp);
+		if (b == NULL || b->path == NULL ||
+		    fsat_open_file(u->c->s->root, b->path, &u->basis_fd,
+		    &ignored) != 0)
+			return 0;
+		*basis_fd = u->basis_fd;
+	} else if (m->kind != FETCH_MEMBER_OBJECT) {
+		return 0;
+	}
+	*take = true;
+	*size_bytes = item->size_bytes;
+	return begin_file(u->c, item, e);
+}
+
+static int
+unpacked_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct unpacking *u = arg;
+
+	return write_file(u->c, data, len, e);
+}
+
+static int
+unpacked_end(void *arg, const struct fetch_member *m, const char *bad,
+    struct err *e)
+{
+	struct unpacking *u = arg;
+
+	(void)m;
+	if (u->basis_fd >= 0)
+		close(u->basis_fd);
+	u->basis_fd = -1;
+	return end_file(u->c, bad, &u->c->counts.data_files, e);
+}
+
+static int
+fill_from_data(struct content *c, struct err *e)
+{
+	struct unpacking u = { .c = c, .basis_fd = -1 };
+	struct fetch_unpacker unpacker = { .arg = &u, .offer = offer_file,
+		.data = unpacked_data, .end = unpacked_end };
+	struct err why = ERR_INIT;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->s->profile->count && rc == 0; i++) {
+		if (c->data_fds[i] < 0)
+			continue;
+		if (lseek(c->data_fds[i], 0, SEEK_SET) < 0)
+			return err_sys(e, "data transcript");
+		rc = fetch_unpack(c->s->fetch, c->data_fds[i],
+		    transcript_of(c, i)->data_bytes, &unpacker, &why);
+		if (u.basis_fd >= 0)
+			close(u.basis_fd);
+		u.basis_fd = -1;
+		/* What it did not give comes as objects. */
+		if (is_servers_fault(rc)) {
+			log_event(LOG_NOTICE, "data transcript not used",
+			    "transcript", transcript_of(c, i)->name, "why",
+			    why.msg, NULL);
+			rc = c->current == NULL ? 0 :
+			    end_file(c, "broken off", &c->counts.data_files,
+			    e);
+		} else if (rc != 0) {
+			*e = why;
+		}
+	}
+	return rc;
+}
+
+/* ---- from a server's objects ---- */
+
+static int
+object_begin(void *arg, const struct fetch_want *want, struct err *e)
+{
+	struct content *c = arg;
+
+	return begin_file(c, find_file(c, &want->digest), e);
+}
+
+static int
+object_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	return write_file(arg, data, len, e);
+}
+
+static int
+object_end(void *arg, const struct fetch_want *want, const char *bad,
+    struct err *e)
+{
+	struct content *c = arg;
+	char hex[DIGEST_HEX];
+	struct err why = ERR_INIT;
+	int rc;
+
+	rc = end_file(c, bad, &c->counts.object_files, e);
+	if (rc != 0 || bad == NULL)
+		return rc;
+	digest_hex(&want->digest, hex);
+	(void)why;
+	return err_set(e, ERR_VERIFY, "object %s: %s", hex, bad);
+}
+
+static int
+object_missing(void *arg, const struct fetch_want *want, struct err *e)
+{
+	char hex[DIGEST_HEX];
+
+	(void)arg;
+	digest_hex(&want->digest, hex);
+	return err_set(e, ERR_NOT_FOUND, "object %s: the server lacks it",
+	    hex);
+}
+
+static int
+want_by_path(const void *a, const void *b)
+{
+	const struct plan_item *const *x = a, *const *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+/* The first file of each content not yet there, in the order of paths. */
+static int
+list_wants(const struct content *c, struct fetch_want **out, size_t *count,
+    struct err *e)
+{
+	struct plan_item **first;
+	size_t n = 0;
+
+	first = calloc(c->file_count + 1, sizeof(*first));
+	*out = calloc(c->file_count + 1, sizeof(**out));
+	if (first == NULL || *out == NULL) {
+		free(first);
+		free(*out);
+		return err_memory(e);
+	}
+	for (size_t i = 0; i < c->file_count; i++)
+		if (!c->files[i]->fetched && (i == 0 || !digest_equal(
+		    &c->files[i]->digest, &c->files[i - 1]->digest)))
+			first[n++] = c->files[i];
+	qsort(first, n, sizeof(*first), want_by_path);
+	for (size_t i = 0; i < n; i++) {
+		(*out)[i].digest = first[i]->digest;
+		(*out)[i].size_bytes = first[i]->size_bytes;
+	}
+	free(first);
+	*count = n;
+	return 0;
+}
+
+static int
+fill_objects(struct content *c, size_t unused, struct err *e)
+{
+	struct fetch_taker taker = { .form = FETCH_CONTENT, .arg = c,
+		.begin = object_begin, .data = object_data,
+		.end = object_end, .missing = object_missing };
+	struct fetch_want *wants = NULL;
+	struct err late = ERR_INIT;
+	size_t count = 0;
+	int rc;
+
+	(void)unused;
+	if ((rc = list_wants(c, &wants, &count, e)) != 0)
+		return rc;
+	rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
+	free(wants);
+	if (rc != 0 && c->current != NULL &&
+	    end_file(c, "broken off", &c->counts.object_files, &late) != 0) {
+		*e = late;
+		return late.code;
+	}
+	return rc;
+}
+
+/* Other files with the same content. */
+static int
+fill_copies(struct content *c, struct err *e)
+{
+	const struct plan_item *from = NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < c->file_count && rc == 0; i++) {
+		struct plan_item *item = c->files[i];
+
+		if (from == NULL || !digest_equal(&from->digest, &item->digest))
+			from = item;
+		if (item->fetched)
+			continue;
+		if (item == from)
+			return err_set(e, ERR_NOT_FOUND, "%s: no content",
+			    item->path);
+		rc = stage_file_copy(c->stage, from, item, e);
+		c->counts.copied_files++;
+		tell_progress(c, item->size_bytes);
+	}
+	return rc;
+}
+
+int
+content_fill(struct content *c, struct plan *plan, struct stage *stage,
+    content_progress progress, void *arg, struct err *e)
+{
+	int rc;
+
+	c->plan = plan;
+	c->stage = stage;
+	c->progress = progress;
+	c->progress_arg = arg;
+	if ((rc = list_files(c, e)) != 0 || c->file_count == 0 ||
+	    (rc = fill_local(c, e)) != 0 || (rc = fill_from_data(c, e)) != 0 ||
+	    (rc = with_servers(c, 0, fill_objects, e)) != 0)
+		return rc;
+	return fill_copies(c, e);
+}

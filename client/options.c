@@ -1,0 +1,222 @@
+/* The command line of pecia. */
+#include "client/options.h"
+
+#include <getopt.h>
+
+#include "common/text.h"
+
+enum {
+	OPT_CONFIG = 256,
+	OPT_ROOT,
+	OPT_STATE,
+	OPT_ANCHOR,
+	OPT_SERVER,
+	OPT_CHANNEL,
+	OPT_HOST,
+	OPT_NOOP,
+	OPT_EXITCODES,
+	OPT_JSON,
+	OPT_WAIT,
+	OPT_VERSION,
+};
+
+static const struct option long_options[] = {
+	{ "config", required_argument, NULL, OPT_CONFIG },
+	{ "root", required_argument, NULL, OPT_ROOT },
+	{ "state", required_argument, NULL, OPT_STATE },
+	{ "anchor", required_argument, NULL, OPT_ANCHOR },
+	{ "server", required_argument, NULL, OPT_SERVER },
+	{ "channel", required_argument, NULL, OPT_CHANNEL },
+	{ "environment", required_argument, NULL, OPT_CHANNEL },
+	{ "host", required_argument, NULL, OPT_HOST },
+	{ "noop", no_argument, NULL, OPT_NOOP },
+	{ "detailed-exitcodes", no_argument, NULL, OPT_EXITCODES },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "waitforlock", required_argument, NULL, OPT_WAIT },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+const char *
+options_help(void)
+{
+	return "usage: pecia [--config FILE] [--root DIR] [--state DIR] COMMAND "
+	    "[OPTION...]\n"
+	    "\n"
+	    "commands\n"
+	    "  init --anchor sha256:HEX   trust this origin; needed once\n"
+	    "  run                        find the site's mirror, make this "
+	    "machine what\n"
+	    "                             the newest release says\n"
+	    "  status                     which release, since when, from "
+	    "where, how fresh\n"
+	    "  verify                     every managed path that differs, and "
+	    "how\n"
+	    "\n"
+	    "options\n"
+	    "  --config FILE          [/etc/pecia/pecia.conf]\n"
+	    "  --root DIR             apply below DIR [/]\n"
+	    "  --state DIR            what pecia knows [/var/lib/pecia]\n"
+	    "  --server HOST[:PORT]   use this server only; PECIA_SERVER does "
+	    "the same\n"
+	    "  --channel NAME         line of releases [production]\n"
+	    "  --host NAME            this machine's name [its host name]\n"
+	    "  --noop                 show what run would change, change "
+	    "nothing\n"
+	    "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
+	    "  --waitforlock SECONDS  wait for another run to end [0]\n"
+	    "  --json                 results for programs\n"
+	    "  -v, --verbose          say each step\n"
+	    "  -h, --help             this text\n"
+	    "  --version              the version\n"
+	    "\n"
+	    "See pecia(8).\n";
+}
+
+static int
+find_verb(const char *word, enum verb *verb, struct err *e)
+{
+	static const struct {
+		const char *word;
+		enum verb verb;
+	} verbs[] = {
+		{ "init", VERB_INIT },
+		{ "run", VERB_RUN },
+		{ "status", VERB_STATUS },
+		{ "verify", VERB_VERIFY },
+		{ "help", VERB_HELP },
+	};
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
+		if (strcmp(word, verbs[i].word) == 0) {
+			*verb = verbs[i].verb;
+			return 0;
+		}
+	return err_set(e, ERR_USAGE, "unknown command %s; see pecia --help",
+	    word);
+}
+
+static int
+take_wait(struct options *o, const char *text, struct err *e)
+{
+	uint64_t seconds;
+
+	if (text_u64(text, strlen(text), 86400, &seconds) != 0)
+		return err_set(e, ERR_USAGE, "--waitforlock %s: not a number "
+		    "of seconds up to a day", text);
+	o->wait_ms = (unsigned)seconds * 1000;
+	o->wait_given = true;
+	return 0;
+}
+
+static int
+take_text(struct options *o, int opt, const char *text)
+{
+	switch (opt) {
+	case OPT_CONFIG:
+		o->config = text;
+		return 0;
+	case OPT_ROOT:
+		o->root = text;
+		return 0;
+	case OPT_STATE:
+		o->state = text;
+		return 0;
+	case OPT_ANCHOR:
+		o->anchor = text;
+		return 0;
+	case OPT_SERVER:
+		o->server = text;
+		return 0;
+	case OPT_CHANNEL:
+		o->channel = text;
+		return 0;
+	case OPT_HOST:
+		o->host = text;
+		return 0;
+	default:
+		return ERR_USAGE;
+	}
+}
+
+static int
+take_option(struct options *o, int opt, const char *arg, const char *word,
+    struct err *e)
+{
+	switch (opt) {
+	case OPT_NOOP:
+		o->noop = true;
+		return 0;
+	case OPT_EXITCODES:
+		o->detailed_exitcodes = true;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		o->verb = VERB_HELP;
+		return 0;
+	case OPT_VERSION:
+		o->verb = VERB_VERSION;
+		return 0;
+	case OPT_WAIT:
+		return take_wait(o, arg, e);
+	case ':':
+		return err_set(e, ERR_USAGE, "%s needs a value", word);
+	default:
+		if (take_text(o, opt, arg) == 0)
+			return 0;
+		return err_set(e, ERR_USAGE,
+		    "unknown option %s; see pecia --help", word);
+	}
+}
+
+static int
+check(const struct options *o, struct err *e)
+{
+	if (o->verb == VERB_NONE)
+		return err_set(e, ERR_USAGE,
+		    "no command given; see pecia --help");
+	if (o->verb == VERB_INIT && o->anchor == NULL)
+		return err_set(e, ERR_USAGE, "init needs --anchor sha256:..., "
+		    "the last line that `peciactl init` printed");
+	if (o->verb != VERB_INIT && o->anchor != NULL)
+		return err_set(e, ERR_USAGE, "--anchor belongs to init");
+	if (o->noop && o->verb != VERB_RUN)
+		return err_set(e, ERR_USAGE, "--noop belongs to run");
+	return 0;
+}
+
+int
+options_parse(int argc, char *const argv[], struct options *out,
+    struct err *e)
+{
+	struct options o = { .verb = VERB_NONE };
+	int opt, rc;
+
+	optind = 0;
+	while ((opt = getopt_long(argc, argv, ":hv", long_options, NULL)) !=
+	    -1) {
+		rc = take_option(&o, opt, optarg, argv[optind - 1], e);
+		if (rc != 0)
+			return rc;
+	}
+	if (o.verb == VERB_NONE && optind < argc &&
+	    (rc = find_verb(argv[optind++], &o.verb, e)) != 0)
+		return rc;
+	if (o.verb == VERB_HELP || o.verb == VERB_VERSION) {
+		*out = o;
+		return 0;
+	}
+	if (optind < argc)
+		return err_set(e, ERR_USAGE, "%s: unexpected; see pecia --help",
+		    argv[optind]);
+	if ((rc = check(&o, e)) == 0)
+		*out = o;
+	return rc;
+}

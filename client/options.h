@@ -1,0 +1,36 @@
+/* The command line of pecia, as a pure function. */
+#ifndef CLIENT_OPTIONS_H
+#define CLIENT_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "common/err.h"
+
+enum verb {
+	VERB_NONE,
+	VERB_HELP,
+	VERB_VERSION,
+	VERB_INIT,
+	VERB_RUN,
+	VERB_STATUS,
+	VERB_VERIFY,
+};
+
+struct options {
+	enum verb verb;
+	const char *config;  /* NULL: the default, which may be missing */
+	const char *root, *state; /* NULL: not given */
+	const char *anchor;
+	const char *server, *channel, *host;
+	bool noop, detailed_exitcodes, json, verbose;
+	unsigned wait_ms; /* for the lock */
+	bool wait_given;
+};
+
+/* ERR_USAGE says what is wrong. */
+MUST_CHECK int options_parse(int argc, char *const argv[],
+    struct options *out, struct err *e);
+/* The text of --help. */
+const char *options_help(void);
+
+#endif

@@ -1,0 +1,449 @@
+/* The plan; pure bookkeeping, no system call. */
+#include "client/plan.h"
+
+#include <errno.h>
+#include <sys/sysmacros.h>
+
+#include "common/text.h"
+
+void
+plan_init(struct plan *p)
+{
+	memset(p, 0, sizeof(*p));
+}
+
+static void
+item_release(struct plan_item *item)
+{
+	free(item->path);
+	free(item->target);
+	free(item->xattrs);
+	free(item->stage);
+}
+
+void
+plan_release(struct plan *p)
+{
+	for (size_t i = 0; i < p->item_count; i++)
+		item_release(&p->items[i]);
+	for (size_t i = 0; i < p->delete_count; i++)
+		free(p->deletes[i].path);
+	for (size_t i = 0; i < p->touch_count; i++)
+		free(p->touches[i].path);
+	free(p->touches);
+	free(p->items);
+	free(p->deletes);
+	plan_init(p);
+}
+
+bool
+plan_is_empty(const struct plan *p)
+{
+	return p->item_count == 0 && p->delete_count == 0;
+}
+
+/* Room for one more element of `size` bytes. */
+static int
+grow(void *list, size_t count, size_t *room, size_t size, struct err *e)
+{
+	size_t want = *room == 0 ? 64 : *room * 2;
+	void **base = list;
+	void *p;
+
+	if (count < *room)
+		return 0;
+	p = reallocarray(*base, want, size);
+	if (p == NULL)
+		return err_memory(e);
+	*base = p;
+	*room = want;
+	return 0;
+}
+
+static int
+copy_text(char **dst, const char *src, size_t len, struct err *e)
+{
+	*dst = strndup(src, len);
+	return *dst != NULL ? 0 : err_memory(e);
+}
+
+static int
+add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
+{
+	struct plan_delete *d;
+	int rc;
+
+	rc = grow(&p->deletes, p->delete_count, &p->delete_room,
+	    sizeof(*p->deletes), e);
+	if (rc != 0)
+		return rc;
+	d = &p->deletes[p->delete_count];
+	d->is_dir = S_ISDIR(diff->have->mode);
+	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
+		return rc;
+	p->delete_count++;
+	return 0;
+}
+
+static enum plan_op
+op_of(const struct compare_diff *diff)
+{
+	if (diff->kind == COMPARE_CREATE)
+		return PLAN_CREATE;
+	if ((diff->bits & COMPARE_RENEW) == 0)
+		return PLAN_META;
+	if (S_ISDIR(diff->have->mode) || diff->want->m.type == MANIFEST_DIR)
+		return PLAN_EXCHANGE;
+	return PLAN_REPLACE;
+}
+
+static int
+fill_item(struct plan_item *item, const struct compare_diff *diff,
+    struct err *e)
+{
+	const struct manifest_entry *m = &diff->want->m;
+	const char *target = m->target != NULL ? m->target : "";
+	int rc;
+
+	item->op = op_of(diff);
+	item->bits = diff->bits;
+	item->type = (uint8_t)m->type;
+	item->implied = diff->want->implied;
+	item->mode = m->mode;
+	item->uid = diff->uid;
+	item->gid = diff->gid;
+	item->mtime = m->mtime;
+	item->root = PLAN_NO_ROOT;
+	if (m->type == MANIFEST_FILE) {
+		item->size_bytes = m->size_bytes;
+		item->digest = m->digest;
+	}
+	item->rdev = makedev(m->major, m->minor);
+	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
+	if (rc == 0)
+		rc = copy_text(&item->target, target, strlen(target), e);
+	if (rc == 0)
+		rc = copy_text(&item->xattrs,
+		    m->xattrs.len > 0 ? m->xattrs.text : "", m->xattrs.len, e);
+	return rc;
+}
+
+int
+plan_add(void *plan, const struct compare_diff *diff, struct err *e)
+{
+	struct plan *p = plan;
+	struct plan_item *item;
+	int rc;
+
+	if (diff->kind == COMPARE_DELETE)
+		return add_delete(p, diff, e);
+	rc = grow(&p->items, p->item_count, &p->item_room, sizeof(*p->items),
+	    e);
+	if (rc != 0)
+		return rc;
+	item = &p->items[p->item_count];
+	memset(item, 0, sizeof(*item));
+	if ((rc = fill_item(item, diff, e)) != 0) {
+		item_release(item);
+		return rc;
+	}
+	p->item_count++;
+	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
+		p->write_bytes += item->size_bytes;
+	return 0;
+}
+
+/* ---- finishing ---- */
+
+static int
+item_cmp(const void *a, const void *b)
+{
+	const struct plan_item *x = a, *y = b;
+
+	return text_path_cmp(x->path, y->path);
+}
+
+const struct plan_item *
+plan_find(const struct plan *p, const char *path)
+{
+	size_t lo = 0, hi = p->item_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = text_path_cmp(p->items[mid].path, path);
+
+		if (c == 0)
+			return &p->items[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+static bool
+is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+static int
+name_stage(struct plan_item *item, const char *run_id, size_t number,
+    struct err *e)
+{
+	const char *slash = strrchr(item->path, '/');
+	int dir_len = slash == NULL ? 0 : (int)(slash - item->path) + 1;
+
+	if (asprintf(&item->stage, "%.*s.pecia-%s-%zu", dir_len, item->path,
+	    run_id, number) < 0) {
+		item->stage = NULL;
+		return err_memory(e);
+	}
+	return 0;
+}
+
+static int
+place_stages(struct plan *p, const char *run_id, struct err *e)
+{
+	size_t root = PLAN_NO_ROOT;
+	int rc;
+
+	for (size_t i = 0; i < p->item_count; i++) {
+		struct plan_item *item = &p->items[i];
+
+		if (item->op == PLAN_META)
+			continue;
+		if (root != PLAN_NO_ROOT &&
+		    is_below(item->path, p->items[root].path)) {
+			item->root = root;
+			continue;
+		}
+		item->root = i;
+		if ((rc = name_stage(item, run_id, i, e)) != 0)
+			return rc;
+		root = item->type == MANIFEST_DIR ? i : PLAN_NO_ROOT;
+	}
+	return 0;
+}
+
+static int
+delete_cmp(const void *a, const void *b)
+{
+	const struct plan_delete *x = a, *y = b;
+
+	/* Children sort behind their directory, so the reverse order works. */
+	return text_path_cmp(y->path, x->path);
+}
+
+/* A path may be found twice: by exact mode and by the former release. */
+static void
+unique_deletes(struct plan *p)
+{
+	size_t kept = 0;
+
+	if (p->delete_count == 0)
+		return;
+	qsort(p->deletes, p->delete_count, sizeof(*p->deletes), delete_cmp);
+	for (size_t i = 1; i < p->delete_count; i++) {
+		if (strcmp(p->deletes[i].path, p->deletes[kept].path) == 0)
+			free(p->deletes[i].path);
+		else
+			p->deletes[++kept] = p->deletes[i];
+	}
+	p->delete_count = kept + 1;
+}
+
+/* ---- directories whose content changes ---- */
+
+struct dirs {
+	char **paths;
+	size_t count, room;
+};
+
+static void
+dirs_release(struct dirs *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		free(d->paths[i]);
+	free(d->paths);
+}
+
+static int
+dirs_add_parent(struct dirs *d, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+	int rc;
+
+	if (d->count > 0 && strlen(d->paths[d->count - 1]) == len &&
+	    strncmp(d->paths[d->count - 1], path, len) == 0)
+		return 0;
+	if ((rc = grow(&d->paths, d->count, &d->room, sizeof(*d->paths), e)))
+		return rc;
+	rc = len == 0 ? copy_text(&d->paths[d->count], ".", 1, e) :
+			copy_text(&d->paths[d->count], path, len, e);
+	if (rc == 0)
+		d->count++;
+	return rc;
+}
+
+static int
+text_cmp(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return text_path_cmp(*x, *y);
+}
+
+static int
+collect_dirs(const struct plan *p, struct dirs *d, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->item_count && rc == 0; i++)
+		if (p->items[i].root == i)
+			rc = dirs_add_parent(d, p->items[i].path, e);
+	for (size_t i = 0; i < p->delete_count && rc == 0; i++)
+		rc = dirs_add_parent(d, p->deletes[i].path, e);
+	if (rc == 0 && d->count > 0)
+		qsort(d->paths, d->count, sizeof(*d->paths), text_cmp);
+	return rc;
+}
+
+static int
+add_touch(struct plan *p, const struct layer_entry *entry, struct err *e)
+{
+	const char *path = entry->m.path;
+	struct plan_touch *t;
+	int rc;
+
+	/* An item sets the time of its directory itself; what no transcript
+	 * lists has no time to be given. */
+	if (entry->implied || plan_find(p, path) != NULL)
+		return 0;
+	rc = grow(&p->touches, p->touch_count, &p->touch_room,
+	    sizeof(*p->touches), e);
+	if (rc != 0)
+		return rc;
+	t = &p->touches[p->touch_count];
+	t->mtime = entry->m.mtime;
+	if ((rc = copy_text(&t->path, path, strlen(path), e)) == 0)
+		p->touch_count++;
+	return rc;
+}
+
+static int
+add_touches(struct plan *p, struct layer *layer, struct err *e)
+{
+	const struct layer_entry *entry;
+	struct dirs d = { NULL, 0, 0 };
+	size_t at = 0;
+	int rc;
+
+	rc = collect_dirs(p, &d, e);
+	while (rc == 0 && at < d.count) {
+		int order = -1;
+
+		if ((rc = layer_next(layer, &entry, e)) != 0 || entry == NULL)
+			break;
+		for (; at < d.count; at++) {
+			order = text_path_cmp(d.paths[at], entry->m.path);
+			if (order > 0)
+				break;
+			if (order == 0 && entry->m.type == MANIFEST_DIR)
+				rc = add_touch(p, entry, e);
+			if (rc != 0)
+				break;
+		}
+	}
+	dirs_release(&d);
+	return rc;
+}
+
+int
+plan_finish(struct plan *p, struct layer *layer, const char *run_id,
+    struct err *e)
+{
+	int rc;
+
+	if (p->item_count > 0)
+		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
+	unique_deletes(p);
+	/* Stages first: they say which directories' content changes. */
+	if ((rc = place_stages(p, run_id, e)) != 0)
+		return rc;
+	return add_touches(p, layer, e);
+}
+
+int
+plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
+    size_t size, struct err *e)
+{
+	const struct plan_item *root;
+	int n;
+
+	root = &p->items[item->root];
+	n = snprintf(dst, size, "%s%s", root->stage,
+	    item->path + strlen(root->path));
+	if (n < 0 || (size_t)n >= size)
+		return err_set(e, ERR_LIMIT, "%s: path too long to stage",
+		    item->path);
+	return 0;
+}
+
+/* ---- words ---- */
+
+static const char *
+type_word(uint8_t type)
+{
+	switch (type) {
+	case MANIFEST_DIR:
+		return "directory";
+	case MANIFEST_FILE:
+		return "file";
+	case MANIFEST_SYMLINK:
+		return "symlink";
+	case MANIFEST_HARDLINK:
+		return "hard link";
+	case MANIFEST_FIFO:
+		return "fifo";
+	default:
+		return "device";
+	}
+}
+
+void
+plan_describe(struct buf *text, const struct plan_item *item)
+{
+	static const struct {
+		unsigned bit;
+		const char *word;
+	} words[] = {
+		{ COMPARE_TYPE, "type" },
+		{ COMPARE_CONTENT, "content" },
+		{ COMPARE_TARGET, "target" },
+		{ COMPARE_LINK, "link" },
+		{ COMPARE_DEVICE, "device" },
+		{ COMPARE_OWNER, "owner" },
+		{ COMPARE_GROUP, "group" },
+		{ COMPARE_MODE, "mode" },
+		{ COMPARE_MTIME, "time" },
+		{ COMPARE_XATTRS, "attributes" },
+	};
+	const char *sep = " (";
+
+	buf_addf(text, "%s %s ", item->op == PLAN_CREATE ? "create" : "change",
+	    type_word(item->type));
+	text_escape(text, item->path, strlen(item->path));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if ((item->bits & words[i].bit) == 0)
+			continue;
+		buf_addf(text, "%s%s", sep, words[i].word);
+		sep = ", ";
+	}
+	if (sep[0] == ',')
+		buf_add_byte(text, ')');
+}

@@ -1,0 +1,47 @@
+/* One run's context: what is held, who is talked to, what is wanted. */
+#ifndef CLIENT_SESSION_H
+#define CLIENT_SESSION_H
+
+#include "client/settings.h"
+#include "client/state.h"
+#include "common/crypto_tls.h"
+#include "transcripts/fetch.h"
+
+struct session {
+	const struct settings *settings;
+	struct state state;
+	int root; /* held directory that is applied to */
+	time_t now;
+	struct tls_identity *identity;
+	struct trust_store store;
+	struct trust *trust;
+
+	/* What was applied before; has_applied false on a new machine. */
+	bool has_applied;
+	struct applied applied;
+	struct release was;
+	const struct release_profile *was_profile; /* of was, or NULL */
+
+	/* The network. */
+	struct fetch_options fetch_options;
+	const char **extras; /* addresses of the roster, borrowed from trust */
+	struct fetch *fetch;
+	struct fetch_peer peer;
+	char site[LIMIT_NAME_BYTES + 1];
+	char mirror[LIMIT_NAME_BYTES + 1];
+	uint64_t failures; /* runs in a row that did not get to their own site */
+	struct buf troubles; /* what candidates before this one said */
+
+	/* What is wanted. */
+	struct buf head_bytes;
+	struct head head;
+	struct release release;
+	const struct release_profile *profile;
+};
+
+/* Everything of the state that a run needs: opens, locks when asked, checks. */
+MUST_CHECK int session_open(const struct settings *settings, bool lock,
+    struct session *out, struct err *e);
+void session_release(struct session *s);
+
+#endif

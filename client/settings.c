@@ -1,0 +1,278 @@
+/* Settings of the client. */
+#include "client/settings.h"
+
+#include <unistd.h>
+
+#include "common/text.h"
+
+static const char *const keys[] = { "root", "state", "channel", "environment",
+	"host", "name", "server", "user", "fallback", "port", "srv",
+	"wan_fallback", "ignore", "waitforlock", NULL };
+static const struct config_rule rules[] = { { "main", false, keys } };
+
+void
+settings_release(struct settings *s)
+{
+	free(s->root);
+	free(s->state);
+	free(s->channel);
+	free(s->host);
+	free(s->name);
+	free(s->server);
+	free(s->user);
+	for (size_t i = 0; i < s->fallback_count; i++)
+		free(s->fallbacks[i]);
+	free(s->fallbacks);
+	memset(s, 0, sizeof(*s));
+}
+
+static int
+set(char **dst, const char *text, struct err *e)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		return err_memory(e);
+	free(*dst);
+	*dst = copy;
+	return 0;
+}
+
+static int
+set_defaults(struct settings *s, struct err *e)
+{
+	char name[LIMIT_HOST_BYTES + 2];
+	int rc;
+
+	s->port = 7440;
+	s->srv = true;
+	s->wan_fallback = WAN_ALWAYS;
+	if (gethostname(name, sizeof(name) - 1) != 0)
+		return err_sys(e, "host name");
+	name[sizeof(name) - 1] = '\0';
+	if ((rc = set(&s->root, "/", e)) != 0 ||
+	    (rc = set(&s->state, "/var/lib/pecia", e)) != 0 ||
+	    (rc = set(&s->channel, "production", e)) != 0 ||
+	    (rc = set(&s->host, name, e)) != 0 ||
+	    (rc = set(&s->name, "pecia", e)) != 0)
+		return rc;
+	return set(&s->user, "nobody", e);
+}
+
+static int
+take_texts(const struct config_section *c, struct settings *s, struct err *e)
+{
+	const struct {
+		const char *key;
+		char **dst;
+	} texts[] = {
+		{ "root", &s->root },
+		{ "state", &s->state },
+		{ "channel", &s->channel },
+		{ "environment", &s->channel },
+		{ "host", &s->host },
+		{ "name", &s->name },
+		{ "server", &s->server },
+		{ "user", &s->user },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts) && rc == 0; i++) {
+		const char *v = NULL;
+
+		rc = config_string(c, texts[i].key, &v, e);
+		if (rc == 0 && v != NULL)
+			rc = set(texts[i].dst, v, e);
+	}
+	return rc;
+}
+
+static int
+take_fallbacks(const struct config_section *c, struct settings *s,
+    struct err *e)
+{
+	struct config_list words;
+	int rc;
+
+	if ((rc = config_words(c, "fallback", &words, e)) != 0)
+		return rc;
+	for (size_t i = 0; words.count > 0 && i < s->fallback_count; i++)
+		free(s->fallbacks[i]);
+	if (words.count > 0) {
+		free(s->fallbacks);
+		s->fallback_count = 0;
+		s->fallbacks = calloc(words.count, sizeof(*s->fallbacks));
+		rc = s->fallbacks == NULL ? err_memory(e) : 0;
+	}
+	for (size_t i = 0; i < words.count && rc == 0; i++) {
+		rc = set(&s->fallbacks[i], words.items[i], e);
+		if (rc == 0)
+			s->fallback_count++;
+	}
+	config_list_release(&words);
+	return rc;
+}
+
+static int
+take_wan(const struct config_section *c, struct settings *s, struct err *e)
+{
+	const char *v = NULL;
+	const char after[] = "after-failures ";
+	int rc;
+
+	if ((rc = config_string(c, "wan_fallback", &v, e)) != 0 || v == NULL)
+		return rc;
+	if (strcmp(v, "always") == 0) {
+		s->wan_fallback = WAN_ALWAYS;
+	} else if (strcmp(v, "never") == 0) {
+		s->wan_fallback = WAN_NEVER;
+	} else if (strncmp(v, after, strlen(after)) == 0 &&
+	    text_u64(v + strlen(after), strlen(v + strlen(after)), 1000000,
+	    &s->wan_failures) == 0) {
+		s->wan_fallback = WAN_AFTER_FAILURES;
+	} else {
+		return config_complain(c, "wan_fallback", e,
+		    "always, never or after-failures N");
+	}
+	return 0;
+}
+
+static int
+take_ignore(const struct config_section *c, struct settings *s, struct err *e)
+{
+	struct config_list words;
+	int rc;
+
+	if ((rc = config_words(c, "ignore", &words, e)) != 0)
+		return rc;
+	for (size_t i = 0; i < words.count && rc == 0; i++) {
+		if (strcmp(words.items[i], "owner") == 0)
+			s->ignore_owner = true;
+		else
+			rc = config_complain(c, "ignore", e,
+			    "%s: only owner can be ignored", words.items[i]);
+	}
+	config_list_release(&words);
+	return rc;
+}
+
+static int
+take_section(const struct config_section *c, struct settings *s,
+    struct err *e)
+{
+	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
+	int rc;
+
+	if ((rc = take_texts(c, s, e)) != 0 ||
+	    (rc = take_fallbacks(c, s, e)) != 0 ||
+	    (rc = take_wan(c, s, e)) != 0 || (rc = take_ignore(c, s, e)) != 0 ||
+	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
+	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
+	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
+		return rc;
+	if (port == 0 || wait_s > 86400)
+		return config_complain(c, port == 0 ? "port" : "waitforlock",
+		    e, "out of range");
+	s->port = (uint16_t)port;
+	s->wait_ms = (unsigned)wait_s * 1000;
+	return 0;
+}
+
+static int
+take_file(const char *path, bool needed, struct settings *s, struct err *e)
+{
+	const struct config_section *section;
+	struct config *c = NULL;
+	struct err mine = ERR_INIT;
+	int rc;
+
+	rc = config_load(path, &c, &mine);
+	if (rc == ERR_NOT_FOUND && !needed)
+		return 0;
+	if (rc != 0) {
+		*e = mine;
+		return rc;
+	}
+	rc = config_check(c, rules, 1, e);
+	section = config_find(c, "main", "");
+	if (rc == 0 && section != NULL)
+		rc = take_section(section, s, e);
+	config_free(c);
+	return rc;
+}
+
+static int
+take_flags(const struct options *o, struct settings *s, struct err *e)
+{
+	const char *server = o->server != NULL ? o->server :
+						 getenv("PECIA_SERVER");
+	int rc = 0;
+
+	if (o->root != NULL)
+		rc = set(&s->root, o->root, e);
+	if (rc == 0 && o->state != NULL)
+		rc = set(&s->state, o->state, e);
+	if (rc == 0 && o->channel != NULL)
+		rc = set(&s->channel, o->channel, e);
+	if (rc == 0 && o->host != NULL)
+		rc = set(&s->host, o->host, e);
+	if (rc == 0 && server != NULL && *server != '\0')
+		rc = set(&s->server, server, e);
+	if (o->wait_given)
+		s->wait_ms = o->wait_ms;
+	return rc;
+}
+
+static int
+check(const struct settings *s, struct err *e)
+{
+	if (!text_is_name(s->channel, strlen(s->channel)))
+		return err_set(e, ERR_USAGE, "channel %s: not a name",
+		    s->channel);
+	if (s->host[0] == '\0' || strlen(s->host) > LIMIT_HOST_BYTES)
+		return err_set(e, ERR_USAGE, "host %s: not a host name",
+		    s->host);
+	return 0;
+}
+
+/* Where the state is must be known before what init left there is read. */
+static int
+load_all(const struct options *o, struct settings *s, struct err *e)
+{
+	const char *config = o->config != NULL ? o->config : SETTINGS_CONFIG;
+	struct settings first = { .root = NULL };
+	char *init = NULL;
+	int rc;
+
+	rc = set_defaults(&first, e);
+	if (rc == 0)
+		rc = take_file(config, o->config != NULL, &first, e);
+	if (rc == 0)
+		rc = take_flags(o, &first, e);
+	if (rc == 0 && asprintf(&init, "%s/" SETTINGS_INIT, first.state) < 0)
+		rc = err_memory(e);
+	settings_release(&first);
+	if (rc == 0)
+		rc = set_defaults(s, e);
+	if (rc == 0)
+		rc = take_file(init, false, s, e);
+	if (rc == 0)
+		rc = take_file(config, o->config != NULL, s, e);
+	if (rc == 0)
+		rc = take_flags(o, s, e);
+	free(init);
+	return rc != 0 ? rc : check(s, e);
+}
+
+int
+settings_load(const struct options *o, struct settings *out, struct err *e)
+{
+	struct settings s = { .root = NULL };
+	int rc = load_all(o, &s, e);
+
+	if (rc != 0)
+		settings_release(&s);
+	else
+		*out = s;
+	return rc;
+}

@@ -1,0 +1,34 @@
+/* What holds for this run: flags, then environment, then the configuration
+ * file, then what `pecia init` was told, then defaults. */
+#ifndef CLIENT_SETTINGS_H
+#define CLIENT_SETTINGS_H
+
+#include "client/options.h"
+#include "common/config.h"
+#include "common/limits.h"
+
+#define SETTINGS_CONFIG "/etc/pecia/pecia.conf"
+#define SETTINGS_INIT   "client.conf" /* in the state directory */
+
+enum wan_fallback { WAN_ALWAYS, WAN_NEVER, WAN_AFTER_FAILURES };
+
+struct settings {
+	char *root, *state, *channel, *host, *name;
+	char *server;   /* NULL: search */
+	char *user;     /* whom the fetcher becomes */
+	char **fallbacks;
+	size_t fallback_count;
+	uint16_t port;
+	bool srv;
+	enum wan_fallback wan_fallback;
+	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
+	bool ignore_owner;
+	unsigned wait_ms;
+};
+
+void settings_release(struct settings *s);
+/* Errors name file and line. */
+MUST_CHECK int settings_load(const struct options *o, struct settings *out,
+    struct err *e);
+
+#endif

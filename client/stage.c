@@ -1,0 +1,264 @@
+/* Staging; runs in the applier.  Nothing here touches a name that anybody
+ * reads: a crash leaves names that the list of stages knows. */
+#include "client/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "client/meta.h"
+#include "common/dirstack.h"
+#include "common/fsat.h"
+#include "common/limits.h"
+#include "transcripts/manifest.h"
+
+struct stage {
+	int root;
+	struct plan *plan;
+	struct dirstack *dirs;
+	struct plan_item *item; /* the file being written */
+	int fd;
+	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
+};
+
+int
+stage_new(int root, struct plan *plan, struct stage **out, struct err *e)
+{
+	struct stage *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (s == NULL)
+		return err_memory(e);
+	s->root = root;
+	s->plan = plan;
+	s->fd = -1;
+	if ((rc = dirstack_new(root, &s->dirs, e)) != 0) {
+		free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void
+stage_free(struct stage *s)
+{
+	if (s == NULL)
+		return;
+	if (s->fd >= 0)
+		close(s->fd);
+	dirstack_free(s->dirs);
+	free(s);
+}
+
+/* Held directory and name of the item's stage. */
+static int
+place_of(struct stage *s, const struct plan_item *item, int *dir,
+    const char **name, struct err *e)
+{
+	int rc;
+
+	rc = plan_stage_path(s->plan, item, s->path, sizeof(s->path), e);
+	return rc != 0 ? rc : dirstack_at(s->dirs, s->path, dir, name, e);
+}
+
+static struct meta
+meta_of(const struct plan_item *item)
+{
+	return (struct meta) { .type = item->type, .mode = item->mode,
+		.uid = item->uid, .gid = item->gid, .mtime = item->mtime,
+		.xattrs = item->xattrs };
+}
+
+static bool
+is_staged(const struct plan_item *item)
+{
+	return item->root != PLAN_NO_ROOT;
+}
+
+static uint32_t
+node_type(uint8_t type)
+{
+	switch (type) {
+	case MANIFEST_FIFO:
+		return S_IFIFO;
+	case MANIFEST_BLOCK:
+		return S_IFBLK;
+	default:
+		return S_IFCHR;
+	}
+}
+
+static int
+make_special(struct stage *s, const struct plan_item *item, struct err *e)
+{
+	struct meta m = meta_of(item);
+	const char *name;
+	int dir, rc;
+
+	if ((rc = place_of(s, item, &dir, &name, e)) != 0)
+		return rc;
+	switch (item->type) {
+	case MANIFEST_DIR: /* metadata come when its children are there */
+		return fsat_mkdir(dir, name, 0700, e);
+	case MANIFEST_SYMLINK:
+		rc = fsat_symlink(item->target, dir, name, e);
+		break;
+	default:
+		rc = fsat_mknod(dir, name, node_type(item->type) | 0600,
+		    item->rdev, e);
+	}
+	return rc != 0 ? rc : meta_set_name(dir, name, &m, ~0u, e);
+}
+
+int
+stage_frame(struct stage *s, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->plan->item_count && rc == 0; i++) {
+		struct plan_item *item = &s->plan->items[i];
+
+		if (!is_staged(item) || item->type == MANIFEST_HARDLINK)
+			continue;
+		if (item->type != MANIFEST_FILE)
+			rc = make_special(s, item, e);
+		else if (item->size_bytes == 0 &&
+		    (rc = stage_file_begin(s, item, e)) == 0)
+			rc = stage_file_end(s, e);
+	}
+	return rc;
+}
+
+int
+stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
+{
+	const char *name;
+	int dir, rc;
+
+	if ((rc = place_of(s, item, &dir, &name, e)) != 0 ||
+	    (rc = fsat_create(dir, name, 0600, &s->fd, e)) != 0)
+		return rc;
+	s->item = item;
+	return 0;
+}
+
+int
+stage_file_write(struct stage *s, const void *data, size_t len, struct err *e)
+{
+	if (fsat_write_all(s->fd, data, len, e) != 0)
+		return err_prefix(e, "%s", s->item->path);
+	return 0;
+}
+
+int
+stage_file_end(struct stage *s, struct err *e)
+{
+	struct meta m = meta_of(s->item);
+	int rc;
+
+	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
+	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)
+		return rc;
+	s->item->fetched = true;
+	s->item = NULL;
+	return 0;
+}
+
+int
+stage_file_abandon(struct stage *s, struct err *e)
+{
+	const struct plan_item *item = s->item;
+	const char *name;
+	int dir, rc;
+
+	if (s->fd >= 0)
+		close(s->fd);
+	s->fd = -1;
+	s->item = NULL;
+	rc = place_of(s, item, &dir, &name, e);
+	return rc != 0 ? rc : fsat_unlink(dir, name, e);
+}
+
+static int
+copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
+{
+	while (len > 0) {
+		size_t most = len < (1u << 30) ? (size_t)len : 1u << 30;
+		ssize_t n = copy_file_range(from, NULL, to, NULL, most, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, "%s: copy", path);
+		if (n == 0)
+			return err_set(e, ERR_CHANGED, "%s: staged copy is short",
+			    path);
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+int
+stage_file_copy(struct stage *s, const struct plan_item *from,
+    struct plan_item *item, struct err *e)
+{
+	const char *name;
+	int dir, fd = -1, rc;
+
+	if ((rc = place_of(s, from, &dir, &name, e)) != 0 ||
+	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
+		return rc;
+	if ((rc = stage_file_begin(s, item, e)) == 0)
+		rc = copy_content(fd, s->fd, item->size_bytes, item->path, e);
+	if (rc == 0)
+		rc = stage_file_end(s, e);
+	close(fd);
+	return rc;
+}
+
+/* The first name is staged too, or stands in the live tree unchanged. */
+static int
+make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
+{
+	const struct plan_item *first = plan_find(s->plan, item->target);
+	char from[LIMIT_PATH_BYTES + 64];
+	const char *name;
+	int dir, rc;
+
+	if (first != NULL && is_staged(first))
+		rc = plan_stage_path(s->plan, first, from, sizeof(from), e);
+	else
+		rc = snprintf(from, sizeof(from), "%s", item->target) < 0;
+	if (rc != 0 || (rc = place_of(s, item, &dir, &name, e)) != 0)
+		return rc;
+	return fsat_link(s->root, from, dir, name, e);
+}
+
+static int
+set_dir_meta(struct stage *s, const struct plan_item *item, struct err *e)
+{
+	struct meta m = meta_of(item);
+	const char *name;
+	int dir, rc;
+
+	rc = place_of(s, item, &dir, &name, e);
+	return rc != 0 ? rc : meta_set_name(dir, name, &m, ~0u, e);
+}
+
+int
+stage_finish(struct stage *s, struct err *e)
+{
+	struct plan *p = s->plan;
+	int rc = 0;
+
+	for (size_t i = 0; i < p->item_count && rc == 0; i++)
+		if (is_staged(&p->items[i]) &&
+		    p->items[i].type == MANIFEST_HARDLINK)
+			rc = make_hardlink(s, &p->items[i], e);
+	for (size_t i = p->item_count; i-- > 0 && rc == 0;)
+		if (is_staged(&p->items[i]) &&
+		    p->items[i].type == MANIFEST_DIR)
+			rc = set_dir_meta(s, &p->items[i], e);
+	return rc;
+}

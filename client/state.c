@@ -1,0 +1,282 @@
+/* The state directory; runs in the applier. */
+#include "client/state.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "common/fsat.h"
+#include "common/text.h"
+
+#define FROM_BYTES 512
+
+int
+state_open(struct state *s, const char *path, bool create, struct err *e)
+{
+	static const char *const dirs[] = { "manifest", "tmp" };
+	int rc;
+
+	if ((s->path = strdup(path)) == NULL)
+		return err_memory(e);
+	if ((rc = fsat_operator_dir(path, create, 0700, &s->dir, e)) != 0)
+		return rc;
+	if (!create)
+		return 0;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		if ((rc = fsat_mkdir_all(s->dir, dirs[i], 0700, e)) != 0)
+			return rc;
+	return 0;
+}
+
+void
+state_release(struct state *s)
+{
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	if (s->dir >= 0)
+		close(s->dir);
+	free(s->path);
+	*s = (struct state) STATE_INIT;
+}
+
+int
+state_lock(struct state *s, unsigned wait_ms, struct err *e)
+{
+	int rc;
+
+	rc = fsat_open_write(s->dir, "lock", 0600, &s->lock_fd, e);
+	if (rc == 0)
+		rc = fsat_lock(s->lock_fd, wait_ms, e);
+	if (rc == ERR_CONFLICT)
+		return err_set(e, rc, "another run is under way (%s/lock)",
+		    s->path);
+	return rc;
+}
+
+int
+state_anchor(const struct state *s, struct digest *out, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 256);
+	rc = fsat_read_file(s->dir, "anchor", 255, &b, e);
+	if (rc == ERR_NOT_FOUND)
+		err_set(e, rc, "%s: not set up: run `pecia init --anchor "
+		    "sha256:...` with the anchor that `peciactl init` printed",
+		    s->path);
+	if (rc == 0 && b.len > 0 && b.data[b.len - 1] == '\n')
+		b.data[--b.len] = '\0';
+	if (rc == 0 && text_sha256(buf_str(&b), out->b) != 0)
+		rc = err_set(e, ERR_FORMAT, "%s/anchor: not sha256:<hex>",
+		    s->path);
+	buf_release(&b);
+	return rc;
+}
+
+int
+state_set_anchor(const struct state *s, const struct digest *anchor,
+    struct err *e)
+{
+	char hex[DIGEST_HEX], line[DIGEST_HEX + 16];
+
+	digest_hex(anchor, hex);
+	snprintf(line, sizeof(line), "sha256:%s\n", hex);
+	return fsat_write_file(s->dir, "anchor", 0600, line, strlen(line), e);
+}
+
+/* ---- trust store ---- */
+
+static int
+store_get(void *arg, const char *name, struct buf *out, struct err *e)
+{
+	const struct state *s = arg;
+
+	return fsat_read_file(s->dir, name, out->max, out, e);
+}
+
+static int
+store_put(void *arg, const char *name, const void *data, size_t len,
+    struct err *e)
+{
+	const struct state *s = arg;
+	const char *slash = strrchr(name, '/');
+	char dir[STATE_PATH_BYTES];
+	int rc;
+
+	if (slash != NULL) {
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - name), name);
+		if ((rc = fsat_mkdir_all(s->dir, dir, 0700, e)) != 0)
+			return rc;
+	}
+	return fsat_write_file(s->dir, name, 0600, data, len, e);
+}
+
+void
+state_trust_store(struct state *s, struct trust_store *out)
+{
+	out->get = store_get;
+	out->put = store_put;
+	out->arg = s;
+}
+
+/* ---- applied ---- */
+
+void
+applied_write(struct buf *text, const struct applied *a)
+{
+	char hex[DIGEST_HEX], when[TEXT_TIME_BYTES];
+
+	digest_hex(&a->release, hex);
+	text_time(when, a->when);
+	buf_addf(text, "pecia applied 1\nchannel %s\nserial %llu\nrelease %s\n"
+	    "profile %s\nwhen %s\nsite %s\nfrom ", a->channel,
+	    (unsigned long long)a->serial, hex, a->profile, when,
+	    a->site[0] != '\0' ? a->site : "-");
+	text_escape(text, a->from, strlen(a->from));
+	buf_add_byte(text, '\n');
+}
+
+static int
+field(struct reader *r, const char *key, char *dst, size_t size)
+{
+	const char *line;
+	size_t len, key_len = strlen(key);
+
+	if (reader_line(r, &line, &len) != 0 || len < key_len + 1 ||
+	    memcmp(line, key, key_len) != 0 || line[key_len] != ' ' ||
+	    len - key_len - 1 >= size)
+		return ERR_FORMAT;
+	memcpy(dst, line + key_len + 1, len - key_len - 1);
+	dst[len - key_len - 1] = '\0';
+	return 0;
+}
+
+int
+applied_parse(const char *text, size_t len, struct applied *out,
+    struct err *e)
+{
+	struct applied a = { .serial = 0 };
+	char magic[16], serial[32], hex[DIGEST_HEX], when[TEXT_TIME_BYTES];
+	char from[4 * FROM_BYTES];
+	struct reader r;
+	size_t n;
+
+	reader_init(&r, text, len);
+	if (field(&r, "pecia applied", magic, sizeof(magic)) != 0 ||
+	    strcmp(magic, "1") != 0 ||
+	    field(&r, "channel", a.channel, sizeof(a.channel)) != 0 ||
+	    field(&r, "serial", serial, sizeof(serial)) != 0 ||
+	    field(&r, "release", hex, sizeof(hex)) != 0 ||
+	    field(&r, "profile", a.profile, sizeof(a.profile)) != 0 ||
+	    field(&r, "when", when, sizeof(when)) != 0 ||
+	    field(&r, "site", a.site, sizeof(a.site)) != 0 ||
+	    field(&r, "from", from, sizeof(from)) != 0 ||
+	    reader_left(&r) != 0 ||
+	    text_u64(serial, strlen(serial), UINT64_MAX, &a.serial) != 0 ||
+	    digest_parse(hex, strlen(hex), &a.release) != 0 ||
+	    text_untime(when, strlen(when), &a.when) != 0 ||
+	    text_unescape(a.from, sizeof(a.from), from, strlen(from), &n) != 0)
+		return err_set(e, ERR_FORMAT, "applied: damaged");
+	*out = a;
+	return 0;
+}
+
+int
+state_applied(const struct state *s, struct applied *out, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIMIT_CONFIG_BYTES);
+	rc = fsat_read_file(s->dir, "applied", LIMIT_CONFIG_BYTES - 1, &b, e);
+	if (rc == 0)
+		rc = applied_parse(buf_str(&b), b.len, out, e);
+	buf_release(&b);
+	return rc;
+}
+
+int
+state_set_applied(const struct state *s, const struct buf *text, struct err *e)
+{
+	return fsat_write_file(s->dir, "applied", 0600, text->data, text->len,
+	    e);
+}
+
+int
+state_failures(const struct state *s, uint64_t *out, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	struct buf b;
+	int rc;
+
+	*out = 0;
+	buf_init(&b, 32);
+	rc = fsat_read_file(s->dir, "failures", 31, &b, &mine);
+	if (rc == 0 && (b.len == 0 ||
+	    text_u64(buf_str(&b), b.len - 1, UINT32_MAX, out) != 0))
+		*out = 0;
+	buf_release(&b);
+	if (rc == 0 || rc == ERR_NOT_FOUND)
+		return 0;
+	*e = mine;
+	return rc;
+}
+
+int
+state_set_failures(const struct state *s, uint64_t n, struct err *e)
+{
+	uint64_t old;
+	char text[32];
+	int rc;
+
+	if ((rc = state_failures(s, &old, e)) != 0 || old == n)
+		return rc;
+	if (n == 0)
+		return fsat_unlink(s->dir, "failures", e);
+	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
+	return fsat_write_file(s->dir, "failures", 0600, text, strlen(text),
+	    e);
+}
+
+/* ---- manifests ---- */
+
+void
+state_manifest_path(char path[STATE_PATH_BYTES], const struct digest *digest)
+{
+	char hex[DIGEST_HEX];
+
+	digest_hex(digest, hex);
+	snprintf(path, STATE_PATH_BYTES, "manifest/%s", hex);
+}
+
+static bool
+is_among(const char *hex, const struct digest *keep, size_t count)
+{
+	struct digest d;
+
+	if (digest_parse(hex, strlen(hex), &d) != 0)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (digest_equal(&d, &keep[i]))
+			return true;
+	return false;
+}
+
+int
+state_prune_manifests(const struct state *s, const struct digest *keep,
+    size_t count, struct err *e)
+{
+	struct fsat_names names = { NULL, 0 };
+	int dir = -1, rc;
+
+	rc = fsat_open_dir(s->dir, "manifest", &dir, e);
+	if (rc == 0)
+		rc = fsat_list(dir, &names, e);
+	for (size_t i = 0; i < names.count && rc == 0; i++)
+		if (!is_among(names.names[i], keep, count))
+			rc = fsat_unlink(dir, names.names[i], e);
+	fsat_names_release(&names);
+	if (dir >= 0)
+		close(dir);
+	return rc;
+}

@@ -1,0 +1,82 @@
+/* The client's state directory:
+ *
+ *     anchor           digest of the first root, given once by the operator
+ *     client.conf      what `pecia init` was told
+ *     lock             one run at a time
+ *     identity/        our key and certificate
+ *     root/ roster channel/ release/ seen/ evidence/   the trust store
+ *     manifest/<hex>   texts of the manifests of the applied release
+ *     failures         runs in a row that did not get to their own site
+ *     applied          which release the machine is on (text)
+ *     cache            stat cache of the applied release
+ *     tmp/             data transcripts on their way
+ *     stages journal   a commit under way
+ */
+#ifndef CLIENT_STATE_H
+#define CLIENT_STATE_H
+
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/crypto_digest.h"
+#include "common/limits.h"
+#include "transcripts/trust.h"
+
+struct state {
+	int dir;
+	int lock_fd;
+	char *path; /* for messages */
+};
+#define STATE_INIT { -1, -1, NULL }
+
+/* Opens or makes the directory (0700). */
+MUST_CHECK int state_open(struct state *s, const char *path, bool create,
+    struct err *e);
+void state_release(struct state *s);
+/* ERR_CONFLICT when another run holds it. */
+MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
+
+/* "sha256:..." as written by pecia init.  ERR_NOT_FOUND: not initialised. */
+MUST_CHECK int state_anchor(const struct state *s, struct digest *out,
+    struct err *e);
+MUST_CHECK int state_set_anchor(const struct state *s,
+    const struct digest *anchor, struct err *e);
+
+/* A trust store in this directory; `s` must outlive it. */
+void state_trust_store(struct state *s, struct trust_store *out);
+
+/* The record of what is applied. */
+struct applied {
+	char channel[LIMIT_NAME_BYTES + 1];
+	uint64_t serial;
+	struct digest release;
+	char profile[LIMIT_NAME_BYTES + 1];
+	time_t when;
+	char from[512]; /* route to the server */
+	char site[LIMIT_NAME_BYTES + 1];
+};
+void applied_write(struct buf *text, const struct applied *a);
+MUST_CHECK int applied_parse(const char *text, size_t len,
+    struct applied *out, struct err *e);
+/* ERR_NOT_FOUND: nothing was applied yet. */
+MUST_CHECK int state_applied(const struct state *s, struct applied *out,
+    struct err *e);
+MUST_CHECK int state_set_applied(const struct state *s, const struct buf *text,
+    struct err *e);
+
+/* How many runs in a row did not get to their own site; written only when it
+ * changes. */
+MUST_CHECK int state_failures(const struct state *s, uint64_t *out,
+    struct err *e);
+MUST_CHECK int state_set_failures(const struct state *s, uint64_t n,
+    struct err *e);
+
+/* manifest/<hex>. */
+#define STATE_PATH_BYTES 128
+void state_manifest_path(char path[STATE_PATH_BYTES],
+    const struct digest *digest);
+/* Removes manifests and releases that `keep` does not name. */
+MUST_CHECK int state_prune_manifests(const struct state *s,
+    const struct digest *keep, size_t count, struct err *e);
+
+#endif

@@ -1,0 +1,87 @@
+/* Opens a profile's manifests as one layer; runs in the applier. */
+#include "client/tree.h"
+
+#include <unistd.h>
+
+#include "common/fsat.h"
+
+struct tree {
+	struct layer *layer;
+	struct layer_source *sources;
+	int *fds;
+	size_t count;
+};
+
+void
+tree_free(struct tree *t)
+{
+	if (t == NULL)
+		return;
+	layer_free(t->layer);
+	for (size_t i = 0; i < t->count; i++) {
+		manifest_reader_free(t->sources[i].reader);
+		if (t->fds[i] >= 0)
+			close(t->fds[i]);
+	}
+	free(t->sources);
+	free(t->fds);
+	free(t);
+}
+
+static int
+open_source(const struct state *s, const struct release_transcript *rt,
+    struct layer_source *source, int *fd, struct err *e)
+{
+	char path[STATE_PATH_BYTES];
+	int rc;
+
+	state_manifest_path(path, &rt->manifest);
+	source->name = rt->name;
+	source->target = rt->target;
+	source->exact = rt->mode == RELEASE_EXACT;
+	source->excludes = rt->excludes;
+	source->exclude_count = rt->exclude_count;
+	rc = fsat_open_file(s->dir, path, fd, e);
+	if (rc == 0)
+		rc = manifest_reader_open(*fd, rt->manifest_bytes,
+		    &source->reader, e);
+	return rc != 0 ? err_prefix(e, "transcript %s", rt->name) : 0;
+}
+
+int
+tree_open(const struct state *s, const struct release *release,
+    const struct release_profile *profile, struct tree **out, struct err *e)
+{
+	struct tree *t = calloc(1, sizeof(*t));
+	int rc = 0;
+
+	if (t == NULL)
+		return err_memory(e);
+	t->sources = calloc(profile->count, sizeof(*t->sources));
+	t->fds = calloc(profile->count, sizeof(*t->fds));
+	if (t->sources == NULL || t->fds == NULL) {
+		rc = err_memory(e);
+		goto out;
+	}
+	for (; t->count < profile->count && rc == 0; t->count++) {
+		t->fds[t->count] = -1;
+		rc = open_source(s,
+		    &release->transcripts[profile->transcripts[t->count]],
+		    &t->sources[t->count], &t->fds[t->count], e);
+	}
+	if (rc == 0)
+		rc = layer_new(t->sources, t->count, &t->layer, e);
+	if (rc == 0) {
+		*out = t;
+		t = NULL;
+	}
+out:
+	tree_free(t);
+	return rc;
+}
+
+struct layer *
+tree_layer(struct tree *t)
+{
+	return t->layer;
+}

@@ -1,0 +1,120 @@
+/* What the files of the HTTP server share; included by common/http_server*.c
+ * alone. */
+#ifndef COMMON_HTTP_SERVER_IMPL_H
+#define COMMON_HTTP_SERVER_IMPL_H
+
+#include <sys/queue.h>
+#include <time.h>
+
+#include "common/buf.h"
+#include "common/http_server_parse.h"
+
+struct bufferevent;
+struct http_conn;
+struct event;
+struct event_base;
+struct evconnlistener;
+
+enum conn_state {
+	CONN_HEAD,   /* waits for, or reads, a request head */
+	CONN_BODY,   /* reads a request body */
+	CONN_HANDLE, /* the handler has it, or it is held */
+	CONN_REPLY,  /* the reply goes out */
+	CONN_LINGER, /* refused: what still comes is thrown away */
+};
+
+struct http_request {
+	struct http_conn *conn;
+	struct http_head head;
+	bool has_head;
+	char *text; /* what head points into */
+	struct buf body;
+	void *user;
+	struct timespec started;
+
+	struct buf fields; /* header lines of the reply */
+	unsigned status;
+	bool complete;
+	uint64_t body_bytes; /* of the reply so far */
+
+	void (*wake)(void *arg, struct http_request *r);
+	void *wake_arg;
+
+	http_producer produce; /* NULL: all of the reply is queued */
+	void (*release)(void *arg);
+	void *stream_arg;
+	uint64_t left; /* of a reply of known length */
+	bool chunked;
+	bool counted; /* known length: left counts */
+};
+
+struct http_conn {
+	TAILQ_ENTRY(http_conn) all;
+	TAILQ_ENTRY(http_conn) idle;
+	bool is_idle; /* on the server's idle list */
+	struct http_server *server;
+	struct bufferevent *bev;
+	struct event *timer;
+	enum conn_state state;
+	bool dead;  /* the timer will free it as soon as the loop turns */
+	bool fresh; /* no request came yet */
+	bool ready; /* handshake done, or none needed */
+	bool close_after;
+	bool refused; /* ... and what still comes is not a request */
+	bool has_key;
+	struct digest key;
+	char peer[HTTP_PEER_BYTES];
+	uint64_t queued; /* bytes ever given to the connection */
+	uint64_t taken;  /* of those, acknowledged at the last stall check */
+	uint64_t body_left;
+	struct http_request request;
+};
+
+TAILQ_HEAD(http_conns, http_conn);
+
+struct http_server {
+	struct http_options options;
+	struct http_counters own_counters;
+	struct http_counters *counters;
+	struct event_base *base;
+	struct evconnlistener **listeners;
+	size_t listener_count;
+	struct event *signals[3];
+	struct event *pause; /* after accept found no descriptor or memory */
+	struct event *grace;
+	struct http_conns conns, idle;
+	unsigned conn_count;
+	bool accepting, paused, stopping;
+};
+
+/* http_server_conn.c */
+/* Takes fd over, also on failure. */
+void http_conn_accept(struct http_server *s, int fd, const char *peer);
+/* Ends it now: for callbacks of the loop, as their last act. */
+void http_conn_close(struct http_conn *c);
+/* Ends it when the loop turns: for all others. */
+void http_conn_fail(struct http_conn *c);
+/* What a stopping server asks of each: idle ones close, held ones wake. */
+void http_conn_stop(struct http_conn *c);
+/* Arms the connection's one timer. */
+void http_conn_timer(struct http_conn *c, unsigned ms);
+/* From now on the reply goes out, and must make progress. */
+void http_conn_replying(struct http_conn *c);
+
+/* http_server_reply.c */
+void http_request_init(struct http_request *r, struct http_conn *c);
+void http_request_release(struct http_request *r);
+/* Queues one more piece of a stream.  ERR_*: it broke. */
+MUST_CHECK int http_reply_pump(struct http_request *r, struct err *e);
+
+/* http_server.c */
+/* Opens or shuts the listeners as there is room. */
+void http_server_room(struct http_server *s);
+
+static inline void
+http_count(_Atomic uint64_t *counter)
+{
+	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#endif

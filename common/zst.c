@@ -1,0 +1,295 @@
+/* zstd frames: contexts are kept and reset, since making one costs more than
+ * a small object.  Encoders run in publishers, decoders in fetchers and in
+ * whoever verifies a repository. */
+#include "common/zst.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include <zstd.h>
+#include <zstd_errors.h>
+
+#include "common/limits.h"
+
+#define MAGIC_BYTES 4
+
+struct zst_encoder {
+	ZSTD_CCtx *ctx;
+	uint64_t promised; /* content size given to zst_begin */
+	uint64_t fed;
+	size_t out_size;
+	uint8_t out[];
+};
+
+struct zst_decoder {
+	ZSTD_DCtx *ctx;
+	uint64_t left; /* content bytes still allowed */
+	size_t magic_seen;
+	bool complete; /* the frame's last byte was seen */
+	size_t out_size;
+	uint8_t out[];
+};
+
+static const uint8_t magic[MAGIC_BYTES] = { 0x28, 0xb5, 0x2f, 0xfd };
+
+size_t
+zst_bound(size_t len)
+{
+	return ZSTD_compressBound(len);
+}
+
+static int
+fail(struct err *e, int code, const char *what, size_t ret)
+{
+	if (ZSTD_getErrorCode(ret) == ZSTD_error_memory_allocation)
+		return err_memory(e);
+	return err_set(e, code, "%s: %s", what, ZSTD_getErrorName(ret));
+}
+
+static int
+set(ZSTD_CCtx *ctx, ZSTD_cParameter parameter, int value, struct err *e)
+{
+	size_t ret = ZSTD_CCtx_setParameter(ctx, parameter, value);
+
+	return ZSTD_isError(ret) ? fail(e, ERR_USAGE, "zstd encoder", ret) : 0;
+}
+
+int
+zst_encoder_new(int level, struct zst_encoder **out, struct err *e)
+{
+	size_t size = ZSTD_CStreamOutSize();
+	struct zst_encoder *z = calloc(1, sizeof(*z) + size);
+	int ret;
+
+	if (z == NULL)
+		return err_memory(e);
+	z->out_size = size;
+	z->ctx = ZSTD_createCCtx();
+	if (z->ctx == NULL) {
+		free(z);
+		return err_memory(e);
+	}
+	ret = set(z->ctx, ZSTD_c_compressionLevel, level, e);
+	if (ret == 0)
+		ret = set(z->ctx, ZSTD_c_checksumFlag, 1, e);
+	if (ret != 0) {
+		zst_encoder_free(z);
+		return ret;
+	}
+	*out = z;
+	return 0;
+}
+
+void
+zst_encoder_free(struct zst_encoder *z)
+{
+	if (z == NULL)
+		return;
+	ZSTD_freeCCtx(z->ctx);
+	free(z);
+}
+
+int
+zst_encoder_set_window(
+    struct zst_encoder *z, unsigned window_log, struct err *e)
+{
+	int ret;
+
+	if (window_log < 20 || window_log > LIMIT_ZSTD_WINDOW_LOG)
+		return err_set(
+		    e, ERR_USAGE, "zstd window of 2^%u bytes", window_log);
+	ret = set(z->ctx, ZSTD_c_enableLongDistanceMatching, 1, e);
+	if (ret == 0)
+		ret = set(z->ctx, ZSTD_c_windowLog, (int)window_log, e);
+	return ret;
+}
+
+int
+zst_encode(struct zst_encoder *z, const void *src, size_t len, void *dst,
+    size_t dst_size, size_t *dst_len, struct err *e)
+{
+	size_t ret;
+
+	ZSTD_CCtx_reset(z->ctx, ZSTD_reset_session_only);
+	ret = ZSTD_compress2(z->ctx, dst, dst_size, src, len);
+	if (ZSTD_isError(ret))
+		return fail(e, ERR_LIMIT, "compress", ret);
+	*dst_len = ret;
+	return 0;
+}
+
+int
+zst_begin(struct zst_encoder *z, uint64_t content_bytes, struct err *e)
+{
+	size_t ret;
+
+	ZSTD_CCtx_reset(z->ctx, ZSTD_reset_session_only);
+	/* ZST_SIZE_UNKNOWN is zstd's own ZSTD_CONTENTSIZE_UNKNOWN. */
+	ret = ZSTD_CCtx_setPledgedSrcSize(z->ctx, content_bytes);
+	if (ZSTD_isError(ret))
+		return fail(e, ERR_USAGE, "compress", ret);
+	z->promised = content_bytes;
+	z->fed = 0;
+	return 0;
+}
+
+static int
+encode(struct zst_encoder *z, ZSTD_inBuffer *in, ZSTD_EndDirective how,
+    zst_sink sink, void *arg, struct err *e)
+{
+	size_t more;
+	int ret;
+
+	do {
+		ZSTD_outBuffer piece = { z->out, z->out_size, 0 };
+
+		more = ZSTD_compressStream2(z->ctx, &piece, in, how);
+		if (ZSTD_isError(more))
+			return fail(e, ERR_CHANGED, "compress", more);
+		ret = piece.pos > 0 ? sink(arg, z->out, piece.pos, e) : 0;
+		if (ret != 0)
+			return ret;
+	} while (how == ZSTD_e_end ? more != 0 : in->pos < in->size);
+	return 0;
+}
+
+static int
+wrong_length(const struct zst_encoder *z, struct err *e)
+{
+	return err_set(e, ERR_CHANGED,
+	    "content of %llu bytes was announced as %llu",
+	    (unsigned long long)z->fed, (unsigned long long)z->promised);
+}
+
+int
+zst_feed(struct zst_encoder *z, const void *src, size_t len, zst_sink sink,
+    void *arg, struct err *e)
+{
+	ZSTD_inBuffer in = { src, len, 0 };
+
+	z->fed += len;
+	if (z->fed > z->promised)
+		return wrong_length(z, e);
+	return encode(z, &in, ZSTD_e_continue, sink, arg, e);
+}
+
+int
+zst_end(struct zst_encoder *z, zst_sink sink, void *arg, struct err *e)
+{
+	ZSTD_inBuffer in = { NULL, 0, 0 };
+
+	if (z->promised != ZST_SIZE_UNKNOWN && z->fed != z->promised)
+		return wrong_length(z, e);
+	return encode(z, &in, ZSTD_e_end, sink, arg, e);
+}
+
+int
+zst_decoder_new(struct zst_decoder **out, struct err *e)
+{
+	size_t size = ZSTD_DStreamOutSize();
+	struct zst_decoder *z = calloc(1, sizeof(*z) + size);
+	size_t ret;
+
+	if (z == NULL)
+		return err_memory(e);
+	z->out_size = size;
+	z->ctx = ZSTD_createDCtx();
+	if (z->ctx == NULL) {
+		free(z);
+		return err_memory(e);
+	}
+	ret = ZSTD_DCtx_setParameter(
+	    z->ctx, ZSTD_d_windowLogMax, LIMIT_ZSTD_WINDOW_LOG);
+	if (ZSTD_isError(ret)) {
+		zst_decoder_free(z);
+		return fail(e, ERR_UNSUPPORTED, "zstd decoder", ret);
+	}
+	*out = z;
+	return 0;
+}
+
+void
+zst_decoder_free(struct zst_decoder *z)
+{
+	if (z == NULL)
+		return;
+	ZSTD_freeDCtx(z->ctx);
+	free(z);
+}
+
+int
+zst_decode_begin(struct zst_decoder *z, uint64_t max_bytes, struct err *e)
+{
+	size_t ret = ZSTD_DCtx_reset(z->ctx, ZSTD_reset_session_only);
+
+	if (ZSTD_isError(ret))
+		return fail(e, ERR_FORMAT, "zstd decoder", ret);
+	z->left = max_bytes;
+	z->magic_seen = 0;
+	z->complete = false;
+	return 0;
+}
+
+/* The library would pass over skippable frames and take them for empty
+ * content. */
+static int
+check_magic(
+    struct zst_decoder *z, const uint8_t *src, size_t len, struct err *e)
+{
+	for (size_t i = 0; i < len && z->magic_seen < MAGIC_BYTES; i++) {
+		if (src[i] != magic[z->magic_seen])
+			return err_set(e, ERR_FORMAT, "not a zstd frame");
+		z->magic_seen++;
+	}
+	return 0;
+}
+
+static int
+decode_step(
+    struct zst_decoder *z, ZSTD_inBuffer *in, size_t *produced, struct err *e)
+{
+	ZSTD_outBuffer piece = { z->out, z->out_size, 0 };
+	size_t ret = ZSTD_decompressStream(z->ctx, &piece, in);
+
+	if (ZSTD_isError(ret))
+		return fail(e, ERR_FORMAT, "zstd frame", ret);
+	if (piece.pos > z->left)
+		return err_set(e, ERR_LIMIT,
+		    "zstd frame holds more than the bytes it may");
+	z->left -= piece.pos;
+	z->complete = ret == 0;
+	*produced = piece.pos;
+	return 0;
+}
+
+int
+zst_decode_feed(struct zst_decoder *z, const void *src, size_t len,
+    zst_sink sink, void *arg, struct err *e)
+{
+	ZSTD_inBuffer in = { src, len, 0 };
+	size_t produced = 0;
+	int ret = check_magic(z, src, len, e);
+
+	if (ret != 0)
+		return ret;
+	/* A full output buffer may leave more inside the decoder. */
+	while (in.pos < in.size || (produced == z->out_size && !z->complete)) {
+		if (z->complete)
+			return err_set(e, ERR_FORMAT,
+			    "bytes behind the end of the zstd frame");
+		ret = decode_step(z, &in, &produced, e);
+		if (ret == 0 && produced > 0)
+			ret = sink(arg, z->out, produced, e);
+		if (ret != 0)
+			return ret;
+	}
+	return 0;
+}
+
+int
+zst_decode_end(struct zst_decoder *z, struct err *e)
+{
+	if (!z->complete)
+		return err_set(e, ERR_FORMAT, "zstd frame is cut off");
+	return 0;
+}

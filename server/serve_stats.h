@@ -1,0 +1,44 @@
+/* What peciad's workers count, in memory that they share: each writes its own
+ * slot, and each can tell the sum. */
+#ifndef SERVER_SERVE_STATS_H
+#define SERVER_SERVE_STATS_H
+
+#include "common/buf.h"
+#include "common/http_server.h"
+#include "server/serve_path.h"
+
+#define SERVE_STATUSES 16
+
+struct serve_slot {
+	struct http_counters http;
+	_Atomic uint64_t requests[SERVE_KINDS][SERVE_STATUSES];
+	_Atomic uint64_t body_bytes[SERVE_KINDS];
+	_Atomic uint64_t broken_off;      /* replies that did not end */
+	_Atomic uint64_t waiting;         /* long polls held now */
+	_Atomic uint64_t objects_sent;    /* in batches */
+	_Atomic uint64_t objects_missing; /* asked for in batches */
+	_Atomic uint64_t errors;          /* of our own files and memory */
+};
+
+struct serve_stats;
+
+/* A block for that many workers, made before they are forked. */
+MUST_CHECK int serve_stats_new(
+    unsigned workers, struct serve_stats **out, struct err *e);
+void serve_stats_free(struct serve_stats *s);
+/* The slot of one worker, by its number from 0; what a predecessor that died
+ * held open is counted as closed. */
+struct serve_slot *serve_stats_slot(struct serve_stats *s, unsigned worker);
+
+static inline void
+serve_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+void serve_stats_request(struct serve_slot *slot, enum serve_kind kind,
+    const struct http_result *result);
+/* Adds the sums as Prometheus text. */
+void serve_stats_write(const struct serve_stats *s, struct buf *text);
+
+#endif

@@ -1,0 +1,602 @@
+/* Identities, and who shows what to whom in a handshake.  Both ends run in
+ * this process, over a pair of memory buffers. */
+#include "common/crypto_tls.h"
+
+#include <check.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fsat.h"
+#include "tests/scratch.h"
+
+static struct scratch scratch;
+static struct tls_identity *server_id, *client_id, *other_id;
+
+static struct tls_identity *
+identity(const char *name)
+{
+	struct tls_identity *id = NULL;
+	struct err e = ERR_INIT;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
+	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
+	return id;
+}
+
+static void
+set_up(void)
+{
+	scratch_make(&scratch);
+	server_id = identity("server");
+	client_id = identity("client");
+	other_id = identity("other");
+}
+
+static void
+tear_down(void)
+{
+	tls_identity_free(server_id);
+	tls_identity_free(client_id);
+	tls_identity_free(other_id);
+	scratch_remove(&scratch);
+}
+
+/* Judges every key alike, and counts. */
+struct verdict {
+	enum tls_verdict say;
+	unsigned asked;
+	struct digest last;
+};
+
+static enum tls_verdict
+judge(void *arg, const struct digest *spki)
+{
+	struct verdict *v = arg;
+
+	v->asked++;
+	v->last = *spki;
+	return v->say;
+}
+
+struct ends {
+	SSL_CTX *client_ctx;
+	SSL *client, *server;
+};
+
+/* A client and a server, connected; nothing sent yet. */
+static void
+ends_open(struct ends *x, struct tls_client *c, SSL_CTX *server_ctx)
+{
+	struct err e = ERR_INIT;
+	BIO *a = NULL, *b = NULL;
+
+	x->client_ctx = SSL_CTX_new(TLS_client_method());
+	ck_assert_ptr_nonnull(x->client_ctx);
+	ck_assert_int_eq(tls_client_attach(c, x->client_ctx, &e), 0);
+	x->client = SSL_new(x->client_ctx);
+	x->server = tls_session_new(server_ctx);
+	ck_assert_int_eq(BIO_new_bio_pair(&a, 65536, &b, 65536), 1);
+	SSL_set_bio(x->client, a, a);
+	SSL_set_bio(x->server, b, b);
+	SSL_set_connect_state(x->client);
+	SSL_set_accept_state(x->server);
+}
+
+static void
+ends_close(struct ends *x)
+{
+	SSL_free(x->client);
+	SSL_free(x->server);
+	SSL_CTX_free(x->client_ctx);
+}
+
+static bool
+is_fatal(SSL *ssl, int ret)
+{
+	return ret <= 0 && SSL_get_error(ssl, ret) != SSL_ERROR_WANT_READ &&
+	    SSL_get_error(ssl, ret) != SSL_ERROR_WANT_WRITE;
+}
+
+/* Shakes hands and moves one byte each way, so that tickets arrive too. */
+static bool
+ends_talk(struct ends *x)
+{
+	char byte = 0;
+
+	for (int turn = 0; turn < 10; turn++) {
+		int c = SSL_do_handshake(x->client);
+		int s = SSL_do_handshake(x->server);
+
+		if (is_fatal(x->client, c) || is_fatal(x->server, s))
+			return false;
+		if (c == 1 && s == 1)
+			break;
+	}
+	return SSL_write(x->client, "?", 1) == 1 &&
+	    SSL_read(x->server, &byte, 1) == 1 && byte == '?' &&
+	    SSL_write(x->server, "!", 1) == 1 &&
+	    SSL_read(x->client, &byte, 1) == 1 && byte == '!';
+}
+
+static SSL_CTX *
+server_context(const struct tls_identity *id)
+{
+	struct err e = ERR_INIT;
+	SSL_CTX *ctx = NULL;
+
+	ck_assert_msg(tls_server_context(id, &ctx, &e) == 0, "%s", e.msg);
+	return ctx;
+}
+
+static void
+assert_digest_of(const struct digest *d, const struct tls_identity *id)
+{
+	struct digest want;
+
+	tls_identity_digest(id, &want);
+	ck_assert(digest_equal(d, &want));
+}
+
+static const struct {
+	const char *what;
+	enum tls_verdict say;
+	bool has_identity;
+	bool connects, shows;
+} cases[] = {
+	{ "known", TLS_KNOWN, true, true, true },
+	{ "known, nothing to show", TLS_KNOWN, false, true, false },
+	{ "stranger", TLS_STRANGER, true, true, false },
+	{ "refused", TLS_REFUSE, true, false, false },
+};
+#define CASES ((int)(sizeof(cases) / sizeof(*cases)))
+
+START_TEST(a_certificate_is_shown_to_the_known_alone)
+{
+	struct verdict v = { .say = cases[_i].say };
+	struct tls_client c = { .judge = judge, .arg = &v };
+	SSL_CTX *ctx = server_context(server_id);
+	struct digest seen;
+	struct ends x;
+
+	if (cases[_i].has_identity)
+		c.identity = client_id;
+	ends_open(&x, &c, ctx);
+	ck_assert_msg(
+	    ends_talk(&x) == cases[_i].connects, "%s", cases[_i].what);
+	ck_assert_int_eq((int)c.verdict, (int)cases[_i].say);
+	ck_assert_uint_eq(v.asked, 1);
+	assert_digest_of(&c.peer, server_id);
+	ck_assert(!c.resumed);
+	ck_assert_msg(tls_peer_digest(x.server, &seen) == cases[_i].shows, "%s",
+	    cases[_i].what);
+	if (cases[_i].shows)
+		assert_digest_of(&seen, client_id);
+	ck_assert_msg((c.session != NULL) ==
+	        (cases[_i].say == TLS_KNOWN && cases[_i].connects),
+	    "%s", cases[_i].what);
+	tls_client_release(&c);
+	ends_close(&x);
+	tls_context_free(ctx);
+}
+END_TEST
+
+/* Leaves a session in c from a first visit that went well. */
+static void
+visit(struct tls_client *c, SSL_CTX *ctx)
+{
+	struct ends x;
+
+	ends_open(&x, c, ctx);
+	ck_assert(ends_talk(&x));
+	ck_assert_ptr_nonnull(c->session);
+	ends_close(&x);
+}
+
+START_TEST(a_session_is_taken_up_by_another_context)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	struct digest seen;
+	struct ends x;
+
+	visit(&c, ctx);
+	for (int i = 0; i < 3; i++) { /* each visit leaves the next ticket */
+		v.asked = 0;
+		ends_open(&x, &c, ctx);
+		ck_assert(ends_talk(&x));
+		ck_assert(c.resumed);
+		ck_assert_uint_eq(v.asked, 1);
+		ck_assert_int_eq((int)c.verdict, (int)TLS_KNOWN);
+		assert_digest_of(&c.peer, server_id);
+		ck_assert(tls_peer_digest(x.server, &seen));
+		assert_digest_of(&seen, client_id);
+		ck_assert_ptr_nonnull(c.session);
+		ends_close(&x);
+	}
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
+START_TEST(a_session_is_not_offered_once_its_key_is_not_known)
+{
+	static const enum tls_verdict says[] = { TLS_REFUSE, TLS_STRANGER };
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	struct digest seen;
+	struct ends x;
+
+	for (size_t i = 0; i < 2; i++) {
+		v.say = TLS_KNOWN;
+		visit(&c, ctx);
+		v.say = says[i];
+		ends_open(&x, &c, ctx);
+		ck_assert(ends_talk(&x) == (says[i] == TLS_STRANGER));
+		ck_assert(!c.resumed);
+		ck_assert_int_eq((int)c.verdict, (int)says[i]);
+		ck_assert(!tls_peer_digest(x.server, &seen));
+		ck_assert_ptr_null(c.session);
+		ends_close(&x);
+	}
+	tls_context_free(ctx);
+}
+END_TEST
+
+START_TEST(another_server_that_gets_the_ticket_is_judged_by_its_own_key)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	SSL_CTX *other = server_context(other_id);
+	struct ends x;
+
+	visit(&c, ctx);
+	ends_open(&x, &c, other);
+	ck_assert(ends_talk(&x));
+	ck_assert(!c.resumed);
+	assert_digest_of(&c.peer, other_id);
+	assert_digest_of(&v.last, other_id);
+	ends_close(&x);
+	tls_client_release(&c);
+	tls_context_free(ctx);
+	tls_context_free(other);
+}
+END_TEST
+
+START_TEST(a_session_of_another_identity_is_not_offered)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	struct digest seen;
+	struct ends x;
+
+	visit(&c, ctx);
+	c.identity = other_id;
+	ends_open(&x, &c, ctx);
+	ck_assert(ends_talk(&x));
+	ck_assert(!c.resumed);
+	ck_assert(tls_peer_digest(x.server, &seen));
+	assert_digest_of(&seen, other_id);
+	ends_close(&x);
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
+/* What was stored may have been damaged: the visit must still go well. */
+static void
+visit_with(struct tls_client *c, SSL_CTX *ctx, const uint8_t *bytes, size_t len)
+{
+	struct ends x;
+
+	tls_client_release(c);
+	c->session = malloc(len + 1);
+	ck_assert_ptr_nonnull(c->session);
+	memcpy(c->session, bytes, len);
+	c->session_bytes = len;
+	ends_open(&x, c, ctx);
+	ck_assert(ends_talk(&x));
+	ck_assert_int_eq((int)c->verdict, (int)TLS_KNOWN);
+	assert_digest_of(&c->peer, server_id);
+	ends_close(&x);
+}
+
+START_TEST(damaged_sessions_do_no_harm)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	uint8_t *good, *bad;
+	size_t len;
+
+	visit(&c, ctx);
+	len = c.session_bytes;
+	good = c.session;
+	c.session = NULL;
+	bad = malloc(len);
+	ck_assert_ptr_nonnull(bad);
+	for (size_t n = 0; n < len; n += n < 64 ? 1 : 7)
+		visit_with(&c, ctx, good, n);
+	/* The ticket and the names of things; flips of the session's secret
+	 * end the handshake, as they must. */
+	for (size_t i = 0; i < 48; i++) {
+		memcpy(bad, good, len);
+		bad[i] ^= 0x41;
+		visit_with(&c, ctx, bad, len);
+	}
+	visit_with(&c, ctx, good, len);
+	ck_assert(c.resumed);
+	tls_client_release(&c);
+	free(good);
+	free(bad);
+	tls_context_free(ctx);
+}
+END_TEST
+
+START_TEST(tls_1_2_is_refused_by_both_sides)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = { .judge = judge, .arg = &v };
+	SSL_CTX *ctx = server_context(server_id);
+	struct ends x;
+
+	ends_open(&x, &c, ctx);
+	SSL_set_min_proto_version(x.client, TLS1_2_VERSION);
+	SSL_set_max_proto_version(x.client, TLS1_2_VERSION);
+	ck_assert(!ends_talk(&x));
+	ends_close(&x);
+	ends_open(&x, &c, ctx);
+	SSL_set_min_proto_version(x.server, TLS1_2_VERSION);
+	SSL_set_max_proto_version(x.server, TLS1_2_VERSION);
+	ck_assert(!ends_talk(&x));
+	ck_assert_uint_eq(v.asked, 0);
+	ck_assert(digest_is_zero(&c.peer));
+	ends_close(&x);
+	tls_context_free(ctx);
+}
+END_TEST
+
+/* A server that has the known certificate and not its key. */
+START_TEST(a_certificate_without_its_key_is_no_proof)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *honest = server_context(server_id);
+	SSL_CTX *liar = server_context(other_id);
+	EVP_PKEY *key = X509_get0_pubkey(SSL_CTX_get0_certificate(honest));
+	struct digest seen;
+	struct ends x;
+	X509 *cert;
+
+	/* OpenSSL takes no such pair, so its certificate is changed later; the
+	 * context and the identity share it. */
+	ends_open(&x, &c, liar);
+	cert = SSL_get_certificate(x.server);
+	ck_assert_int_eq(X509_set_pubkey(cert, key), 1);
+	ck_assert(!ends_talk(&x));
+	assert_digest_of(&v.last, server_id);
+	ck_assert(!tls_peer_digest(x.server, &seen));
+	ck_assert_ptr_null(c.session);
+	ends_close(&x);
+	tls_context_free(liar);
+	tls_context_free(honest);
+}
+END_TEST
+
+static int
+reopen(const char *name, bool create, struct err *e)
+{
+	struct tls_identity *id = NULL;
+	char path[512];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
+	ret = tls_identity_open(path, create, &id, e);
+	tls_identity_free(id);
+	return ret;
+}
+
+START_TEST(an_identity_stays_the_same)
+{
+	struct tls_identity *again = identity("server");
+	struct digest d;
+	struct err e = ERR_INIT;
+	struct fsat_stat st;
+
+	tls_identity_digest(again, &d);
+	assert_digest_of(&d, server_id);
+	tls_identity_free(again);
+	ck_assert_int_eq(fsat_stat(scratch.fd, "server", &st, &e), 0);
+	ck_assert_uint_eq(st.mode & 07777, 0700);
+	ck_assert_int_eq(fsat_stat(scratch.fd, "server/key.pem", &st, &e), 0);
+	ck_assert_uint_eq(st.mode & 07777, 0600);
+	ck_assert_int_eq(reopen("server", false, &e), 0);
+}
+END_TEST
+
+START_TEST(a_lost_certificate_is_made_again_for_the_same_key)
+{
+	struct tls_identity *again;
+	struct err e = ERR_INIT;
+	struct digest d;
+
+	ck_assert_int_eq(fsat_unlink(scratch.fd, "server/cert.pem", &e), 0);
+	ck_assert_int_eq(reopen("server", false, &e), ERR_NOT_FOUND);
+	again = identity("server");
+	tls_identity_digest(again, &d);
+	assert_digest_of(&d, server_id);
+	tls_identity_free(again);
+}
+END_TEST
+
+START_TEST(a_certificate_of_another_key_is_an_error)
+{
+	struct err e = ERR_INIT;
+
+	ck_assert_int_eq(fsat_rename(scratch.fd, "other/cert.pem", scratch.fd,
+	                     "server/cert.pem", &e),
+	    0);
+	ck_assert_int_eq(reopen("server", true, &e), ERR_VERIFY);
+	ck_assert_ptr_nonnull(strstr(e.msg, "/server: cert.pem is not for"));
+}
+END_TEST
+
+START_TEST(a_key_that_everybody_may_read_is_an_error)
+{
+	struct err e = ERR_INIT;
+
+	ck_assert_int_eq(fsat_chmod(scratch.fd, "server/key.pem", 0644, &e), 0);
+	ck_assert_int_eq(reopen("server", true, &e), ERR_USAGE);
+	ck_assert_ptr_nonnull(strstr(e.msg, "key.pem: mode 644"));
+}
+END_TEST
+
+START_TEST(damaged_files_are_errors_and_stay)
+{
+	static const char *const files[] = { "server/key.pem",
+		"server/cert.pem" };
+	struct err e = ERR_INIT;
+	struct buf now;
+
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(
+		    fsat_write_file(scratch.fd, files[i], 0600, "junk", 4, &e),
+		    0);
+		ck_assert_int_eq(reopen("server", true, &e), ERR_FORMAT);
+		buf_init(&now, 100);
+		ck_assert_int_eq(
+		    fsat_read_file(scratch.fd, files[i], 100, &now, &e), 0);
+		ck_assert_str_eq(buf_str(&now), "junk");
+		buf_release(&now);
+		ck_assert_int_eq(fsat_unlink(scratch.fd, files[i], &e), 0);
+		ck_assert_int_eq(
+		    reopen("server", true, &e), i == 0 ? ERR_VERIFY : 0);
+		if (i == 0)
+			ck_assert_int_eq(
+			    fsat_unlink(scratch.fd, "server/cert.pem", &e), 0);
+	}
+}
+END_TEST
+
+START_TEST(those_who_make_it_at_once_get_the_same)
+{
+	enum {
+		MAKERS = 4
+	};
+	struct tls_identity *id;
+	struct digest mine;
+	int said[2];
+
+	ck_assert_int_eq(pipe(said), 0);
+	for (int i = 0; i < MAKERS; i++) {
+		pid_t pid = fork();
+
+		ck_assert_int_ge(pid, 0);
+		if (pid != 0)
+			continue;
+		id = identity("fresh");
+		tls_identity_digest(id, &mine);
+		_exit(write(said[1], &mine, sizeof(mine)) == sizeof(mine) ? 0
+		                                                          : 1);
+	}
+	for (int i = 0; i < MAKERS; i++)
+		ck_assert_int_gt(wait(NULL), 0);
+	close(said[1]);
+	id = identity("fresh");
+	for (int i = 0; i < MAKERS; i++) {
+		ck_assert_int_eq(
+		    read(said[0], &mine, sizeof(mine)), sizeof(mine));
+		assert_digest_of(&mine, id);
+	}
+	tls_identity_free(id);
+	close(said[0]);
+}
+END_TEST
+
+/* An operator's own key of another kind serves as well. */
+START_TEST(a_p256_key_is_an_identity_too)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = { .judge = judge, .arg = &v };
+	EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct err e = ERR_INIT;
+	struct tls_identity *id;
+	SSL_CTX *ctx;
+	struct ends x;
+	char *pem;
+	long len;
+
+	PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL);
+	len = BIO_get_mem_data(bio, &pem);
+	ck_assert_int_eq(fsat_mkdir(scratch.fd, "p256", 0700, &e), 0);
+	ck_assert_int_eq(fsat_write_file(scratch.fd, "p256/key.pem", 0600, pem,
+	                     (size_t)len, &e),
+	    0);
+	id = identity("p256");
+	ctx = server_context(id);
+	ends_open(&x, &c, ctx);
+	ck_assert(ends_talk(&x));
+	assert_digest_of(&c.peer, id);
+	ends_close(&x);
+	tls_client_release(&c);
+	tls_context_free(ctx);
+	tls_identity_free(id);
+	EVP_PKEY_free(pkey);
+	BIO_free(bio);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *suite = suite_create("tls");
+	TCase *t = tcase_create("tls");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_loop_test(
+	    t, a_certificate_is_shown_to_the_known_alone, 0, CASES);
+	tcase_add_test(t, a_session_is_taken_up_by_another_context);
+	tcase_add_test(t, a_session_is_not_offered_once_its_key_is_not_known);
+	tcase_add_test(
+	    t, another_server_that_gets_the_ticket_is_judged_by_its_own_key);
+	tcase_add_test(t, a_session_of_another_identity_is_not_offered);
+	tcase_add_test(t, damaged_sessions_do_no_harm);
+	tcase_add_test(t, tls_1_2_is_refused_by_both_sides);
+	tcase_add_test(t, a_certificate_without_its_key_is_no_proof);
+	tcase_add_test(t, an_identity_stays_the_same);
+	tcase_add_test(t, a_lost_certificate_is_made_again_for_the_same_key);
+	tcase_add_test(t, a_certificate_of_another_key_is_an_error);
+	tcase_add_test(t, a_key_that_everybody_may_read_is_an_error);
+	tcase_add_test(t, damaged_files_are_errors_and_stay);
+	tcase_add_test(t, those_who_make_it_at_once_get_the_same);
+	tcase_add_test(t, a_p256_key_is_an_identity_too);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}

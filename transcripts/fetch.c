@@ -1,0 +1,878 @@
+/* The deciding half of fetching; runs in the process that owns the files. */
+#include "transcripts/fetch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/fsat.h"
+#include "common/ipc.h"
+#include "common/sandbox.h"
+#include "transcripts/fetch_wire.h"
+#include "transcripts/fetcher.h"
+
+/* The fetcher keeps the network's time-outs; ours only end a fetcher that
+ * hangs. */
+#define REPLY_MS (8 * LIMIT_STALL_MS)
+
+struct fetch {
+	const struct fetch_options *options;
+	struct ipc *ipc;
+	pid_t pid;
+	struct digest_state *hash;
+	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
+	uint32_t tried;  /* candidates asked for since the start or rewind */
+	bool
+	    broken; /* the conversation is out of step: nothing more is asked */
+};
+
+static int
+start_process(struct fetch *f, struct err *e)
+{
+	int fds[2] = { -1, -1 };
+	int rc;
+
+	if ((rc = ipc_pair(fds, e)) != 0)
+		return rc;
+	f->pid = fork();
+	if (f->pid < 0) {
+		rc = err_sys(e, "fork of the fetcher");
+		goto out;
+	}
+	if (f->pid == 0)
+		_exit(fetcher_run(fds[1], f->options));
+	if ((rc = ipc_new(fds[0], &f->ipc, e)) != 0)
+		goto out;
+	fds[0] = -1;
+	f->broken = false;
+out:
+	if (fds[0] >= 0)
+		close(fds[0]);
+	close(fds[1]);
+	return rc;
+}
+
+static void
+end_process(struct fetch *f)
+{
+	ipc_free(f->ipc);
+	f->ipc = NULL;
+	if (f->pid <= 0)
+		return;
+	/* It holds nothing that needs an orderly end. */
+	kill(f->pid, SIGKILL);
+	while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	f->pid = 0;
+}
+
+int
+fetch_start(
+    const struct fetch_options *options, struct fetch **out, struct err *e)
+{
+	struct fetch *f = calloc(1, sizeof(*f));
+	int rc;
+
+	if (f == NULL)
+		return err_memory(e);
+	f->options = options;
+	buf_init(&f->keys, DIGEST_BYTES * LIMIT_MIRRORS * LIMIT_MIRROR_KEYS);
+	rc = digest_new(&f->hash, e);
+	if (rc == 0)
+		rc = start_process(f, e);
+	if (rc != 0) {
+		fetch_stop(f);
+		return rc;
+	}
+	*out = f;
+	return 0;
+}
+
+void
+fetch_stop(struct fetch *f)
+{
+	if (f == NULL)
+		return;
+	end_process(f);
+	digest_free(f->hash);
+	buf_release(&f->keys);
+	free(f);
+}
+
+/* ---- replies ---- */
+
+static int
+out_of_step(struct fetch *f, struct err *e)
+{
+	f->broken = true;
+	return err_set(e, ERR_NET, "the fetcher's answer makes no sense");
+}
+
+static int
+failed_reply(const struct ipc_msg *msg, struct err *e)
+{
+	struct reader r;
+	const uint8_t *text;
+	uint32_t code;
+	size_t len;
+
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u32(&r, &code) != 0 || code == 0 || code > 64)
+		return err_set(e, ERR_NET, "the fetcher failed");
+	len = reader_left(&r);
+	if (reader_bytes(&r, len, &text) != 0)
+		len = 0;
+	return err_set(e, -(int)code, "%.*s", (int)len, (const char *)text);
+}
+
+/* The next message; a FAILED becomes the error it carries. */
+static int
+next_reply(
+    struct fetch *f, struct ipc_msg *msg, unsigned extra_ms, struct err *e)
+{
+	int rc;
+
+	rc = ipc_recv(f->ipc, msg, REPLY_MS + extra_ms, e);
+	if (rc != 0) {
+		f->broken = true;
+		return err_prefix(e, "fetcher");
+	}
+	if (msg->type == WIRE_FAILED)
+		return failed_reply(msg, e);
+	return 0;
+}
+
+static int
+expect(struct fetch *f, uint32_t type, struct ipc_msg *msg, unsigned extra_ms,
+    struct err *e)
+{
+	int rc;
+
+	if ((rc = next_reply(f, msg, extra_ms, e)) != 0)
+		return rc;
+	return msg->type == type ? 0 : out_of_step(f, e);
+}
+
+static int
+request(
+    struct fetch *f, uint32_t type, const void *data, size_t len, struct err *e)
+{
+	int rc;
+
+	if (f->broken)
+		return err_set(e, ERR_NET, "the fetcher is gone");
+	if ((rc = ipc_send(f->ipc, type, data, len, e)) != 0) {
+		f->broken = true;
+		return err_prefix(e, "fetcher");
+	}
+	return 0;
+}
+
+/* ---- connection ---- */
+
+/* One message of keys a call; the first one replaces what was known. */
+static int
+send_keys(struct fetch *f, struct err *e)
+{
+	const size_t most = LIMIT_IPC_BYTES / DIGEST_BYTES * DIGEST_BYTES;
+	struct ipc_msg msg;
+	size_t at = 0;
+	int rc;
+
+	do {
+		size_t n = f->keys.len - at < most ? f->keys.len - at : most;
+
+		rc = request(f, at == 0 ? WIRE_KEYS : WIRE_MORE_KEYS,
+		    f->keys.data + at, n, e);
+		if (rc == 0)
+			rc = expect(f, WIRE_OK, &msg, 0, e);
+		if (rc != 0)
+			return rc;
+		at += n;
+	} while (at < f->keys.len);
+	return 0;
+}
+
+int
+fetch_set_keys(
+    struct fetch *f, const struct digest *keys, size_t count, struct err *e)
+{
+	int rc;
+
+	buf_clear(&f->keys);
+	buf_add(&f->keys, keys, count * sizeof(*keys));
+	if ((rc = buf_check(&f->keys, "keys of mirrors", e)) != 0)
+		return rc;
+	return count == 0 ? 0 : send_keys(f, e);
+}
+
+/* A NUL-ended text of at most size bytes. */
+static int
+reader_text(struct reader *r, char *dst, size_t size)
+{
+	size_t n;
+	uint8_t c;
+
+	for (n = 0; n < size; n++) {
+		if (reader_u8(r, &c) != 0)
+			return ERR_FORMAT;
+		dst[n] = (char)c;
+		if (c == '\0')
+			return 0;
+	}
+	return ERR_FORMAT;
+}
+
+/* A fetcher that died or lost step is replaced; the new one passes over the
+ * candidates that were tried. */
+static int
+connect_request(struct fetch *f, struct err *e)
+{
+	uint32_t pass_over = 0;
+	struct buf b;
+	int rc = 0;
+
+	if (f->broken) {
+		end_process(f);
+		if ((rc = start_process(f, e)) != 0)
+			return rc;
+		if (f->keys.len > 0 && (rc = send_keys(f, e)) != 0)
+			return rc;
+		pass_over = f->tried;
+	}
+	buf_init(&b, 4);
+	buf_add_u32(&b, pass_over);
+	rc = buf_check(&b, "request", e);
+	if (rc == 0)
+		rc = request(f, WIRE_CONNECT, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+int
+fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
+{
+	struct ipc_msg msg;
+	struct reader r;
+	uint32_t tried;
+	int rc;
+
+	rc = connect_request(f, e);
+	if (rc == 0)
+		rc = expect(f, WIRE_PEER, &msg, 0, e);
+	if (rc != 0)
+		return rc;
+	reader_init(&r, msg.data, msg.len);
+	if (reader_u32(&r, &tried) != 0 ||
+	    reader_text(&r, peer->source, sizeof(peer->source)) != 0 ||
+	    reader_text(&r, peer->route, sizeof(peer->route)) != 0 ||
+	    reader_text(&r, peer->address, sizeof(peer->address)) != 0)
+		return out_of_step(f, e);
+	f->tried = tried;
+	return 0;
+}
+
+int
+fetch_rewind(struct fetch *f, struct err *e)
+{
+	struct ipc_msg msg;
+	int rc;
+
+	f->tried = 0;
+	if (f->broken)
+		return 0;
+	rc = request(f, WIRE_REWIND, NULL, 0, e);
+	return rc != 0 ? rc : expect(f, WIRE_OK, &msg, 0, e);
+}
+
+/* ---- single things ---- */
+
+static void
+put_get(struct buf *b, const struct fetch_get *get, uint64_t offset)
+{
+	const char *etag = get->if_none_match != NULL ? get->if_none_match : "";
+
+	buf_add(b, get->path, strlen(get->path) + 1);
+	buf_add(b, etag, strlen(etag) + 1);
+	buf_add_u64(b, get->max_bytes);
+	buf_add_u64(b, offset);
+	buf_add_u32(b, get->wait_s);
+}
+
+static int
+read_answer(struct fetch *f, const struct ipc_msg *msg,
+    struct fetch_answer *answer, uint32_t *which, struct err *e)
+{
+	struct reader r;
+	uint32_t status;
+	uint8_t known;
+
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u32(&r, &status) != 0 || reader_u32(&r, which) != 0 ||
+	    reader_u64(&r, &answer->range_start) != 0 ||
+	    reader_copy(&r, answer->key.b, DIGEST_BYTES) != 0 ||
+	    reader_u8(&r, &known) != 0 || reader_text(&r, answer->etag, sizeof(answer->etag)) != 0 ||
+	    status > 999)
+		return out_of_step(f, e);
+	answer->status = (int)status;
+	answer->known = known != 0;
+	return 0;
+}
+
+typedef int (*piece_fn)(void *arg, const void *data, size_t len, struct err *e);
+
+/* DATA* OK after an ANSWER; an error of `take` still reads to the end, so
+ * that the conversation stays in step. */
+static int
+read_body(struct fetch *f, uint64_t max_bytes, piece_fn take, void *arg,
+    struct err *e)
+{
+	struct ipc_msg msg;
+	uint64_t got = 0;
+	int rc, first = 0;
+
+	for (;;) {
+		struct err late = ERR_INIT;
+
+		rc = next_reply(f, &msg, 0, first == 0 ? e : &late);
+		if (rc != 0)
+			return first != 0 ? first : rc;
+		if (msg.type == WIRE_OK)
+			return first;
+		if (msg.type != WIRE_DATA)
+			return out_of_step(f, e);
+		if (msg.len > max_bytes - got)
+			return out_of_step(f, e);
+		got += msg.len;
+		if (first == 0)
+			first = take(arg, msg.data, msg.len, e);
+	}
+}
+
+static int
+take_to_buf(void *arg, const void *data, size_t len, struct err *e)
+{
+	buf_add(arg, data, len);
+	return buf_check(arg, "answer", e);
+}
+
+/* Asks for one thing; its body is to be read after that. */
+static int
+ask(struct fetch *f, uint32_t type, const struct fetch_get *get,
+    uint64_t offset, struct fetch_answer *answer, struct err *e)
+{
+	struct buf req;
+	struct ipc_msg msg;
+	uint32_t which;
+	int rc;
+
+	buf_init(&req, LIMIT_IPC_BYTES);
+	put_get(&req, get, offset);
+	rc = buf_check(&req, "request", e);
+	if (rc == 0)
+		rc = request(f, type, req.data, req.len, e);
+	buf_release(&req);
+	if (rc == 0)
+		rc = expect(f, WIRE_ANSWER, &msg, get->wait_s * 1000, e);
+	return rc != 0 ? rc : read_answer(f, &msg, answer, &which, e);
+}
+
+int
+fetch_get(struct fetch *f, const struct fetch_get *get, struct buf *body,
+    struct fetch_answer *answer, struct err *e)
+{
+	int rc = ask(f, WIRE_GET, get, 0, answer, e);
+
+	if (rc == 0)
+		rc = read_body(f, get->max_bytes, take_to_buf, body, e);
+	return rc != 0 ? err_prefix(e, "%s", get->path) : 0;
+}
+
+int
+fetch_race(struct fetch *f, const struct fetch_get *gets, size_t count,
+    size_t *which, struct buf *body, struct err *e)
+{
+	struct fetch_answer answer;
+	struct buf req;
+	struct ipc_msg msg;
+	uint32_t winner;
+	uint64_t max_bytes = 0;
+	unsigned wait_s = 0;
+	int rc;
+
+	buf_init(&req, LIMIT_IPC_BYTES);
+	buf_add_u32(&req, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		put_get(&req, &gets[i], 0);
+		if (gets[i].wait_s > wait_s)
+			wait_s = gets[i].wait_s;
+		if (gets[i].max_bytes > max_bytes)
+			max_bytes = gets[i].max_bytes;
+	}
+	rc = buf_check(&req, "request", e);
+	if (rc == 0)
+		rc = request(f, WIRE_RACE, req.data, req.len, e);
+	buf_release(&req);
+	if (rc == 0)
+		rc = expect(f, WIRE_ANSWER, &msg, wait_s * 1000, e);
+	if (rc == 0)
+		rc = read_answer(f, &msg, &answer, &winner, e);
+	if (rc == 0)
+		rc = read_body(f, max_bytes, take_to_buf, body, e);
+	if (rc == 0)
+		*which = winner < count ? winner : count;
+	return rc;
+}
+
+/* ---- download to a file ---- */
+
+struct download {
+	int fd;
+	struct digest_state *hash;
+};
+
+static int
+take_to_file(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct download *d = arg;
+
+	digest_add(d->hash, data, len);
+	return fsat_write_all(d->fd, data, len, e);
+}
+
+static int
+start_over(int fd, struct digest_state *hash, struct err *e)
+{
+	digest_reset(hash);
+	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(e, "emptying a partial file");
+	return 0;
+}
+
+/* Hashes what fd already holds; *have is its length. */
+static int
+hash_existing(int fd, uint64_t size_bytes, struct digest_state *hash,
+    uint64_t *have, struct err *e)
+{
+	uint8_t block[65536];
+	uint64_t total = 0;
+	ssize_t n;
+
+	digest_reset(hash);
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(e, "partial file");
+	while ((n = read(fd, block, sizeof(block))) > 0) {
+		digest_add(hash, block, (size_t)n);
+		total += (uint64_t)n;
+	}
+	if (n < 0)
+		return err_sys(e, "reading a partial file");
+	*have = total;
+	if (total > size_bytes) {
+		*have = 0;
+		return start_over(fd, hash, e);
+	}
+	return 0;
+}
+
+static int
+ask_rest(struct fetch *f, const char *path, uint64_t size_bytes, uint64_t have,
+    struct download *d, struct err *e)
+{
+	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
+	struct fetch_answer answer;
+	int rc;
+
+	if ((rc = ask(f, WIRE_GET, &get, have, &answer, e)) != 0)
+		return rc;
+	/* A server that knows no ranges answers 200 from the start. */
+	if (answer.status == 200 && have > 0) {
+		have = 0;
+		rc = start_over(d->fd, d->hash, e);
+	}
+	if (rc == 0)
+		rc = read_body(f, size_bytes - have, take_to_file, d, e);
+	if (rc != 0)
+		return rc;
+	if (answer.status == 404)
+		return err_set(e, ERR_NOT_FOUND, "the server does not have it");
+	if (answer.status != 200 && answer.status != 206)
+		return err_set(e, ERR_NET, "status %d", answer.status);
+	return 0;
+}
+
+int
+fetch_download(struct fetch *f, const char *path, const struct digest *digest,
+    uint64_t size_bytes, int fd, struct err *e)
+{
+	struct download d = { .fd = fd, .hash = f->hash };
+	struct digest got;
+	uint64_t have = 0;
+	off_t end;
+	int rc;
+
+	rc = hash_existing(fd, size_bytes, d.hash, &have, e);
+	if (rc == 0 && have < size_bytes)
+		rc = ask_rest(f, path, size_bytes, have, &d, e);
+	if (rc != 0)
+		return err_prefix(e, "%s", path);
+	end = lseek(fd, 0, SEEK_CUR);
+	if (end < 0 || (uint64_t)end < size_bytes)
+		return err_set(e, ERR_NET,
+		    "%s: cut off after %lld of %llu bytes", path,
+		    (long long)end, (unsigned long long)size_bytes);
+	digest_end(d.hash, &got);
+	if (!digest_equal(&got, digest)) {
+		if ((rc = start_over(fd, d.hash, e)) != 0)
+			return rc;
+		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
+	}
+	return 0;
+}
+
+int
+fetch_text(struct fetch *f, const char *path, const struct digest *digest,
+    uint64_t size_bytes, int fd, struct err *e)
+{
+	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
+	struct download d = { .fd = fd, .hash = f->hash };
+	struct fetch_answer answer = { .status = 0 };
+	struct digest got;
+	int rc;
+
+	digest_reset(f->hash);
+	rc = ask(f, WIRE_GET_TEXT, &get, 0, &answer, e);
+	if (rc == 0)
+		rc = read_body(f, size_bytes, take_to_file, &d, e);
+	if (rc != 0)
+		return err_prefix(e, "%s", path);
+	if (answer.status != 200)
+		return err_set(e, answer.status == 404 ? ERR_NOT_FOUND :
+		    ERR_NET, "%s: status %d", path, answer.status);
+	digest_end(f->hash, &got);
+	if (!digest_equal(&got, digest))
+		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
+	return 0;
+}
+
+/* ---- objects ---- */
+
+struct taking {
+	struct fetch *f;
+	const struct fetch_taker *taker;
+	const struct fetch_want *want;
+	uint64_t got;
+};
+
+static int
+object_begin(struct taking *t, struct err *e)
+{
+	t->got = 0;
+	digest_reset(t->f->hash);
+	return t->taker->begin(t->taker->arg, t->want, e);
+}
+
+static int
+object_data(struct taking *t, const void *data, size_t len, struct err *e)
+{
+	t->got += len;
+	if (t->taker->form == FETCH_CONTENT) {
+		if (t->got > t->want->size_bytes)
+			return out_of_step(t->f, e);
+		digest_add(t->f->hash, data, len);
+	}
+	return t->taker->data(t->taker->arg, data, len, e);
+}
+
+static int
+object_end(struct taking *t, const char *bad, struct err *e)
+{
+	struct digest got;
+
+	if (t->taker->form == FETCH_CONTENT && *bad == '\0') {
+		digest_end(t->f->hash, &got);
+		if (t->got != t->want->size_bytes)
+			bad = "wrong size";
+		else if (!digest_equal(&got, &t->want->digest))
+			bad = "wrong digest";
+	}
+	return t->taker->end(
+	    t->taker->arg, t->want, *bad != '\0' ? bad : NULL, e);
+}
+
+static bool
+names_want(const struct ipc_msg *msg, const struct fetch_want *want)
+{
+	return msg->len >= DIGEST_BYTES &&
+	    memcmp(msg->data, want->digest.b, DIGEST_BYTES) == 0;
+}
+
+/* The text of an OBJECT_END or MEMBER_END into dst, "" when all is well. */
+static void
+end_text(const struct ipc_msg *msg, char *dst, size_t size)
+{
+	size_t n = msg->len < size - 1 ? msg->len : size - 1;
+
+	memcpy(dst, msg->data, n);
+	dst[n] = '\0';
+}
+
+static int
+object_stream(struct taking *t, struct err *e)
+{
+	struct ipc_msg msg;
+	char bad[256];
+	int rc;
+
+	if ((rc = object_begin(t, e)) != 0)
+		return rc;
+	for (;;) {
+		if ((rc = next_reply(t->f, &msg, 0, e)) != 0)
+			return rc;
+		if (msg.type == WIRE_OBJECT_END)
+			break;
+		if (msg.type != WIRE_DATA)
+			return out_of_step(t->f, e);
+		if ((rc = object_data(t, msg.data, msg.len, e)) != 0)
+			return rc;
+	}
+	end_text(&msg, bad, sizeof(bad));
+	return object_end(t, bad, e);
+}
+
+static int
+object_whole(struct taking *t, const struct ipc_msg *msg, struct err *e)
+{
+	int rc;
+
+	if ((rc = object_begin(t, e)) != 0)
+		return rc;
+	rc = object_data(
+	    t, msg->data + DIGEST_BYTES, msg->len - DIGEST_BYTES, e);
+	return rc != 0 ? rc : object_end(t, "", e);
+}
+
+static int
+take_object(struct taking *t, struct err *e)
+{
+	struct ipc_msg msg;
+	int rc;
+
+	if ((rc = next_reply(t->f, &msg, 0, e)) != 0)
+		return rc;
+	if (!names_want(&msg, t->want))
+		return out_of_step(t->f, e);
+	switch (msg.type) {
+	case WIRE_WHOLE:
+		return object_whole(t, &msg, e);
+	case WIRE_OBJECT:
+		return object_stream(t, e);
+	case WIRE_MISSING:
+		return t->taker->missing(t->taker->arg, t->want, e);
+	default:
+		return out_of_step(t->f, e);
+	}
+}
+
+static int
+send_wants(struct fetch *f, const struct fetch_want *wants, size_t count,
+    struct err *e)
+{
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, LIMIT_IPC_BYTES);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		buf_add(&b, wants[i].digest.b, DIGEST_BYTES);
+		buf_add_u64(&b, wants[i].size_bytes);
+		if ((i + 1) % WIRE_WANTS_A_MESSAGE != 0 && i + 1 < count)
+			continue;
+		rc = buf_check(&b, "request", e);
+		if (rc == 0)
+			rc = request(f, WIRE_WANT, b.data, b.len, e);
+		buf_clear(&b);
+	}
+	buf_release(&b);
+	return rc;
+}
+
+static int
+fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
+    const struct fetch_taker *taker, struct err *e)
+{
+	uint8_t form = (uint8_t)taker->form;
+	struct taking t = { .f = f, .taker = taker };
+	struct ipc_msg msg;
+	int rc;
+
+	rc = send_wants(f, wants, count, e);
+	if (rc == 0)
+		rc = request(f, WIRE_OBJECTS, &form, 1, e);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		t.want = &wants[i];
+		rc = take_object(&t, e);
+	}
+	return rc != 0 ? rc : expect(f, WIRE_OK, &msg, 0, e);
+}
+
+int
+fetch_objects(struct fetch *f, const struct fetch_want *wants, size_t count,
+    const struct fetch_taker *taker, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t at = 0; at < count && rc == 0;) {
+		size_t n = count - at < LIMIT_BATCH_OBJECTS
+		    ? count - at
+		    : LIMIT_BATCH_OBJECTS;
+
+		rc = fetch_batch(f, wants + at, n, taker, e);
+		at += n;
+	}
+	/* What the fetcher still says belongs to no later question, unless it
+	 * ended the conversation about these objects itself. */
+	if (rc != 0 && rc != ERR_NET && rc != ERR_TIMEOUT)
+		f->broken = true;
+	return rc;
+}
+
+/* ---- data transcripts ---- */
+
+static int
+read_member(struct fetch *f, const struct ipc_msg *msg, struct fetch_member *m,
+    struct err *e)
+{
+	struct reader r;
+	uint8_t kind;
+
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u8(&r, &kind) != 0 || kind > FETCH_MEMBER_OBJECT_DELTA ||
+	    reader_copy(&r, m->digest.b, DIGEST_BYTES) != 0 ||
+	    reader_copy(&r, m->basis.b, DIGEST_BYTES) != 0)
+		return out_of_step(f, e);
+	m->kind = (enum fetch_member_kind)kind;
+	return 0;
+}
+
+static int
+member_body(struct fetch *f, const struct fetch_member *m, uint64_t size_bytes,
+    const struct fetch_unpacker *u, struct err *e)
+{
+	struct ipc_msg msg;
+	struct digest got;
+	uint64_t total = 0;
+	char bad[256];
+	int rc;
+
+	digest_reset(f->hash);
+	for (;;) {
+		if ((rc = next_reply(f, &msg, 0, e)) != 0)
+			return rc;
+		if (msg.type == WIRE_MEMBER_END)
+			break;
+		if (msg.type != WIRE_DATA || msg.len > size_bytes - total)
+			return out_of_step(f, e);
+		total += msg.len;
+		digest_add(f->hash, msg.data, msg.len);
+		if ((rc = u->data(u->arg, msg.data, msg.len, e)) != 0)
+			return rc;
+	}
+	end_text(&msg, bad, sizeof(bad));
+	digest_end(f->hash, &got);
+	if (bad[0] == '\0' && total != size_bytes)
+		snprintf(bad, sizeof(bad), "wrong size");
+	else if (bad[0] == '\0' && !digest_equal(&got, &m->digest))
+		snprintf(bad, sizeof(bad), "wrong digest");
+	return u->end(u->arg, m, bad[0] != '\0' ? bad : NULL, e);
+}
+
+static int
+answer_member(struct fetch *f, const struct fetch_member *m,
+    const struct fetch_unpacker *u, struct err *e)
+{
+	struct buf b;
+	uint64_t size_bytes = 0;
+	int basis_fd = -1, rc;
+	bool take = false;
+
+	if ((rc = u->offer(u->arg, m, &take, &size_bytes, &basis_fd, e)) != 0)
+		return rc;
+	if (!take)
+		return request(f, WIRE_SKIP, NULL, 0, e);
+	buf_init(&b, 8);
+	buf_add_u64(&b, size_bytes);
+	rc = buf_check(&b, "request", e);
+	if (rc == 0 && basis_fd >= 0)
+		rc = ipc_send_fd(f->ipc, WIRE_TAKE, b.data, b.len, basis_fd, e);
+	else if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_TAKE, b.data, b.len, e);
+	buf_release(&b);
+	return rc != 0 ? rc : member_body(f, m, size_bytes, u, e);
+}
+
+static int
+unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
+{
+	struct fetch_member m;
+	struct ipc_msg msg;
+	int rc;
+
+	for (;;) {
+		if ((rc = next_reply(f, &msg, 0, e)) != 0)
+			return rc;
+		if (msg.type == WIRE_OK)
+			return 0;
+		if (msg.type != WIRE_MEMBER)
+			return out_of_step(f, e);
+		rc = read_member(f, &msg, &m, e);
+		if (rc == 0)
+			rc = answer_member(f, &m, u, e);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+int
+fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
+    const struct fetch_unpacker *unpacker, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	if (f->broken)
+		return err_set(e, ERR_NET, "the fetcher is gone");
+	buf_init(&b, 8);
+	buf_add_u64(&b, size_bytes);
+	rc = buf_check(&b, "request", e);
+	if (rc == 0)
+		rc = ipc_send_fd(f->ipc, WIRE_UNPACK, b.data, b.len, fd, e);
+	buf_release(&b);
+	if (rc == 0)
+		rc = unpack_members(f, unpacker, e);
+	/* A FORMAT error came from the fetcher, which is done with it; any other
+	 * left it in the middle. */
+	if (rc != 0 && rc != ERR_FORMAT)
+		f->broken = true;
+	return rc != 0 ? err_prefix(e, "data transcript") : 0;
+}
+
+int
+fetch_traffic(
+    struct fetch *f, uint64_t *received, uint64_t *sent, struct err *e)
+{
+	struct ipc_msg msg;
+	struct reader r;
+	int rc;
+
+	rc = request(f, WIRE_TRAFFIC, NULL, 0, e);
+	if (rc == 0)
+		rc = expect(f, WIRE_COUNTED, &msg, 0, e);
+	if (rc != 0)
+		return rc;
+	reader_init(&r, msg.data, msg.len);
+	if (reader_u64(&r, received) != 0 || reader_u64(&r, sent) != 0)
+		return out_of_step(f, e);
+	return 0;
+}

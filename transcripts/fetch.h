@@ -1,0 +1,151 @@
+/* Getting bytes from a server, seen from the side that decides.
+ *
+ * fetch_start forks the *fetcher* (fetcher.h): a process without privilege
+ * that does DNS, TLS, HTTP, zstd, tar and librsync.  This side asks it over a
+ * socketpair, believes nothing, hashes all content itself and alone touches
+ * files.  A fetcher that dies, hangs or lies is an error of one call.
+ *
+ * Calling sequence: fetch_start; fetch_connect until a server suits (each call
+ * goes on to the next candidate); fetch_get, fetch_download, fetch_objects,
+ * fetch_unpack; fetch_stop. */
+#ifndef TRANSCRIPTS_FETCH_H
+#define TRANSCRIPTS_FETCH_H
+
+#include "common/buf.h"
+#include "common/crypto_digest.h"
+#include "common/limits.h"
+
+struct tls_identity;
+struct fetch;
+
+/* Where servers may be; all borrowed until fetch_stop. */
+struct fetch_options {
+	const char *server;        /* --server, or NULL */
+	const char *short_name;    /* "pecia"; NULL: no search */
+	uint16_t port;             /* where no other is said */
+	bool no_srv;
+	const char *const *fallbacks; /* HOST[:PORT], in order */
+	size_t fallback_count;
+	const char *const *extras; /* a roster's addresses, tried last */
+	size_t extra_count;
+	const struct tls_identity *identity; /* ours; may be NULL */
+	const char *user;          /* whom the fetcher becomes when root */
+	const char *resolv_conf;   /* NULL: /etc/resolv.conf */
+};
+
+MUST_CHECK int fetch_start(const struct fetch_options *options,
+    struct fetch **out, struct err *e);
+/* Ends the fetcher and waits for it.  NULL is fine. */
+void fetch_stop(struct fetch *f);
+
+/* Keys (SHA-256 of SPKI) that our certificate may be shown to. */
+MUST_CHECK int fetch_set_keys(struct fetch *f, const struct digest *keys,
+    size_t count, struct err *e);
+
+struct fetch_peer {
+	char source[16];    /* "server", "srv", "search", "fallback", "roster" */
+	char route[512];    /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
+	char address[64];   /* numeric, with port */
+};
+/* The next candidate that accepts a connection; who it is shows with the first
+ * answer.  ERR_NOT_FOUND when there are no more; its message says what each
+ * said. */
+MUST_CHECK int fetch_connect(struct fetch *f, struct fetch_peer *peer,
+    struct err *e);
+/* Starts the list of candidates again. */
+MUST_CHECK int fetch_rewind(struct fetch *f, struct err *e);
+
+struct fetch_get {
+	const char *path;          /* "/v1/roster" */
+	const char *if_none_match; /* entity tag, or NULL */
+	uint64_t max_bytes;        /* of the body: ERR_LIMIT past it */
+	unsigned wait_s;           /* the server may hold the answer so long */
+};
+struct fetch_answer {
+	int status;     /* HTTP: 200, 206, 304, 404, ... */
+	char etag[128]; /* with its quotes; "" when none */
+	uint64_t range_start;
+	struct digest key; /* of the server's certificate */
+	bool known; /* it is among fetch_set_keys.  A stranger is asked for
+	             * roots, roster and heads only */
+};
+/* One small thing into memory.  Any status is success of the call; `body` is
+ * filled for 200 only. */
+MUST_CHECK int fetch_get(struct fetch *f, const struct fetch_get *get,
+    struct buf *body, struct fetch_answer *answer, struct err *e);
+/* Several long polls at once; the first 200 wins: *which is its index and
+ * body has it.  *which == count: none had anything new. */
+MUST_CHECK int fetch_race(struct fetch *f, const struct fetch_get *gets,
+    size_t count, size_t *which, struct buf *body, struct err *e);
+
+/* A file of known digest and size, appended to what fd already holds: a cut
+ * transfer goes on where it stopped.  ERR_VERIFY when the whole is wrong (fd
+ * is then emptied); ERR_NOT_FOUND when the server lacks it. */
+MUST_CHECK int fetch_download(struct fetch *f, const char *path,
+    const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
+
+/* A gzip'd text (a manifest) decoded into fd; digest and size are the text's.
+ * What fd has after an error is of no use. */
+MUST_CHECK int fetch_text(struct fetch *f, const char *path,
+    const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
+
+/* Objects in the order wanted. */
+struct fetch_want {
+	struct digest digest;
+	uint64_t size_bytes; /* of the content */
+};
+enum fetch_form {
+	FETCH_CONTENT, /* decoded, digest checked here before `end` */
+	FETCH_FRAME,   /* as stored; the taker checks it */
+};
+struct fetch_taker {
+	enum fetch_form form;
+	void *arg;
+	/* Each object: begin, data.., end; or missing.  An error from any ends
+	 * the call with it.  `bad`: NULL when complete and right, else why not;
+	 * the taker throws away what it has. */
+	int (*begin)(void *arg, const struct fetch_want *want, struct err *e);
+	int (*data)(void *arg, const void *data, size_t len, struct err *e);
+	int (*end)(void *arg, const struct fetch_want *want, const char *bad,
+	    struct err *e);
+	int (*missing)(void *arg, const struct fetch_want *want,
+	    struct err *e);
+};
+/* Any count; asked for in batches.  0 also when some were missing or bad. */
+MUST_CHECK int fetch_objects(struct fetch *f, const struct fetch_want *wants,
+    size_t count, const struct fetch_taker *taker, struct err *e);
+
+/* What a data transcript offers, one member after another. */
+enum fetch_member_kind {
+	FETCH_MEMBER_MANIFEST, /* text, in full */
+	FETCH_MEMBER_MANIFEST_DELTA,
+	FETCH_MEMBER_OBJECT,
+	FETCH_MEMBER_OBJECT_DELTA,
+};
+struct fetch_member {
+	enum fetch_member_kind kind;
+	struct digest digest; /* of the result */
+	struct digest basis;  /* of deltas */
+};
+struct fetch_unpacker {
+	void *arg;
+	/* Whether to take it: *size_bytes is the signed size of the result, and
+	 * for deltas *basis_fd a descriptor of the basis (borrowed until `end`);
+	 * *take false to pass over it. */
+	int (*offer)(void *arg, const struct fetch_member *m, bool *take,
+	    uint64_t *size_bytes, int *basis_fd, struct err *e);
+	int (*data)(void *arg, const void *data, size_t len, struct err *e);
+	/* `bad` as for fetch_taker; digest and size were checked here. */
+	int (*end)(void *arg, const struct fetch_member *m, const char *bad,
+	    struct err *e);
+};
+/* Unpacks the data transcript in fd (its digest was checked before).  A result
+ * that is wrong is told to `end`; a damaged archive is ERR_FORMAT. */
+MUST_CHECK int fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
+    const struct fetch_unpacker *unpacker, struct err *e);
+
+/* Bytes on the wire so far, TLS included. */
+MUST_CHECK int fetch_traffic(struct fetch *f, uint64_t *received,
+    uint64_t *sent, struct err *e);
+
+#endif

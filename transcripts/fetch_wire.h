@@ -1,0 +1,48 @@
+/* Messages between fetch.c and the fetcher process; both ends are one binary,
+ * but neither trusts the other's lengths.  Numbers are big endian. */
+#ifndef TRANSCRIPTS_FETCH_WIRE_H
+#define TRANSCRIPTS_FETCH_WIRE_H
+
+/* Requests. */
+enum {
+	WIRE_CONNECT = 1, /* u32 candidates to pass over -> PEER | FAILED */
+	WIRE_REWIND,      /* -> OK */
+	WIRE_KEYS,        /* digests, in place of those known -> OK */
+	WIRE_MORE_KEYS,   /* digests, added -> OK */
+	WIRE_GET,         /* get -> ANSWER DATA* OK | FAILED */
+	WIRE_GET_TEXT,    /* the same, of a gzip'd text that is decoded */
+	WIRE_RACE,        /* u32 count, gets -> ANSWER DATA* OK | FAILED */
+	WIRE_WANT,        /* (digest, u64 size)*: collected for WIRE_OBJECTS */
+	WIRE_OBJECTS,     /* u8 form -> per want one of OBJECT DATA* OBJECT_END,
+			   * WHOLE, MISSING; then OK | FAILED at any point */
+	WIRE_UNPACK,      /* u64 size, with a descriptor -> (MEMBER, answered by
+			   * TAKE or SKIP; after TAKE: DATA* MEMBER_END)* OK |
+			   * FAILED */
+	WIRE_TAKE,        /* u64 size, with a descriptor for deltas */
+	WIRE_SKIP,
+	WIRE_TRAFFIC,     /* -> COUNTED */
+};
+
+/* Replies. */
+enum {
+	WIRE_OK = 64,
+	WIRE_FAILED,      /* u32 -code, text */
+	WIRE_PEER,        /* u32 candidates tried so far, three texts NUL-ended:
+			   * source, route, address */
+	WIRE_ANSWER,      /* u32 status, u32 which, u64 range start, digest of
+			   * the server's key, u8 known, etag NUL-ended */
+	WIRE_DATA,
+	WIRE_OBJECT,      /* digest */
+	WIRE_OBJECT_END,  /* text: why it is bad, empty when it is not */
+	WIRE_WHOLE,       /* digest, content or frame: a small object at once */
+	WIRE_MISSING,     /* digest */
+	WIRE_MEMBER,      /* u8 kind, digest, basis */
+	WIRE_MEMBER_END,  /* as OBJECT_END */
+	WIRE_COUNTED,     /* u64 received, u64 sent */
+};
+
+#define WIRE_PIECE_BYTES (128 * 1024) /* content in one DATA or WHOLE */
+#define WIRE_WANT_BYTES  40
+#define WIRE_WANTS_A_MESSAGE 4096
+
+#endif

@@ -1,0 +1,605 @@
+/* The fetcher process: names, connections, single requests.  It has no
+ * privilege; see fetcher.h. */
+#include "transcripts/fetcher.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/dial.h"
+#include "common/fsat.h"
+#include "common/gzip.h"
+#include "common/sandbox.h"
+#include "common/text.h"
+#include "transcripts/fetcher_impl.h"
+
+#define REASONS_BYTES 4096
+#define IDLE_MS       (3600 * 1000)
+/* A long poll's answer may be this much late. */
+#define GRACE_MS      10000
+/* A compressed text may be a little longer than the text. */
+#define TEXT_SLACK    4096
+
+/* ---- answers ---- */
+
+int
+fetcher_fail(struct fetcher *f, const struct err *why, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIMIT_IPC_BYTES);
+	buf_add_u32(&b, (uint32_t)-why->code);
+	buf_add_str(&b, why->msg);
+	rc = buf_check(&b, "answer", e);
+	if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_FAILED, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+int
+fetcher_send_data(struct fetcher *f, const void *data, size_t len,
+    struct err *e)
+{
+	const uint8_t *p = data;
+	int rc = 0;
+
+	while (len > 0 && rc == 0) {
+		size_t n = len < WIRE_PIECE_BYTES ? len : WIRE_PIECE_BYTES;
+
+		rc = ipc_send(f->ipc, WIRE_DATA, p, n, e);
+		p += n;
+		len -= n;
+	}
+	return rc;
+}
+
+static int
+send_ok(struct fetcher *f, struct err *e)
+{
+	return ipc_send(f->ipc, WIRE_OK, NULL, 0, e);
+}
+
+static int
+send_answer(struct fetcher *f, const struct http_response *resp,
+    uint32_t which, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIMIT_IPC_BYTES);
+	buf_add_u32(&b, (uint32_t)resp->status);
+	buf_add_u32(&b, which);
+	buf_add_u64(&b, resp->range_start);
+	buf_add(&b, resp->peer.b, DIGEST_BYTES);
+	buf_add_byte(&b, f->tls.verdict == TLS_KNOWN);
+	buf_add(&b, resp->etag, strlen(resp->etag) + 1);
+	rc = buf_check(&b, "answer", e);
+	if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_ANSWER, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+/* ---- keys ---- */
+
+static int
+digest_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, DIGEST_BYTES);
+}
+
+/* A server that no roster lists may still be asked for what changes: our
+ * roster could be out of date.  It never sees our certificate. */
+static enum tls_verdict
+judge(void *arg, const struct digest *spki)
+{
+	const struct fetcher *f = arg;
+
+	return f->key_count > 0 && bsearch(spki, f->keys, f->key_count,
+	    sizeof(*f->keys), digest_cmp) != NULL ? TLS_KNOWN : TLS_STRANGER;
+}
+
+static int
+take_keys(struct fetcher *f, const struct ipc_msg *msg, bool more,
+    struct err *e)
+{
+	size_t n = msg->len / DIGEST_BYTES, old = more ? f->key_count : 0;
+	struct digest *keys;
+
+	keys = reallocarray(f->keys, old + n + 1, sizeof(*keys));
+	if (keys == NULL)
+		return err_memory(e);
+	memcpy(keys + old, msg->data, n * DIGEST_BYTES);
+	f->keys = keys;
+	f->key_count = old + n;
+	qsort(keys, f->key_count, sizeof(*keys), digest_cmp);
+	/* A server met as a stranger may be known now. */
+	if (f->http != NULL && judge(f, &f->tls.peer) == TLS_KNOWN)
+		f->tls.verdict = TLS_KNOWN;
+	return send_ok(f, e);
+}
+
+/* ---- connection ---- */
+
+static void
+drop_connection(struct fetcher *f)
+{
+	uint64_t in, out;
+
+	if (f->http == NULL)
+		return;
+	http_client_bytes(f->http, &in, &out);
+	f->received += in;
+	f->sent += out;
+	http_client_free(f->http);
+	f->http = NULL;
+	f->no_batch = false;
+}
+
+static int
+start_resolver(struct fetcher *f, struct err *e)
+{
+	const struct fetch_options *o = f->options;
+	struct resolver_options r = {
+		.server = o->server,
+		.server_only = o->server != NULL,
+		.label = o->short_name,
+		.port = o->port,
+		.use_srv = !o->no_srv,
+		.fallback = o->fallbacks,
+		.fallback_count = o->fallback_count,
+		.roster = o->extras,
+		.roster_count = o->extra_count,
+		.resolv_conf = o->resolv_conf,
+	};
+
+	resolver_free(f->resolver);
+	f->resolver = NULL;
+	f->tried = 0;
+	buf_clear(&f->reasons);
+	return resolver_new(&r, &f->resolver, e);
+}
+
+static int
+next_candidate(struct fetcher *f, struct err *e)
+{
+	int rc;
+
+	if (f->resolver == NULL && (rc = start_resolver(f, e)) != 0)
+		return rc;
+	rc = resolver_next(f->resolver, &f->candidate, e);
+	if (rc == 0)
+		f->tried++;
+	else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
+		char names[ERR_MSG_BYTES];
+
+		snprintf(names, sizeof(names), "%s", e->msg);
+		return err_set(e, rc, "%s%s", buf_str(&f->reasons), names);
+	}
+	return rc;
+}
+
+static int
+open_connection(struct fetcher *f, size_t *index, struct err *e)
+{
+	const struct resolver_candidate *c = &f->candidate;
+	struct http_client_options o = { .fd = -1, .port = c->port,
+		.host_header = c->host, .tls = &f->tls };
+	int rc;
+
+	drop_connection(f);
+	rc = dial(c->addrs, c->count, NULL, &o.fd, index, e);
+	if (rc != 0)
+		return err_prefix(e, "%s", c->host);
+	o.address = c->addrs[*index].text;
+	rc = http_client_new(&o, &f->http, e);
+	if (rc != 0)
+		close(o.fd);
+	return rc;
+}
+
+static int
+send_peer(struct fetcher *f, size_t index, struct err *e)
+{
+	const struct resolver_candidate *c = &f->candidate;
+	char route[RESOLVER_DESCRIBE_BYTES];
+	const char *source = resolver_source_text(c->source);
+	struct buf b;
+	int rc;
+
+	resolver_describe(c, index, route);
+	buf_init(&b, LIMIT_IPC_BYTES);
+	buf_add_u32(&b, f->tried);
+	buf_add(&b, source, strlen(source) + 1);
+	buf_add(&b, route, strlen(route) + 1);
+	buf_addf(&b, "%s port %u", c->addrs[index].text, (unsigned)c->port);
+	buf_add_byte(&b, '\0');
+	rc = buf_check(&b, "answer", e);
+	if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_PEER, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+static int
+connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct reader r;
+	uint32_t pass_over;
+	size_t index = 0;
+
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u32(&r, &pass_over) != 0)
+		return err_set(e, ERR_FORMAT, "connect request");
+	for (; pass_over > 0; pass_over--)
+		if (next_candidate(f, &why) != 0)
+			return fetcher_fail(f, &why, e);
+	for (;;) {
+		if (next_candidate(f, &why) != 0)
+			return fetcher_fail(f, &why, e);
+		if (open_connection(f, &index, &why) == 0)
+			return send_peer(f, index, e);
+		buf_addf(&f->reasons, "%s; ", why.msg);
+	}
+}
+
+/* ---- single requests ---- */
+
+static bool
+is_metadata(const char *path)
+{
+	static const char *const open_to_all[] = { "/v1/root/", "/v1/roster",
+		"/v1/channel/" };
+
+	for (size_t i = 0; i < sizeof(open_to_all) / sizeof(*open_to_all); i++)
+		if (strncmp(path, open_to_all[i], strlen(open_to_all[i])) == 0)
+			return true;
+	return false;
+}
+
+int
+fetcher_http(struct fetcher *f, const struct http_request *req,
+    struct http_response *resp, struct err *e)
+{
+	if (f->http == NULL)
+		return err_set(e, ERR_NET, "not connected");
+	if (!is_metadata(req->path) && f->tls.verdict != TLS_KNOWN)
+		return err_set(e, ERR_VERIFY,
+		    "the server's key is not in the roster");
+	return http_client_do(f->http, req, resp, e);
+}
+
+struct parsed_get {
+	struct http_request req;
+	uint32_t wait_s;
+};
+
+static int
+parse_get(struct reader *r, struct parsed_get *get)
+{
+	const uint8_t *path, *etag, *end;
+	uint64_t max_bytes, offset;
+
+	path = r->data + r->pos;
+	end = memchr(path, '\0', reader_left(r));
+	if (end == NULL ||
+	    reader_bytes(r, (size_t)(end - path) + 1, &path) != 0)
+		return ERR_FORMAT;
+	etag = r->data + r->pos;
+	end = memchr(etag, '\0', reader_left(r));
+	if (end == NULL ||
+	    reader_bytes(r, (size_t)(end - etag) + 1, &etag) != 0 ||
+	    reader_u64(r, &max_bytes) != 0 || reader_u64(r, &offset) != 0 ||
+	    reader_u32(r, &get->wait_s) != 0)
+		return ERR_FORMAT;
+	get->req = (struct http_request) {
+		.path = (const char *)path,
+		.if_none_match = *etag != '\0' ? (const char *)etag : NULL,
+		.offset = offset,
+		.max_bytes = max_bytes,
+		.idle_ms = get->wait_s * 1000 + GRACE_MS,
+	};
+	return 0;
+}
+
+struct passing {
+	struct fetcher *f;
+	bool answered;
+};
+
+static int
+pass_begin(void *arg, const struct http_response *resp, struct err *e)
+{
+	struct passing *p = arg;
+
+	p->answered = true;
+	return send_answer(p->f, resp, 0, e);
+}
+
+static int
+pass_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct passing *p = arg;
+
+	return fetcher_send_data(p->f, data, len, e);
+}
+
+static int
+answer_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	struct passing p = { .f = f };
+	struct http_response resp;
+	struct err why = ERR_INIT;
+	struct parsed_get get;
+	struct reader r;
+	int rc;
+
+	reader_init(&r, msg->data, msg->len);
+	if (parse_get(&r, &get) != 0)
+		return err_set(e, ERR_FORMAT, "get request");
+	get.req.begin = pass_begin;
+	get.req.sink = pass_data;
+	get.req.arg = &p;
+	if (fetcher_http(f, &get.req, &resp, &why) != 0)
+		return fetcher_fail(f, &why, e);
+	if (!p.answered && (rc = send_answer(f, &resp, 0, e)) != 0)
+		return rc;
+	return send_ok(f, e);
+}
+
+static int
+write_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	const int *fd = arg;
+
+	return fsat_write_all(*fd, data, len, e);
+}
+
+/* Decodes the gzip'd body in fd and passes at most max_bytes on. */
+static int
+pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
+    struct err *e)
+{
+	struct gzip_reader *gz = NULL;
+	uint8_t block[65536];
+	size_t got;
+	int rc;
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return err_sys(why, "compressed text");
+	rc = gzip_reader_new(fd, max_bytes, &gz, why);
+	while (rc == 0) {
+		rc = gzip_reader_read(gz, block, sizeof(block), &got, why);
+		if (rc != 0 || got == 0)
+			break;
+		rc = fetcher_send_data(f, block, got, e);
+	}
+	gzip_reader_free(gz);
+	return rc;
+}
+
+static int
+answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	struct http_response resp;
+	struct err why = ERR_INIT;
+	struct parsed_get get;
+	struct reader r;
+	uint64_t text_bytes;
+	int fd, rc;
+
+	reader_init(&r, msg->data, msg->len);
+	if (parse_get(&r, &get) != 0)
+		return err_set(e, ERR_FORMAT, "text request");
+	if ((fd = memfd_create("text", MFD_CLOEXEC)) < 0)
+		return err_sys(e, "memfd");
+	text_bytes = get.req.max_bytes;
+	get.req.max_bytes += text_bytes / 64 + TEXT_SLACK;
+	get.req.sink = write_data;
+	get.req.arg = &fd;
+	rc = fetcher_http(f, &get.req, &resp, &why);
+	if (rc == 0 && (rc = send_answer(f, &resp, 0, e)) == 0 &&
+	    resp.status == 200)
+		rc = pass_text(f, fd, text_bytes, &why, e);
+	close(fd);
+	if (rc != 0 && why.code != 0)
+		return fetcher_fail(f, &why, e);
+	return rc != 0 ? rc : send_ok(f, e);
+}
+
+static int
+keep_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	buf_add(arg, data, len);
+	return buf_check(arg, "answer", e);
+}
+
+static int
+send_winner(struct fetcher *f, const struct http_response *resp, size_t which,
+    const struct buf *body, struct err *e)
+{
+	int rc;
+
+	rc = send_answer(f, resp, (uint32_t)which, e);
+	if (rc == 0 && body != NULL)
+		rc = fetcher_send_data(f, body->data, body->len, e);
+	return rc != 0 ? rc : send_ok(f, e);
+}
+
+static int
+answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	struct http_request reqs[LIMIT_CHANNELS];
+	struct buf bodies[LIMIT_CHANNELS];
+	struct http_response resp = { .status = 304 };
+	struct err why = ERR_INIT;
+	struct parsed_get get;
+	struct reader r;
+	uint32_t n;
+	size_t which = 0;
+	int rc;
+
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u32(&r, &n) != 0 || n == 0 || n > LIMIT_CHANNELS)
+		return err_set(e, ERR_FORMAT, "race request");
+	for (uint32_t i = 0; i < n; i++) {
+		if (parse_get(&r, &get) != 0)
+			return err_set(e, ERR_FORMAT, "race request");
+		reqs[i] = get.req;
+		buf_init(&bodies[i], (size_t)get.req.max_bytes);
+		reqs[i].sink = keep_data;
+		reqs[i].arg = &bodies[i];
+	}
+	if (f->http == NULL)
+		rc = err_set(&why, ERR_NET, "not connected");
+	else
+		rc = http_client_race(f->http, reqs, n, &which, &resp, &why);
+	if (rc != 0)
+		rc = fetcher_fail(f, &why, e);
+	else
+		rc = send_winner(f, &resp, which,
+		    which < n ? &bodies[which] : NULL, e);
+	for (uint32_t i = 0; i < n; i++)
+		buf_release(&bodies[i]);
+	return rc;
+}
+
+static int
+answer_traffic(struct fetcher *f, struct err *e)
+{
+	uint64_t in = 0, out = 0;
+	struct buf b;
+	int rc;
+
+	if (f->http != NULL)
+		http_client_bytes(f->http, &in, &out);
+	buf_init(&b, 16);
+	buf_add_u64(&b, f->received + in);
+	buf_add_u64(&b, f->sent + out);
+	rc = buf_check(&b, "answer", e);
+	if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_COUNTED, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+/* ---- the process ---- */
+
+static int
+take_wants(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	buf_add(&f->wants, msg->data, msg->len);
+	return buf_check(&f->wants, "objects wanted", e);
+}
+
+static int
+answer_rewind(struct fetcher *f, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	drop_connection(f);
+	if (start_resolver(f, &why) != 0)
+		return fetcher_fail(f, &why, e);
+	return send_ok(f, e);
+}
+
+static int
+answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
+{
+	switch (msg->type) {
+	case WIRE_CONNECT:
+		return connect_next(f, msg, e);
+	case WIRE_REWIND:
+		return answer_rewind(f, e);
+	case WIRE_KEYS:
+	case WIRE_MORE_KEYS:
+		return take_keys(f, msg, msg->type == WIRE_MORE_KEYS, e);
+	case WIRE_GET:
+		return answer_get(f, msg, e);
+	case WIRE_GET_TEXT:
+		return answer_text(f, msg, e);
+	case WIRE_RACE:
+		return answer_race(f, msg, e);
+	case WIRE_WANT:
+		return take_wants(f, msg, e);
+	case WIRE_OBJECTS:
+		return fetcher_objects(f, msg, e);
+	case WIRE_UNPACK:
+		return fetcher_unpack(f, msg, e);
+	case WIRE_TRAFFIC:
+		return answer_traffic(f, e);
+	default:
+		return err_set(e, ERR_FORMAT, "unknown request %u", msg->type);
+	}
+}
+
+static int
+serve_requests(struct fetcher *f, struct err *e)
+{
+	struct ipc_msg msg;
+	int rc;
+
+	for (;;) {
+		rc = ipc_recv(f->ipc, &msg, IDLE_MS, e);
+		if (rc == ERR_TIMEOUT)
+			continue;
+		if (rc == 0)
+			rc = answer(f, &msg, e);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+static int
+give_up_privileges(int fd, const struct fetch_options *options, struct err *e)
+{
+	/* What names are looked up with, and the libraries that do it. */
+	static const char *const names[] = { "/etc/resolv.conf", "/etc/hosts",
+		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf",
+		"/etc/services", "/etc/ssl/openssl.cnf", "/lib", "/usr/lib",
+		"/run/systemd/resolve", "/etc/ld.so.cache", "/dev/urandom",
+		NULL };
+	struct sandbox s = {
+		.user = options->user,
+		.read_paths = names,
+		.keep_fds = &fd,
+		.keep_count = 1,
+		.close_others = true,
+		.parent = getppid(),
+	};
+
+	return sandbox_enter(&s, e);
+}
+
+int
+fetcher_run(int fd, const struct fetch_options *options)
+{
+	struct fetcher f = { .options = options };
+	struct err e = ERR_INIT;
+	int rc;
+
+	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
+	buf_init(&f.reasons, REASONS_BYTES);
+	f.tls.identity = options->identity;
+	f.tls.judge = judge;
+	f.tls.arg = &f;
+	rc = give_up_privileges(fd, options, &e);
+	if (rc == 0)
+		rc = zst_decoder_new(&f.decoder, &e);
+	if (rc == 0)
+		rc = ipc_new(fd, &f.ipc, &e);
+	if (rc == 0)
+		rc = serve_requests(&f, &e);
+	/* The other end hears of it by the end of the conversation. */
+	drop_connection(&f);
+	resolver_free(f.resolver);
+	zst_decoder_free(f.decoder);
+	ipc_free(f.ipc);
+	buf_release(&f.wants);
+	buf_release(&f.reasons);
+	free(f.keys);
+	return rc == ERR_NET ? 0 : 1;
+}

@@ -1,0 +1,13 @@
+/* The fetcher process: everything that reads bytes from the network, with no
+ * privilege, no signing key and no file of its own.  It answers requests on
+ * one socketpair until the other end closes; the messages are fetch_wire.h. */
+#ifndef TRANSCRIPTS_FETCHER_H
+#define TRANSCRIPTS_FETCHER_H
+
+#include "transcripts/fetch.h"
+
+/* Runs in the forked child, after it gave up its privileges; returns the
+ * exit status.  `fd` is its end of the socketpair. */
+int fetcher_run(int fd, const struct fetch_options *options);
+
+#endif

@@ -1,0 +1,320 @@
+/* Objects, in one stream where the server can (POST /v1/objects), else one by
+ * one; runs in the fetcher process.
+ *
+ * The stream: for each digest asked for, in that order, 32 bytes digest, 8
+ * bytes length of the frame (all ones: not here), the frame. */
+#include "transcripts/fetcher_impl.h"
+
+#define HEADER_BYTES (DIGEST_BYTES + 8)
+#define NOT_HERE     UINT64_MAX
+/* Objects up to this size travel to the other process as one message. */
+#define SMALL_BYTES  (WIRE_PIECE_BYTES - DIGEST_BYTES)
+/* A frame may be a little longer than its content. */
+#define FRAME_SLACK  1024
+
+struct stream {
+	struct fetcher *f;
+	enum fetch_form form;
+	struct fetch_want want; /* the current one */
+	size_t next;            /* index of the one after it */
+	size_t count;
+	uint8_t header[HEADER_BYTES];
+	size_t header_len;
+	uint64_t left;   /* of the current frame */
+	bool in_frame;
+	bool told;       /* OBJECT was sent: no longer small */
+	bool bad;        /* the rest of the frame is passed over */
+	char why[256];
+	struct buf small;
+};
+
+static void
+load_want(struct stream *s)
+{
+	struct reader r;
+	int rc;
+
+	reader_init(&r, s->f->wants.data + s->next * WIRE_WANT_BYTES,
+	    WIRE_WANT_BYTES);
+	rc = reader_copy(&r, s->want.digest.b, DIGEST_BYTES);
+	if (rc == 0)
+		rc = reader_u64(&r, &s->want.size_bytes);
+	if (rc == 0)
+		s->next++;
+}
+
+static int
+tell(struct stream *s, uint32_t type, struct err *e)
+{
+	return ipc_send(s->f->ipc, type, s->want.digest.b, DIGEST_BYTES, e);
+}
+
+static int
+flush_small(struct stream *s, struct err *e)
+{
+	int rc = 0;
+
+	if (!s->told) {
+		s->told = true;
+		rc = tell(s, WIRE_OBJECT, e);
+	}
+	if (rc == 0)
+		rc = fetcher_send_data(s->f, s->small.data, s->small.len, e);
+	buf_clear(&s->small);
+	return rc;
+}
+
+/* A zst_sink: collects until it is no longer small. */
+static int
+pass_content(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct stream *s = arg;
+	int rc;
+
+	if (s->small.len + len > SMALL_BYTES &&
+	    (rc = flush_small(s, e)) != 0)
+		return rc;
+	if (len > SMALL_BYTES)
+		return fetcher_send_data(s->f, data, len, e);
+	buf_add(&s->small, data, len);
+	return buf_check(&s->small, "object", e);
+}
+
+static void
+spoil(struct stream *s, const struct err *why)
+{
+	s->bad = true;
+	snprintf(s->why, sizeof(s->why), "%s", why->msg);
+}
+
+static int
+frame_begin(struct stream *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	s->in_frame = true;
+	s->told = s->bad = false;
+	s->why[0] = '\0';
+	buf_clear(&s->small);
+	if (s->form == FETCH_FRAME)
+		return 0;
+	if (zst_decode_begin(s->f->decoder, s->want.size_bytes, &why) != 0)
+		return err_set(e, ERR_NO_MEMORY, "%s", why.msg);
+	return 0;
+}
+
+static int
+frame_feed(struct stream *s, const void *data, size_t len, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (s->bad)
+		return 0;
+	if (s->form == FETCH_FRAME)
+		return pass_content(s, data, len, e);
+	rc = zst_decode_feed(s->f->decoder, data, len, pass_content, s, &why);
+	if (rc == ERR_FORMAT || rc == ERR_LIMIT) {
+		spoil(s, &why);
+		return 0;
+	}
+	return rc != 0 ? err_set(e, rc, "%s", why.msg) : 0;
+}
+
+static int
+frame_end(struct stream *s, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc;
+
+	s->in_frame = false;
+	if (s->form == FETCH_CONTENT && !s->bad &&
+	    zst_decode_end(s->f->decoder, &why) != 0)
+		spoil(s, &why);
+	if (!s->told && !s->bad)
+		return ipc_send2(s->f->ipc, WIRE_WHOLE, s->want.digest.b,
+		    DIGEST_BYTES, s->small.data, s->small.len, e);
+	if ((rc = flush_small(s, e)) != 0)
+		return rc;
+	return ipc_send(s->f->ipc, WIRE_OBJECT_END, s->why, strlen(s->why), e);
+}
+
+static uint64_t
+frame_max(const struct fetch_want *want)
+{
+	return want->size_bytes + want->size_bytes / 64 + FRAME_SLACK;
+}
+
+/* ---- one stream ---- */
+
+static int
+header_done(struct stream *s, struct err *e)
+{
+	struct reader r;
+	struct digest d;
+	uint64_t len;
+
+	s->header_len = 0;
+	if (s->next >= s->count)
+		return err_set(e, ERR_FORMAT, "more objects than asked for");
+	load_want(s);
+	reader_init(&r, s->header, HEADER_BYTES);
+	if (reader_copy(&r, d.b, DIGEST_BYTES) != 0 ||
+	    reader_u64(&r, &len) != 0 || !digest_equal(&d, &s->want.digest))
+		return err_set(e, ERR_FORMAT, "objects out of order");
+	if (len == NOT_HERE)
+		return tell(s, WIRE_MISSING, e);
+	if (len > frame_max(&s->want))
+		return err_set(e, ERR_LIMIT, "an object larger than signed");
+	s->left = len;
+	return frame_begin(s, e);
+}
+
+static int
+stream_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct stream *s = arg;
+	const uint8_t *p = data;
+	int rc = 0;
+
+	while (len > 0 && rc == 0) {
+		size_t n;
+
+		if (s->in_frame) {
+			n = len < s->left ? len : (size_t)s->left;
+			rc = frame_feed(s, p, n, e);
+			s->left -= n;
+		} else {
+			n = HEADER_BYTES - s->header_len;
+			n = len < n ? len : n;
+			memcpy(s->header + s->header_len, p, n);
+			s->header_len += n;
+			if (s->header_len == HEADER_BYTES)
+				rc = header_done(s, e);
+		}
+		if (rc == 0 && s->in_frame && s->left == 0)
+			rc = frame_end(s, e);
+		p += n;
+		len -= n;
+	}
+	return rc;
+}
+
+static int
+post_objects(struct stream *s, struct http_response *resp, struct err *e)
+{
+	struct http_request req = { .path = "/v1/objects", .sink = stream_data,
+		.arg = s };
+	struct buf body;
+	int rc;
+
+	buf_init(&body, (size_t)DIGEST_BYTES * LIMIT_BATCH_OBJECTS);
+	for (size_t i = 0; i < s->count; i++) {
+		struct fetch_want w;
+		const uint8_t *p = s->f->wants.data + i * WIRE_WANT_BYTES;
+
+		buf_add(&body, p, DIGEST_BYTES);
+		w.size_bytes = 0;
+		for (size_t k = 0; k < 8; k++)
+			w.size_bytes = w.size_bytes << 8 | p[DIGEST_BYTES + k];
+		req.max_bytes += HEADER_BYTES + frame_max(&w);
+	}
+	req.body = body.data;
+	req.body_len = body.len;
+	rc = buf_check(&body, "request", e);
+	if (rc == 0)
+		rc = fetcher_http(s->f, &req, resp, e);
+	buf_release(&body);
+	if (rc == 0 && resp->status == 200 &&
+	    (s->next < s->count || s->in_frame))
+		rc = err_set(e, ERR_NET, "fewer objects than asked for");
+	return rc;
+}
+
+/* ---- one by one ---- */
+
+static int
+single_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct stream *s = arg;
+	int rc;
+
+	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
+		return rc;
+	return frame_feed(s, data, len, e);
+}
+
+static int
+get_object(struct stream *s, struct err *e)
+{
+	struct http_request req = { .sink = single_data, .arg = s };
+	struct http_response resp;
+	char path[96], hex[DIGEST_HEX];
+	int rc;
+
+	load_want(s);
+	digest_hex(&s->want.digest, hex);
+	snprintf(path, sizeof(path), "/v1/object/%.2s/%s", hex, hex);
+	req.path = path;
+	req.max_bytes = frame_max(&s->want);
+	if ((rc = fetcher_http(s->f, &req, &resp, e)) != 0)
+		return err_prefix(e, "%s", path);
+	if (resp.status == 404)
+		return tell(s, WIRE_MISSING, e);
+	if (resp.status != 200)
+		return err_set(e, ERR_NET, "%s: status %d", path,
+		    resp.status);
+	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
+		return rc;
+	return frame_end(s, e);
+}
+
+/* What plain web servers say to a POST of something they do not have. */
+static bool
+has_no_batch(int status)
+{
+	return status == 403 || status == 404 || status == 405 ||
+	    status == 501;
+}
+
+static int
+get_all(struct stream *s, struct err *e)
+{
+	struct http_response resp = { .status = 0 };
+	int rc;
+
+	if (!s->f->no_batch) {
+		if ((rc = post_objects(s, &resp, e)) != 0)
+			return rc;
+		if (resp.status == 200)
+			return 0;
+		if (!has_no_batch(resp.status))
+			return err_set(e, ERR_NET, "/v1/objects: status %d",
+			    resp.status);
+		s->f->no_batch = true;
+	}
+	while (s->next < s->count)
+		if ((rc = get_object(s, e)) != 0)
+			return rc;
+	return 0;
+}
+
+int
+fetcher_objects(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	struct stream s = { .f = f };
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (msg->len != 1)
+		return err_set(e, ERR_FORMAT, "objects request");
+	s.form = msg->data[0] == FETCH_FRAME ? FETCH_FRAME : FETCH_CONTENT;
+	s.count = f->wants.len / WIRE_WANT_BYTES;
+	buf_init(&s.small, WIRE_PIECE_BYTES);
+	rc = get_all(&s, &why);
+	buf_release(&s.small);
+	buf_clear(&f->wants);
+	if (rc != 0)
+		return fetcher_fail(f, &why, e);
+	return ipc_send(f->ipc, WIRE_OK, NULL, 0, e);
+}

@@ -1,0 +1,414 @@
+/* The chain of trust: heads of channels and their releases.  Runs in every
+ * process that decides what to accept; touches no file itself. */
+#include "transcripts/trust.h"
+
+#include "common/text.h"
+#include "transcripts/trust_state.h"
+
+static void
+forget(struct trust_kept *k)
+{
+	k->is_held = false;
+	buf_release(&k->raw);
+}
+
+void
+trust_free_channels(struct trust *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->channel_count; i++) {
+		forget(&t->channels[i]->accepted);
+		forget(&t->channels[i]->seen);
+		free(t->channels[i]);
+	}
+	t->channel_count = 0;
+}
+
+static void
+kept_name(char name[TRUST_NAME_BYTES], const struct trust_kept *k,
+    const char *channel)
+{
+	snprintf(name, TRUST_NAME_BYTES, "%s/%s", k->folder, channel);
+}
+
+/* A head as it was kept, under whichever root it was accepted. */
+static int
+load_kept(const struct trust *t, const char *channel, struct trust_kept *k,
+    struct err *e)
+{
+	char name[TRUST_NAME_BYTES];
+	struct root root;
+	struct buf raw;
+	int rc;
+
+	kept_name(name, k, channel);
+	rc = trust_get(t, name, LIMIT_HEAD_BYTES, &raw, e);
+	if (rc != 0)
+		return rc == ERR_NOT_FOUND ? 0 : err_prefix(e, "%s", name);
+	rc = trust_signing_root(t, ROOT_ROLE_HEAD, raw.data, raw.len, &root, e);
+	if (rc == 0)
+		rc = head_read(&root, channel, raw.data, raw.len, &k->head, e);
+	if (rc != 0) {
+		buf_release(&raw);
+		return err_prefix(e, "stored %s", name);
+	}
+	k->raw = raw;
+	k->is_held = true;
+	return 0;
+}
+
+/* What a head names must be there before it is accepted. */
+static int
+check_named(const struct trust *t, const struct head *h, struct err *e)
+{
+	uint64_t roster = trust_roster(t) == NULL ? 0 : t->roster.version;
+
+	if (h->root_version > t->root.version)
+		return err_set(e, ERR_NOT_FOUND,
+		    "head of channel %s names root %llu, the newest held is "
+		    "%llu",
+		    h->channel, (unsigned long long)h->root_version,
+		    (unsigned long long)t->root.version);
+	if (h->roster_version > roster)
+		return err_set(e, ERR_NOT_FOUND,
+		    "head of channel %s names roster %llu, the newest held is "
+		    "%llu",
+		    h->channel, (unsigned long long)h->roster_version,
+		    (unsigned long long)roster);
+	return 0;
+}
+
+static void
+recheck_seen(const struct trust *t, struct trust_channel *c)
+{
+	struct statement s;
+
+	if (c->seen.is_held &&
+	    root_verify(&t->root, ROOT_ROLE_HEAD, c->seen.raw.data,
+	        c->seen.raw.len, &s, NULL) != 0)
+		forget(&c->seen);
+}
+
+void
+trust_recheck_seen(struct trust *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->channel_count; i++)
+		recheck_seen(t, t->channels[i]);
+}
+
+static int
+load_channel(const struct trust *t, struct trust_channel *c, struct err *e)
+{
+	int rc = load_kept(t, c->name, &c->accepted, e);
+
+	if (rc == 0 && c->accepted.is_held &&
+	    check_named(t, &c->accepted.head, e) != 0)
+		rc = err_prefix(e, "stored channel/%s", c->name);
+	if (rc == 0)
+		rc = load_kept(t, c->name, &c->seen, e);
+	if (rc == 0)
+		recheck_seen(t, c);
+	return rc;
+}
+
+static struct trust_channel *
+find_channel(const struct trust *t, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < t->channel_count; i++) {
+		if (strcmp(t->channels[i]->name, name) == 0)
+			return t->channels[i];
+	}
+	return NULL;
+}
+
+int
+trust_open_channel(struct trust *t, const char *name,
+    struct trust_channel **out, struct err *e)
+{
+	struct trust_channel *c;
+	int rc;
+
+	if (!text_is_name(name, strlen(name)))
+		return err_set(e, ERR_USAGE,
+		    "'%.64s' is not a channel's name (1 to 64 of "
+		    "A-Za-z0-9._-)",
+		    name);
+	c = find_channel(t, name);
+	if (c != NULL) {
+		*out = c;
+		return 0;
+	}
+	if (t->channel_count == LIMIT_CHANNELS)
+		return err_set(
+		    e, ERR_LIMIT, "more than %d channels", LIMIT_CHANNELS);
+	c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		return err_memory(e);
+	memcpy(c->name, name, strlen(name) + 1);
+	c->accepted.folder = "channel";
+	c->seen.folder = "seen";
+	rc = load_channel(t, c, e);
+	if (rc != 0) {
+		forget(&c->accepted);
+		forget(&c->seen);
+		free(c);
+		return rc;
+	}
+	t->channels[t->channel_count++] = c;
+	*out = c;
+	return 0;
+}
+
+int
+trust_head(struct trust *t, const char *channel, const struct head **out,
+    struct err *e)
+{
+	struct trust_channel *c;
+	int rc = trust_open_channel(t, channel, &c, e);
+
+	if (rc == 0)
+		*out = c->accepted.is_held ? &c->accepted.head : NULL;
+	return rc;
+}
+
+static bool
+is_kept(const struct trust_kept *k, const struct head *h)
+{
+	return k->is_held && k->head.serial == h->serial &&
+	    k->head.release_bytes == h->release_bytes &&
+	    digest_equal(&k->head.release, &h->release);
+}
+
+/* The head of the highest serial, which no other may fall below. */
+static const struct trust_kept *
+highest(const struct trust_channel *c)
+{
+	if (c->seen.is_held &&
+	    (!c->accepted.is_held ||
+	        c->seen.head.serial > c->accepted.head.serial))
+		return &c->seen;
+	return &c->accepted;
+}
+
+static int
+judge_serial(struct trust *t, const struct trust_channel *c,
+    const struct head *h, const void *data, size_t len, struct err *e)
+{
+	const struct trust_kept *top = highest(c);
+	char what[TRUST_NAME_BYTES];
+
+	if (!top->is_held || h->serial > top->head.serial || is_kept(top, h))
+		return 0;
+	if (h->serial < top->head.serial)
+		return err_set(e, ERR_ROLLBACK,
+		    "head of channel %s: serial %llu, but %llu was seen before",
+		    c->name, (unsigned long long)h->serial,
+		    (unsigned long long)top->head.serial);
+	snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
+	    (unsigned long long)h->serial);
+	return trust_fork(t, what, &top->raw, data, len, e);
+}
+
+static int
+check_head_time(const struct trust *t, const struct head *h, struct err *e)
+{
+	char what[TRUST_NAME_BYTES];
+
+	snprintf(what, sizeof(what), "head %llu of channel %s",
+	    (unsigned long long)h->serial, h->channel);
+	return trust_check_time(t, what, h->expires, e);
+}
+
+static int
+judge_head(struct trust *t, const struct trust_channel *c, const void *data,
+    size_t len, struct head *out, struct err *e)
+{
+	struct head h;
+	int rc = trust_need_root(t, e);
+
+	if (rc == 0)
+		rc = head_read(&t->root, c->name, data, len, &h, e);
+	if (rc == 0)
+		rc = judge_serial(t, c, &h, data, len, e);
+	if (rc == 0 && !is_kept(&c->accepted, &h))
+		rc = check_head_time(t, &h, e);
+	if (rc == 0)
+		*out = h;
+	return rc;
+}
+
+/* In the store first, then in memory. */
+static int
+keep(const struct trust *t, struct trust_kept *k, const struct head *h,
+    const void *data, size_t len, struct err *e)
+{
+	char name[TRUST_NAME_BYTES];
+	struct buf raw;
+	int rc;
+
+	buf_init(&raw, len);
+	kept_name(name, k, h->channel);
+	rc = trust_copy(&raw, data, len, e);
+	if (rc == 0)
+		rc = trust_put(t, name, data, len, e);
+	if (rc != 0) {
+		buf_release(&raw);
+		return rc;
+	}
+	forget(k);
+	k->raw = raw;
+	k->head = *h;
+	k->is_held = true;
+	return 0;
+}
+
+int
+trust_offer_head(struct trust *t, const char *channel, const void *data,
+    size_t len, struct head *out, struct err *e)
+{
+	struct trust_channel *c;
+	struct head h;
+	int rc = trust_open_channel(t, channel, &c, e);
+
+	if (rc == 0)
+		rc = judge_head(t, c, data, len, &h, e);
+	if (rc == 0 && !is_kept(highest(c), &h))
+		rc = keep(t, &c->seen, &h, data, len, e);
+	if (rc == 0)
+		*out = h;
+	return rc;
+}
+
+/* A new release is judged by the newest root, an accepted one by the root that
+ * it was accepted under. */
+static int
+read_release(struct trust *t, const struct head *h, const void *data,
+    size_t len, struct release *out, struct err *e)
+{
+	struct trust_channel *c;
+	struct root root;
+	int rc = trust_open_channel(t, h->channel, &c, e);
+
+	if (rc != 0)
+		return rc;
+	if (is_kept(&c->accepted, h)) {
+		rc = trust_signing_root(
+		    t, ROOT_ROLE_RELEASE, data, len, &root, e);
+		if (rc == 0)
+			rc = release_read(&root, h, data, len, out, e);
+		return rc;
+	}
+	if (!is_kept(&c->seen, h))
+		return err_set(e, ERR_USAGE,
+		    "release %llu of channel %s: no head that was offered "
+		    "names it",
+		    (unsigned long long)h->serial, h->channel);
+	rc = check_head_time(t, h, e);
+	if (rc == 0)
+		rc = release_read(&t->root, h, data, len, out, e);
+	return rc;
+}
+
+static void
+release_name(char name[TRUST_NAME_BYTES], const struct head *h)
+{
+	char hex[DIGEST_HEX];
+
+	digest_hex(&h->release, hex);
+	snprintf(name, TRUST_NAME_BYTES, "release/%s", hex);
+}
+
+/* The release after the accepted one must say so.  When it does not, there
+ * were two of one serial, and this side got the other. */
+static void
+note_fork_before(
+    struct trust *t, const struct release *r, const void *data, size_t len)
+{
+	const struct trust_channel *c = find_channel(t, r->channel);
+	char what[TRUST_NAME_BYTES];
+
+	if (!c->accepted.is_held || !r->has_previous ||
+	    r->serial != c->accepted.head.serial + 1 ||
+	    digest_equal(&r->previous, &c->accepted.head.release))
+		return;
+	snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
+	    (unsigned long long)r->serial - 1);
+	trust_fork(t, what, &c->accepted.raw, data, len, NULL);
+}
+
+int
+trust_accept_release(struct trust *t, const struct head *head, const void *data,
+    size_t len, struct release *out, struct err *e)
+{
+	char name[TRUST_NAME_BYTES];
+	struct release r;
+	int rc = read_release(t, head, data, len, &r, e);
+
+	if (rc != 0)
+		return rc;
+	release_name(name, head);
+	rc = trust_put(t, name, data, len, e);
+	if (rc != 0) {
+		release_release(&r);
+		return rc;
+	}
+	note_fork_before(t, &r, data, len);
+	*out = r;
+	return 0;
+}
+
+int
+trust_find_release(struct trust *t, const struct head *head,
+    struct release *out, struct err *e)
+{
+	char name[TRUST_NAME_BYTES];
+	struct buf raw;
+	int rc;
+
+	release_name(name, head);
+	rc = trust_get(t, name, LIMIT_RELEASE_BYTES, &raw, e);
+	if (rc != 0)
+		return err_prefix(e, "%s", name);
+	rc = read_release(t, head, raw.data, raw.len, out, e);
+	buf_release(&raw);
+	return rc == 0 ? 0 : err_prefix(e, "stored %s", name);
+}
+
+static int
+check_release_held(struct trust *t, const struct head *h, struct err *e)
+{
+	struct release r;
+	int rc = trust_find_release(t, h, &r, e);
+
+	if (rc != 0)
+		return err_prefix(e, "head %llu of channel %s",
+		    (unsigned long long)h->serial, h->channel);
+	release_release(&r);
+	return 0;
+}
+
+int
+trust_commit_head(struct trust *t, const char *channel, const void *data,
+    size_t len, struct err *e)
+{
+	struct trust_channel *c;
+	struct head h;
+	int rc = trust_offer_head(t, channel, data, len, &h, e);
+
+	if (rc == 0)
+		rc = check_named(t, &h, e);
+	if (rc == 0)
+		rc = trust_open_channel(t, channel, &c, e);
+	if (rc != 0)
+		return rc;
+	if (!is_kept(&c->accepted, &h))
+		rc = check_release_held(t, &h, e);
+	else if (h.issued <= c->accepted.head.issued)
+		return 0;
+	return rc != 0 ? rc : keep(t, &c->accepted, &h, data, len, e);
+}
