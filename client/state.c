@@ -280,3 +280,20 @@ state_prune_manifests(const struct state *s, const struct digest *keep,
 		close(dir);
 	return rc;
 }
+
+int
+state_clean_tmp(const struct state *s, struct err *e)
+{
+	struct fsat_names names = { NULL, 0 };
+	int dir = -1, rc;
+
+	rc = fsat_open_dir(s->dir, "tmp", &dir, e);
+	if (rc == 0)
+		rc = fsat_list(dir, &names, e);
+	for (size_t i = 0; i < names.count && rc == 0; i++)
+		rc = fsat_unlink(dir, names.names[i], e);
+	fsat_names_release(&names);
+	if (dir >= 0)
+		close(dir);
+	return rc;
+}

@@ -79,4 +79,7 @@ void state_manifest_path(char path[STATE_PATH_BYTES],
 MUST_CHECK int state_prune_manifests(const struct state *s,
     const struct digest *keep, size_t count, struct err *e);
 
+/* Removes what is left in tmp/. */
+MUST_CHECK int state_clean_tmp(const struct state *s, struct err *e);
+
 #endif

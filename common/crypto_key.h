@@ -22,8 +22,8 @@ void key_id(const struct key_public *pub, char id[KEY_ID_HEX]);
 /* A new random key. */
 MUST_CHECK int key_generate(struct key **out, struct err *e);
 /* From and to PEM text (PKCS #8, unencrypted). */
-MUST_CHECK int key_from_pem(const char *pem, size_t len, struct key **out,
-    struct err *e);
+MUST_CHECK int key_from_pem(
+    const char *pem, size_t len, struct key **out, struct err *e);
 MUST_CHECK int key_to_pem(const struct key *k, struct buf *pem, struct err *e);
 /* Cleanses and frees. */
 void key_free(struct key *k);
@@ -38,8 +38,8 @@ MUST_CHECK int key_verify(const struct key_public *pub, const void *msg,
 /* Standard base64 (RFC 4648 section 4, padded, one line).  The decoder takes
  * the canonical spelling only; ERR_FORMAT, or ERR_LIMIT past size. */
 void base64_add(struct buf *b, const void *data, size_t len);
-MUST_CHECK int base64_decode(const char *s, size_t len, uint8_t *dst,
-    size_t size, size_t *out_len);
+MUST_CHECK int base64_decode(
+    const char *s, size_t len, uint8_t *dst, size_t size, size_t *out_len);
 
 /* Cryptographic random bytes. */
 MUST_CHECK int random_bytes(void *dst, size_t len, struct err *e);

@@ -195,7 +195,7 @@ run(struct http_client *c, const struct http_request *reqs, size_t n,
 	for (size_t i = 0; i < n && ret == 0; i++) {
 		ret = leg_get(c, i, &l, e);
 		if (ret == 0)
-			ret = leg_start(l, &reqs[i], n == 1, e);
+			ret = leg_start(l, &reqs[i], e);
 	}
 	while (ret == 0 && running > 0 && *winner == n) {
 		if (turn(c, n, winner, &running) != 0)

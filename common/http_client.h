@@ -33,6 +33,7 @@ struct http_client_options {
 	unsigned grace_ms; /* before min_rate counts; 0: 30 s */
 };
 
+struct http_response;
 struct http_request {
 	const char *path; /* with its query, escaped already; "/v1/roster" */
 	const char *if_none_match; /* entity tag as it was given, or NULL */
@@ -45,6 +46,10 @@ struct http_request {
 	unsigned timeout_ms; /* whole request; 0: none */
 	unsigned idle_ms; /* silence allowed before the first byte, when longer
 	                   * than stall_ms: for long polls */
+	/* Before the body of a 200 or 206 answer: what its header says; may be
+	 * NULL.  Other than 0 as for the sink. */
+	int (*begin)(
+	    void *arg, const struct http_response *resp, struct err *e);
 	/* Gets the body of a 200 or 206 answer in pieces (others are thrown
 	 * away); may be NULL.  What it returns other than 0 ends the transfer and
 	 * is returned by http_client_do; time spent in it is not the server's. */

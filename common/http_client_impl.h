@@ -55,9 +55,9 @@ struct http_client {
 MUST_CHECK int leg_get(
     struct http_client *c, size_t i, struct leg **out, struct err *e);
 void leg_free(struct leg *l);
-/* Hands the request to libcurl; `alone` when no other leg runs beside it. */
+/* Hands the request to libcurl. */
 MUST_CHECK int leg_start(
-    struct leg *l, const struct http_request *req, bool alone, struct err *e);
+    struct leg *l, const struct http_request *req, struct err *e);
 /* Takes it back from libcurl, finished or not. */
 void leg_stop(struct leg *l);
 /* Hands it to libcurl once more, as if for the first time. */

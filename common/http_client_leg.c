@@ -133,7 +133,11 @@ end_header(struct leg *l)
 		    "body of %llu bytes, more than %llu",
 		    (unsigned long long)r->content_length,
 		    (unsigned long long)l->req->max_bytes);
-	return r->status == 206 ? check_range(l) : 0;
+	if (r->status == 206 && check_range(l) != 0)
+		return l->fail;
+	if (is_wanted(l) && l->req->begin != NULL)
+		l->fail = l->req->begin(l->req->arg, r, &l->err);
+	return l->fail;
 }
 
 static size_t
@@ -366,7 +370,7 @@ set_headers(struct leg *l, const struct http_request *req)
 }
 
 static bool
-set_request(struct leg *l, const struct http_request *req, bool alone)
+set_request(struct leg *l, const struct http_request *req)
 {
 	char url[URL_BYTES];
 	CURL *h = l->easy;
@@ -381,8 +385,6 @@ set_request(struct leg *l, const struct http_request *req, bool alone)
 		    h, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len);
 		bad |= (int)curl_easy_setopt(h, CURLOPT_POSTFIELDS, req->body);
 	}
-	bad |= (int)curl_easy_setopt(h, CURLOPT_BUFFERSIZE,
-	    alone ? (long)CURL_MAX_READ_SIZE : (long)CURL_MAX_WRITE_SIZE);
 	return bad == 0 && set_headers(l, req);
 }
 
@@ -394,8 +396,7 @@ leg_resume(struct leg *l)
 }
 
 int
-leg_start(
-    struct leg *l, const struct http_request *req, bool alone, struct err *e)
+leg_start(struct leg *l, const struct http_request *req, struct err *e)
 {
 	int ret = check_request(req, e);
 
@@ -409,7 +410,7 @@ leg_start(
 	l->reason[0] = '\0';
 	err_clear(&l->err);
 	l->start_ns = l->last_ns = http_now_ns();
-	if (!set_request(l, req, alone) || !leg_resume(l))
+	if (!set_request(l, req) || !leg_resume(l))
 		return err_memory(e);
 	return 0;
 }

@@ -329,12 +329,14 @@ on_write(struct bufferevent *bev, void *arg)
 
 	if (c->dead || c->state != CONN_REPLY)
 		return;
-	if (c->request.produce != NULL) {
-		if (http_reply_pump(&c->request, &e) != 0)
-			http_conn_close(c);
+	if (c->request.produce != NULL &&
+	    http_reply_pump(&c->request, &e) != 0) {
+		http_conn_close(c);
 		return;
 	}
-	if (evbuffer_get_length(bufferevent_get_output(bev)) == 0)
+	/* The end of a stream may have added nothing. */
+	if (c->request.produce == NULL &&
+	    evbuffer_get_length(bufferevent_get_output(bev)) == 0)
 		finish(c);
 }
 

@@ -218,6 +218,9 @@ json_parse(const void *text, size_t len, const char *what, struct json **out,
 	json_t *value;
 	struct json *j;
 
+	/* jansson takes a NUL for the end of the text. */
+	if (len > 0 && memchr(text, '\0', len) != NULL)
+		return err_set(e, ERR_FORMAT, "%s: a NUL in the text", what);
 	value = json_loadb(len == 0 ? "" : text, len,
 	    JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (value == NULL)

@@ -160,6 +160,7 @@ START_TEST(holds_a_bounded_number)
 	size_t len, before = open_descriptors();
 	const char *name;
 	int dir, depth;
+	char *slash;
 
 	OK(dirstack_new(scratch.fd, &ds, &e));
 	for (depth = 1; depth <= 300; depth++) {
@@ -173,13 +174,10 @@ START_TEST(holds_a_bounded_number)
 		ck_assert_uint_le(
 		    open_descriptors(), before + DIRSTACK_HELD + 1);
 	}
-	while (len > 2) { /* up again */
-		path[len] = '\0';
+	slash = strrchr(path, '/');
+	for (; slash != NULL; slash = strrchr(path, '/')) { /* up again */
+		*slash = '\0';
 		assert_same(ds, path);
-		len =
-		    (size_t)(strrchr(path, '/') == NULL ? path
-		                                        : strrchr(path, '/')) -
-		    (size_t)path;
 	}
 	memset(path, 'x', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';

@@ -130,7 +130,7 @@ START_TEST(every_truncation_and_bit_flip_is_refused)
 	sample_root(&root);
 	sample_head(&h);
 	sample_head_text(&text, &h);
-	sample_damage(&text, read_production, &root);
+	sample_damage(&text, 1, read_production, &root);
 	buf_release(&text);
 }
 END_TEST

@@ -1,153 +1,7 @@
 /* The HTTP client against servers that behave and servers that do not. */
-#include "common/http_client.h"
+#include "tests/http_visit.h"
 
-#include <check.h>
-#include <unistd.h>
-
-#include "common/buf.h"
 #include "common/limits.h"
-#include "tests/scratch.h"
-#include "tests/tls_server.h"
-
-static struct scratch scratch;
-static struct tls_identity *server_id, *client_id;
-
-static struct tls_identity *
-identity(const char *name)
-{
-	struct tls_identity *id = NULL;
-	struct err e = ERR_INIT;
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
-	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
-	return id;
-}
-
-static void
-set_up(void)
-{
-	scratch_make(&scratch);
-	server_id = identity("server");
-	client_id = identity("client");
-	/* Nothing of it may be listened to. */
-	setenv("https_proxy", "http://127.0.0.1:1", 1);
-	setenv("HTTPS_PROXY", "http://127.0.0.1:1", 1);
-	setenv("ALL_PROXY", "socks5://127.0.0.1:1", 1);
-}
-
-static void
-tear_down(void)
-{
-	tls_identity_free(server_id);
-	tls_identity_free(client_id);
-	scratch_remove(&scratch);
-}
-
-static enum tls_verdict
-judge(void *arg, const struct digest *spki)
-{
-	(void)spki;
-	return *(const enum tls_verdict *)arg;
-}
-
-/* A server, a client of it, and what the client was given. */
-struct visit {
-	struct tls_server server;
-	enum tls_verdict say;
-	struct tls_client tls;
-	struct http_client *client;
-	struct buf body;
-	struct http_response resp;
-	struct err err;
-};
-
-static int
-gather(void *arg, const void *data, size_t len, struct err *e)
-{
-	buf_add(arg, data, len);
-	return buf_check(arg, "body", e);
-}
-
-static void
-visit_connect(struct visit *v, const struct http_client_options *model)
-{
-	struct http_client_options o = { .address = "127.0.0.1",
-		.stall_ms = 5000 };
-
-	if (model != NULL)
-		o = *model;
-	v->say = TLS_KNOWN;
-	v->tls = (struct tls_client){
-		.judge = judge, .arg = &v->say, .identity = client_id
-	};
-	if (o.fd == 0)
-		o.fd = tls_server_dial(&v->server, false);
-	o.port = v->server.port;
-	o.tls = &v->tls;
-	buf_init(&v->body, 64 << 20);
-	err_clear(&v->err);
-	ck_assert_msg(
-	    http_client_new(&o, &v->client, &v->err) == 0, "%s", v->err.msg);
-}
-
-static void
-visit_begin(struct visit *v, tls_server_script script, const void *arg)
-{
-	tls_server_start(&v->server, server_id, script, arg);
-	visit_connect(v, NULL);
-}
-
-static void
-visit_disconnect(struct visit *v)
-{
-	http_client_free(v->client);
-	tls_client_release(&v->tls);
-	buf_release(&v->body);
-}
-
-static void
-visit_end(struct visit *v)
-{
-	visit_disconnect(v);
-	tls_server_stop(&v->server);
-}
-
-static int
-ask(struct visit *v, struct http_request req)
-{
-	if (req.path == NULL)
-		req.path = "/v1/roster";
-	if (req.max_bytes == 0)
-		req.max_bytes = 32 << 20;
-	if (req.sink == NULL) {
-		req.sink = gather;
-		req.arg = &v->body;
-	}
-	buf_clear(&v->body);
-	return http_client_do(v->client, &req, &v->resp, &v->err);
-}
-
-#define ASK(v, ...) ask((v), (struct http_request){ __VA_ARGS__ })
-
-/* Answers each request with the same text. */
-static void
-answer_always(struct tls_peer *p, const void *arg)
-{
-	while (tls_peer_request(p) && tls_peer_say(p, arg))
-		;
-}
-
-/* Answers once and closes. */
-static void
-answer_once(struct tls_peer *p, const void *arg)
-{
-	if (tls_peer_request(p))
-		tls_peer_say(p, arg);
-}
-
-static char hello[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
-                      "ETag: \"abc\"\r\n\r\nhello";
 
 START_TEST(a_connection_serves_many_requests)
 {
@@ -155,7 +9,7 @@ START_TEST(a_connection_serves_many_requests)
 	struct visit v;
 
 	visit_begin(&v, answer_always, hello);
-	tls_identity_digest(server_id, &want);
+	visit_server_digest(&want);
 	for (int i = 0; i < 5; i++) {
 		ck_assert_msg(ASK(&v, 0) == 0, "%s", v.err.msg);
 		ck_assert_int_eq(v.resp.status, 200);
@@ -232,7 +86,7 @@ START_TEST(a_refused_key_is_named)
 	visit_begin(&v, answer_always, hello);
 	v.say = TLS_REFUSE;
 	ck_assert_int_eq(ASK(&v, 0), ERR_VERIFY);
-	tls_identity_digest(server_id, &d);
+	visit_server_digest(&d);
 	digest_hex(&d, hex);
 	ck_assert_ptr_nonnull(strstr(v.err.msg, hex));
 	ck_assert_ptr_nonnull(strstr(v.err.msg, "https://127.0.0.1:"));
@@ -422,7 +276,7 @@ START_TEST(a_request_says_what_it_should)
 {
 	struct visit v = { 0 };
 
-	tls_server_start(&v.server, server_id, echo, NULL);
+	visit_serve(&v, "127.0.0.1", echo, NULL);
 	visit_connect(&v,
 	    &(struct http_client_options){ .address = "127.0.0.1",
 	        .host_header = "pecia.example.com:8443" });
@@ -471,8 +325,7 @@ START_TEST(only_numeric_addresses_are_taken)
 {
 	static const char *const bad[] = { "localhost", "", "127.0.0.1:80",
 		"127.1", "[::1]", "1.2.3.4/x", "::1%lo" };
-	enum tls_verdict say = TLS_KNOWN;
-	struct tls_client tls = { .judge = judge, .arg = &say };
+	struct tls_client tls = { 0 }; /* nobody is asked */
 	struct http_client *c = NULL;
 	struct err e = ERR_INIT;
 
@@ -572,94 +425,6 @@ START_TEST(a_body_is_posted_whole)
 }
 END_TEST
 
-/* Says arg and then nothing more. */
-static void
-fall_silent(struct tls_peer *p, const void *arg)
-{
-	if (tls_peer_request(p) && tls_peer_say(p, arg))
-		tls_peer_hang(p);
-}
-
-static const char *const beginnings[] = { "", "HTTP/1.1 2",
-	"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
-	"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhel" };
-#define BEGINNINGS ((int)(sizeof(beginnings) / sizeof(*beginnings)))
-
-START_TEST(silence_ends_a_request)
-{
-	struct visit v = { 0 };
-
-	tls_server_start(&v.server, server_id, fall_silent, beginnings[_i]);
-	visit_connect(&v,
-	    &(struct http_client_options){
-	        .address = "127.0.0.1", .stall_ms = 150 });
-	ck_assert_int_eq(ASK(&v, 0), ERR_TIMEOUT);
-	ck_assert_ptr_nonnull(strstr(v.err.msg, "no byte for"));
-	visit_end(&v);
-}
-END_TEST
-
-START_TEST(a_request_has_a_last_moment)
-{
-	struct visit v;
-
-	visit_begin(&v, fall_silent, beginnings[3]);
-	ck_assert_int_eq(ASK(&v, .timeout_ms = 120), ERR_TIMEOUT);
-	ck_assert_ptr_nonnull(strstr(v.err.msg, "not complete after 120 ms"));
-	visit_end(&v);
-}
-END_TEST
-
-static void
-answer_late(struct tls_peer *p, const void *arg)
-{
-	while (tls_peer_request(p)) {
-		usleep(400000); /* what is tested is time itself */
-		tls_peer_say(p, arg);
-	}
-}
-
-START_TEST(a_long_poll_may_be_silent_before_its_answer)
-{
-	struct visit v = { 0 };
-
-	tls_server_start(&v.server, server_id, answer_late, hello);
-	visit_connect(&v,
-	    &(struct http_client_options){
-	        .address = "127.0.0.1", .stall_ms = 100 });
-	ck_assert_msg(ASK(&v, .idle_ms = 20000) == 0, "%s", v.err.msg);
-	ck_assert_str_eq(buf_str(&v.body), "hello");
-	ck_assert_int_eq(ASK(&v, 0), ERR_TIMEOUT);
-	visit_end(&v);
-}
-END_TEST
-
-static void
-drip(struct tls_peer *p, const void *arg)
-{
-	(void)arg;
-	if (!tls_peer_request(p) || !tls_peer_say(p, "HTTP/1.1 200 OK\r\n\r\n"))
-		return;
-	while (tls_peer_say(p, "x"))
-		usleep(10000);
-}
-
-START_TEST(a_trickle_ends_a_request)
-{
-	struct visit v = { 0 };
-
-	tls_server_start(&v.server, server_id, drip, NULL);
-	visit_connect(&v,
-	    &(struct http_client_options){ .address = "127.0.0.1",
-	        .stall_ms = 5000,
-	        .grace_ms = 1000,
-	        .min_rate = 1000 });
-	ck_assert_int_eq(ASK(&v, 0), ERR_TIMEOUT);
-	ck_assert_ptr_nonnull(strstr(v.err.msg, "slower than 1000 bytes"));
-	visit_end(&v);
-}
-END_TEST
-
 static int
 refuse_body(void *arg, const void *data, size_t len, struct err *e)
 {
@@ -676,31 +441,6 @@ START_TEST(what_the_sink_says_is_the_result)
 	ck_assert_int_eq(v.err.code, ERR_CHANGED);
 	ck_assert_str_eq(v.err.msg, "the sink says no");
 	ck_assert_int_eq(ASK(&v, 0), 0);
-	visit_end(&v);
-}
-END_TEST
-
-static int
-be_slow(void *arg, const void *data, size_t len, struct err *e)
-{
-	(void)arg, (void)data, (void)len, (void)e;
-	usleep(300000);
-	return 0;
-}
-
-START_TEST(a_slow_sink_is_not_the_servers_fault)
-{
-	struct visit v = { 0 };
-
-	tls_server_start(&v.server, server_id, answer_always,
-	    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
-	visit_connect(&v,
-	    &(struct http_client_options){ .address = "127.0.0.1",
-	        .stall_ms = 100,
-	        .grace_ms = 100,
-	        .min_rate = 10000 });
-	ck_assert_msg(ASK(&v, .sink = be_slow) == 0, "%s", v.err.msg);
 	visit_end(&v);
 }
 END_TEST
@@ -746,7 +486,7 @@ START_TEST(ipv6_works_as_well)
 {
 	struct visit v = { 0 };
 
-	tls_server_start_on(&v.server, "::1", server_id, answer_once, hello);
+	visit_serve(&v, "::1", answer_once, hello);
 	visit_connect(&v, &(struct http_client_options){ .address = "::1" });
 	for (int i = 0; i < 2; i++)
 		ck_assert_msg(ASK(&v, 0) == 0, "%s", v.err.msg);
@@ -758,7 +498,7 @@ START_TEST(without_a_socket_it_connects_by_itself)
 {
 	struct visit v = { 0 };
 
-	tls_server_start(&v.server, server_id, answer_always, hello);
+	visit_serve(&v, "127.0.0.1", answer_always, hello);
 	visit_connect(&v,
 	    &(struct http_client_options){ .fd = -1, .address = "127.0.0.1" });
 	ck_assert_msg(ASK(&v, 0) == 0, "%s", v.err.msg);
@@ -770,7 +510,7 @@ START_TEST(a_socket_that_libcurl_cannot_take_is_replaced)
 {
 	struct visit v = { 0 };
 
-	tls_server_start(&v.server, server_id, answer_always, hello);
+	visit_serve(&v, "127.0.0.1", answer_always, hello);
 	visit_connect(&v,
 	    &(struct http_client_options){ .address = "127.0.0.1",
 	        .fd = tls_server_dial(&v.server, true) });
@@ -794,97 +534,16 @@ START_TEST(a_server_that_is_gone_is_an_error)
 }
 END_TEST
 
-/* By path: /now answers, /never waits, /old is unchanged, /broken breaks. */
-static void
-by_path(struct tls_peer *p, const void *arg)
+int
+main(void)
 {
-	(void)arg;
-	while (tls_peer_request(p)) {
-		if (strncmp(p->request, "GET /now", 8) == 0)
-			tls_peer_say(p, hello);
-		else if (strncmp(p->request, "GET /old", 8) == 0)
-			tls_peer_say(p, "HTTP/1.1 304 Not Modified\r\n\r\n");
-		else if (strncmp(p->request, "GET /never", 10) == 0)
-			tls_peer_hang(p);
-		else
-			return;
-	}
-}
+	Suite *suite = suite_create("http_client");
+	TCase *t = tcase_create("http_client");
+	SRunner *runner;
+	int failed;
 
-static const struct {
-	const char *paths[3];
-	int ret;
-	size_t which;
-	int status;
-} races[] = {
-	{ { "/never", "/now", "/never" }, 0, 1, 200 },
-	{ { "/old", "/never", "/now" }, 0, 2, 200 },
-	{ { "/broken", "/never", "/now" }, 0, 2, 200 },
-	{ { "/old", "/old", "/old" }, 0, 3, 304 },
-	{ { "/broken", "/old", "/broken" }, 0, 3, 304 },
-	{ { "/broken", "/broken", "/broken" }, ERR_NET, 0, 0 },
-	{ { "/never", "/never", "/never" }, ERR_TIMEOUT, 0, 0 },
-};
-#define RACES ((int)(sizeof(races) / sizeof(*races)))
-
-START_TEST(a_race_is_won_by_the_first_200)
-{
-	struct http_request reqs[3];
-	size_t which = 99;
-	struct visit v;
-	int ret;
-
-	visit_begin(&v, by_path, NULL);
-	for (size_t i = 0; i < 3; i++)
-		reqs[i] = (struct http_request){ .path = races[_i].paths[i],
-			.max_bytes = 100,
-			.timeout_ms = 2000,
-			.sink = gather,
-			.arg = &v.body };
-	for (int again = 0; again < 2; again++) {
-		buf_clear(&v.body);
-		ret = http_client_race(
-		    v.client, reqs, 3, &which, &v.resp, &v.err);
-		ck_assert_msg(ret == races[_i].ret, "%d %s", ret, v.err.msg);
-		if (ret != 0)
-			break;
-		ck_assert_uint_eq(which, races[_i].which);
-		ck_assert_int_eq(v.resp.status, races[_i].status);
-		ck_assert_str_eq(
-		    buf_str(&v.body), races[_i].status == 200 ? "hello" : "");
-	}
-	ck_assert_msg(ASK(&v, .path = "/now") == 0, "%s", v.err.msg);
-	visit_end(&v);
-}
-END_TEST
-
-START_TEST(idle_connections_serve_the_next_race)
-{
-	struct http_request reqs[8];
-	size_t which;
-	struct visit v;
-
-	visit_begin(&v, by_path, NULL);
-	for (size_t i = 0; i < 8; i++)
-		reqs[i] = (struct http_request){ .path = "/old" };
-	for (int again = 0; again < 5; again++) {
-		ck_assert_int_eq(http_client_race(v.client, reqs, 8, &which,
-		                     &v.resp, &v.err),
-		    0);
-		ck_assert_uint_eq(which, 8);
-	}
-	ck_assert_uint_le(v.server.counts->connections, 8);
-	ck_assert_uint_eq(v.server.counts->requests, 40);
-	ck_assert_int_eq(
-	    http_client_race(v.client, reqs, 0, &which, &v.resp, &v.err),
-	    ERR_LIMIT);
-	visit_end(&v);
-}
-END_TEST
-
-static void
-add_behaviour(TCase *t)
-{
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, visit_set_up, visit_tear_down);
 	tcase_add_test(t, a_connection_serves_many_requests);
 	tcase_add_test(
 	    t, a_lost_connection_is_made_again_and_its_session_resumed);
@@ -905,33 +564,7 @@ add_behaviour(TCase *t)
 	tcase_add_test(t, without_a_socket_it_connects_by_itself);
 	tcase_add_test(t, a_socket_that_libcurl_cannot_take_is_replaced);
 	tcase_add_test(t, a_server_that_is_gone_is_an_error);
-}
-
-static void
-add_time(TCase *t)
-{
-	tcase_add_loop_test(t, silence_ends_a_request, 0, BEGINNINGS);
-	tcase_add_test(t, a_request_has_a_last_moment);
-	tcase_add_test(t, a_long_poll_may_be_silent_before_its_answer);
-	tcase_add_test(t, a_trickle_ends_a_request);
 	tcase_add_test(t, what_the_sink_says_is_the_result);
-	tcase_add_test(t, a_slow_sink_is_not_the_servers_fault);
-	tcase_add_loop_test(t, a_race_is_won_by_the_first_200, 0, RACES);
-	tcase_add_test(t, idle_connections_serve_the_next_race);
-}
-
-int
-main(void)
-{
-	Suite *suite = suite_create("http_client");
-	TCase *t = tcase_create("http_client");
-	SRunner *runner;
-	int failed;
-
-	tcase_set_timeout(t, 60);
-	tcase_add_checked_fixture(t, set_up, tear_down);
-	add_behaviour(t);
-	add_time(t);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

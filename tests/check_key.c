@@ -326,7 +326,7 @@ END_TEST
 static const struct {
 	const char *bytes, *text;
 } spellings[] = { /* RFC 4648 section 10 */
-	{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
+	{ "", "" }, { "f", "Zg==" }, { "f" "o", "Zm8=" }, { "foo", "Zm9v" },
 	{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
 	{ "foobar", "Zm9vYmFy" }, { "\xff\xef\xfe", "/+/+" }
 };

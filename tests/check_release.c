@@ -91,12 +91,12 @@ static const struct {
 	{ "previous -", "previous " D11, "none before it" },
 	{ "previous -", "previous - -", "more than" },
 	{ "author Ada\\040", "author Ada ", "more than" },
-	{ "author Ada\\040", "author Ada\\40", "escaped" },
-	{ "author Ada\\040", "author Ada\\141", "escaped" },
-	{ "author Ada\\040", "author Ada\\000", "escaped" },
+	{ "author Ada\\040", "author Ada\\40", "escaped form" },
+	{ "author Ada\\040", "author Ada\\141", "escaped form" },
+	{ "author Ada\\040", "author Ada\\000", "escaped form" },
 	{ "source \\-\n", "source\n", "'source ...' is missing" },
 	{ "source \\-\n", "source \n", "one ' ' each" },
-	{ "source \\-\n", "source \\-x\n", "escaped" },
+	{ "source \\-\n", "source \\-x\n", "escaped form" },
 	{ "transcript base", "transcript web", "repeated" },
 	{ "transcript base", "transcript x", "out of order" },
 	{ "transcript base", "transcript ../base", "is not a name" },
@@ -119,7 +119,7 @@ static const struct {
 	{ " /\n", " /./srv\n", "absolute" },
 	{ " /\n", " /srv/..\n", "absolute" },
 	{ " /\n", " /../etc\n", "absolute" },
-	{ " /\n", " /srv\\057\n", "escaped" },
+	{ " /\n", " /srv\\057\n", "escaped form" },
 	{ "exclude *.swp", "exclude", "what follows" },
 	{ "exclude *.swp", "exclude \\-", "empty pattern" },
 	{ "exclude *.swp", "exclude *.swp *.tmp", "more than" },
@@ -282,7 +282,7 @@ START_TEST(over_long_texts_are_refused)
 		release_init(&got);
 		ck_assert_int_eq(
 		    release_parse(buf_str(&body), body.len, &got, &e),
-		    len == LIMIT_TEXT_BYTES ? 0 : ERR_FORMAT);
+		    len == LIMIT_TEXT_BYTES ? 0 : ERR_LIMIT);
 		release_release(&got);
 		release_release(&r);
 		buf_release(&body);
@@ -317,7 +317,7 @@ START_TEST(every_truncation_and_bit_flip_is_refused)
 	sample_head(&p.head);
 	sample_release(&r);
 	sample_release_text(&text, &r);
-	sample_damage(&text, read_below_head, &p);
+	sample_damage(&text, 1, read_below_head, &p);
 	release_release(&r);
 	buf_release(&text);
 }
@@ -347,7 +347,7 @@ START_TEST(every_truncation_and_bit_flip_breaks_the_signature)
 	sample_root(&root);
 	sample_release(&r);
 	sample_release_text(&text, &r);
-	sample_damage(&text, read_signed, &root);
+	sample_damage(&text, 1, read_signed, &root);
 	release_release(&r);
 	buf_release(&text);
 }

@@ -55,9 +55,9 @@ static const struct {
 	{ "pecia root 1", "pecia root 1 1", "more than" },
 	{ "org ", "Org ", "'org ...' is missing" },
 	{ "Example\\040", "Example ", "more than" },
-	{ "Example\\040", "Example\\000", "escaped" },
-	{ "Example\\040", "Example\\101", "escaped" },
-	{ "Example\\040", "Example\t", "escaped" },
+	{ "Example\\040", "Example\\000", "escaped form" },
+	{ "Example\\040", "Example\\101", "escaped form" },
+	{ "Example\\040", "Example\t", "escaped form" },
 	{ "version 1", "version 0", "not a plain number" },
 	{ "version 1", "version 01", "not a plain number" },
 	{ "version 1", "version +1", "not a plain number" },
@@ -382,7 +382,7 @@ START_TEST(every_truncation_and_bit_flip_is_refused)
 	r = old;
 	r.version = 2;
 	sample_root_text(&text, &r);
-	sample_damage(&text, read_next, &old);
+	sample_damage(&text, 1, read_next, &old);
 	buf_release(&text);
 }
 END_TEST

@@ -90,7 +90,7 @@ static const struct {
 	{ " pecia.", " -,pecia.", "more than" },
 	{ " pecia.", " https://pecia.", "address is not" },
 	{ " pecia.", " \\012pecia.", "address is not" },
-	{ " pecia.", " pecia\\054", "is not escaped text" },
+	{ " pecia.", " pecia\\054", "escaped form" },
 	{ " pecia.", " [pecia].", "address is not" },
 	{ "[fd00::1]:8443", "fd00::1", "address is not" },
 	{ "[fd00::1]:8443", "[fd00::1]:0", "address is not" },
@@ -304,7 +304,7 @@ START_TEST(every_truncation_and_bit_flip_is_refused)
 	sample_root(&root);
 	sample_roster(&r);
 	sample_roster_text(&text, &r);
-	sample_damage(&text, read_any, &root);
+	sample_damage(&text, 1, read_any, &root);
 	roster_release(&r);
 	buf_release(&text);
 }

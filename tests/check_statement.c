@@ -228,7 +228,7 @@ START_TEST(every_truncation_and_bit_flip_is_refused)
 	sample_public(SAMPLE_ROOT_A, &signers.keys[0]);
 	sample_public(SAMPLE_ROOT_B, &signers.keys[1]);
 	signed_body(&text);
-	sample_damage(&text, read_both_signed, &signers);
+	sample_damage(&text, 1, read_both_signed, &signers);
 	buf_release(&text);
 }
 END_TEST

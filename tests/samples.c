@@ -258,21 +258,22 @@ must_refuse(sample_reader read, void *arg, const struct buf *damaged,
 }
 
 void
-sample_damage(const struct buf *text, sample_reader read, void *arg)
+sample_damage(
+    const struct buf *text, size_t step, sample_reader read, void *arg)
 {
 	struct err e = ERR_INIT;
 	struct buf bad;
 	size_t i;
 
 	buf_init(&bad, text->len);
-	for (i = 0; i < text->len; i++) {
+	for (i = 0; i < text->len; i += step) {
 		buf_clear(&bad);
 		buf_add(&bad, text->data, i);
 		must_refuse(read, arg, &bad, "cut at", i);
 	}
 	buf_clear(&bad);
 	buf_add(&bad, text->data, text->len);
-	for (i = 0; i < 8 * text->len; i++) {
+	for (i = 0; i < 8 * text->len; i += step) {
 		bad.data[i / 8] ^= (uint8_t)(1U << (i % 8));
 		must_refuse(read, arg, &bad, "flipped bit", i);
 		bad.data[i / 8] ^= (uint8_t)(1U << (i % 8));

@@ -45,12 +45,13 @@ void sample_roster_text(struct buf *text, const struct roster *r);
 void sample_head_text(struct buf *text, const struct head *h);
 void sample_release_text(struct buf *text, const struct release *r);
 
-/* Calls read with every shorter and every bit-flipped copy of the text, which
- * must refuse each of them with ERR_FORMAT or ERR_VERIFY and a message; and
+/* Calls read with shorter and bit-flipped copies of the text (every one with
+ * step 1, every step-th with a larger one), which must refuse each of them with ERR_FORMAT or ERR_VERIFY and a message; and
  * with the text as it is, which must be accepted. */
 typedef int (*sample_reader)(
     void *arg, const void *data, size_t len, struct err *e);
-void sample_damage(const struct buf *text, sample_reader read, void *arg);
+void sample_damage(
+    const struct buf *text, size_t step, sample_reader read, void *arg);
 
 /* A body with `old` replaced by `new`: for rows of what a parser refuses.
  * `old` must be in it. */

@@ -145,7 +145,7 @@ loopback(struct sockaddr_storage *at, const char *address, uint16_t port)
 }
 
 void
-tls_server_start_on(struct tls_server *s, const char *address,
+tls_server_start(struct tls_server *s, const char *address,
     const struct tls_identity *id, tls_server_script script, const void *arg)
 {
 	struct connection model = { .script = script, .arg = arg };
@@ -174,13 +174,6 @@ tls_server_start_on(struct tls_server *s, const char *address,
 		serve_all(fd, ctx, &model);
 	tls_context_free(ctx);
 	close(fd);
-}
-
-void
-tls_server_start(struct tls_server *s, const struct tls_identity *id,
-    tls_server_script script, const void *arg)
-{
-	tls_server_start_on(s, "127.0.0.1", id, script, arg);
 }
 
 void

@@ -33,10 +33,8 @@ struct tls_peer {
 
 typedef void (*tls_server_script)(struct tls_peer *p, const void *arg);
 
-/* Fails the test when it cannot. */
-void tls_server_start(struct tls_server *s, const struct tls_identity *id,
-    tls_server_script script, const void *arg);
-void tls_server_start_on(struct tls_server *s, const char *address,
+/* On this loopback address, any port; fails the test when it cannot. */
+void tls_server_start(struct tls_server *s, const char *address,
     const struct tls_identity *id, tls_server_script script, const void *arg);
 void tls_server_stop(struct tls_server *s);
 /* A socket connected to it, by a connect that blocks or one that does not. */

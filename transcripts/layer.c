@@ -42,6 +42,7 @@ struct layer {
 	size_t taken; /* of these, first ones whose entry was used up */
 	size_t room;  /* bytes left for overridden files */
 	bool started;
+	int status; /* what ended the merge early */
 	struct layer_entry entry;
 	char target[LIMIT_PATH_BYTES + 1]; /* of a hard link */
 };
@@ -360,8 +361,9 @@ start(struct layer *l, struct err *e)
 	return refresh(l, e);
 }
 
-int
-layer_next(struct layer *l, const struct layer_entry **entry, struct err *e)
+/* The next entry, with *entry NULL at the end. */
+static int
+merge(struct layer *l, const struct layer_entry **entry, struct err *e)
 {
 	struct cursor *winner;
 	size_t n;
@@ -383,6 +385,15 @@ layer_next(struct layer *l, const struct layer_entry **entry, struct err *e)
 	l->taken = n;
 	*entry = &l->entry;
 	return 0;
+}
+
+int
+layer_next(struct layer *l, const struct layer_entry **entry, struct err *e)
+{
+	if (l->status != 0)
+		return err_set(e, l->status, "transcripts: refused before");
+	l->status = merge(l, entry, e);
+	return l->status;
 }
 
 static int

@@ -43,8 +43,7 @@ struct layer_entry {
 	struct manifest_entry m; /* path, and a hard link's target, are full */
 	bool implied; /* a directory to be made when missing, else left alone */
 	bool exact;   /* a directory in which nothing else may be */
-	size_t source; /* index of the source that won; for an implied directory
-	                * the last that implies it */
+	size_t source; /* index of the source whose entry this is */
 };
 
 struct layer;

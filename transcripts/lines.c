@@ -267,6 +267,7 @@ lines_text(struct lines *l, size_t max, char **text)
 	const char *p = NULL;
 	size_t len = 0, n = 0;
 	char *copy;
+	int rc;
 
 	lines_word(l, &p, &len);
 	if (l->failed != 0)
@@ -277,12 +278,16 @@ lines_text(struct lines *l, size_t max, char **text)
 		l->failed = err_memory(l->e);
 		return;
 	}
-	if (text_unescape(copy, (len < max ? len : max) + 1, p, len, &n) == 0) {
+	rc = text_unescape(copy, (len < max ? len : max) + 1, p, len, &n);
+	if (rc == 0) {
 		*text = copy;
 		return;
 	}
 	free(copy);
-	refuse(l, p, len, "escaped text, or it is too long");
+	if (rc == ERR_LIMIT)
+		lines_fail(l, rc, "longer than %zu bytes", max);
+	else
+		refuse(l, p, len, "text in its escaped form");
 }
 
 void *

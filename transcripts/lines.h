@@ -57,7 +57,8 @@ void lines_u64(struct lines *l, uint64_t min, uint64_t max, uint64_t *v);
 void lines_time(struct lines *l, time_t *t);
 void lines_digest(struct lines *l, struct digest *d);
 void lines_name(struct lines *l, char name[LIMIT_NAME_BYTES + 1]);
-/* Escaped text of at most max bytes, allocated; *text must be NULL before. */
+/* Escaped text of at most max bytes (ERR_LIMIT), allocated; *text must be NULL
+ * before. */
 void lines_text(struct lines *l, size_t max, char **text);
 
 /* An array of `count` items of `size` bytes with room for one more, which is

@@ -1,0 +1,32 @@
+/* Apply: from what is wanted to what is there, as one transaction. */
+#ifndef CLIENT_APPLY_H
+#define CLIENT_APPLY_H
+
+#include "client/content.h"
+#include "client/plan.h"
+#include "client/session.h"
+
+/* Finishes or undoes what a crash left: with a journal the commit is carried
+ * through, without one the stages are removed.  *recovered says whether there
+ * was anything. */
+MUST_CHECK int apply_recover(const struct settings *settings, bool *recovered,
+    struct err *e);
+
+struct apply_result {
+	bool new_release; /* the record of what is applied changed */
+	struct content_counts content;
+	struct compare_totals totals;
+};
+
+/* What differs.  With read_all nothing is believed of the stat cache. */
+MUST_CHECK int apply_compare(struct session *s, const struct release *release,
+    const struct release_profile *profile, bool read_all, struct plan *plan,
+    struct compare_totals *totals, struct err *e);
+
+/* Carries the plan out and makes s->release the applied one.  An empty plan
+ * only records a new release, or nothing. */
+MUST_CHECK int apply_plan(struct session *s, struct content *content,
+    struct plan *plan, content_progress progress, void *arg,
+    struct apply_result *result, struct err *e);
+
+#endif

@@ -1,0 +1,23 @@
+/* The stat cache of what is applied: lets the next run believe stat. */
+#ifndef CLIENT_CACHE_H
+#define CLIENT_CACHE_H
+
+#include "client/session.h"
+#include "transcripts/statcache.h"
+
+/* The cache as a reader, or NULL when there is none that is whole.  Close
+ * with cache_close. */
+struct cache {
+	int fd;
+	struct statcache_reader *reader;
+};
+MUST_CHECK int cache_open(const struct state *s, struct cache *out,
+    struct err *e);
+void cache_close(struct cache *c);
+
+/* Writes it anew for the tree of release and profile, which was just found or
+ * made to be what the manifests say. */
+MUST_CHECK int cache_write(struct session *s, const struct release *release,
+    const struct release_profile *profile, struct err *e);
+
+#endif

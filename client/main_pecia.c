@@ -1,0 +1,54 @@
+/* pecia: the client; started by root, or by anybody for a tree of his own. */
+#include <signal.h>
+#include <stdio.h>
+
+#include "client/run.h"
+#include "common/log.h"
+
+static int
+dispatch(const struct options *o, const struct settings *s)
+{
+	switch (o->verb) {
+	case VERB_INIT:
+		return run_init(o, s);
+	case VERB_RUN:
+		return run_run(o, s);
+	case VERB_STATUS:
+		return run_status(o, s);
+	case VERB_VERIFY:
+		return run_verify(o, s);
+	default:
+		return EXIT_USAGE;
+	}
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct err e = ERR_INIT;
+	struct settings settings;
+	struct options o;
+	int status;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (options_parse(argc, argv, &o, &e) != 0) {
+		fprintf(stderr, "pecia: %s\n", e.msg);
+		return EXIT_USAGE;
+	}
+	if (o.verb == VERB_HELP) {
+		fputs(options_help(), stdout);
+		return 0;
+	}
+	if (o.verb == VERB_VERSION) {
+		puts("pecia " PECIA_VERSION);
+		return 0;
+	}
+	log_start("pecia", o.verbose ? LOG_INFO : LOG_WARNING);
+	if (settings_load(&o, &settings, &e) != 0) {
+		fprintf(stderr, "pecia: %s\n", e.msg);
+		return EXIT_USAGE;
+	}
+	status = dispatch(&o, &settings);
+	settings_release(&settings);
+	return status;
+}

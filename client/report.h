@@ -1,0 +1,31 @@
+/* What a run tells: people on standard output, programs as JSON. */
+#ifndef CLIENT_REPORT_H
+#define CLIENT_REPORT_H
+
+#include "client/apply.h"
+
+struct report {
+	bool json, verbose, noop;
+	const struct session *session;
+	const struct plan *plan;
+	struct apply_result result;
+	uint64_t received_bytes, sent_bytes;
+	double seconds;
+};
+
+/* After a run, or what it would do. */
+MUST_CHECK int report_run(const struct report *r, struct err *e);
+/* Drift: every managed path that differs. */
+MUST_CHECK int report_drift(const struct report *r, struct err *e);
+
+/* A line on a terminal that is written over, at most ten times a second;
+ * nothing elsewhere.  A content_progress with a struct progress as argument. */
+struct progress {
+	bool shown, wanted;
+	struct timespec last;
+};
+void progress_init(struct progress *p);
+void progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes);
+void progress_end(struct progress *p);
+
+#endif

@@ -1,0 +1,21 @@
+/* The verbs of pecia that look at or change this machine. */
+#ifndef CLIENT_RUN_H
+#define CLIENT_RUN_H
+
+#include "client/options.h"
+#include "client/settings.h"
+
+enum {
+	EXIT_SAME = 0,
+	EXIT_FAILED = 1,
+	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
+	EXIT_USAGE = 64,
+};
+
+/* Each returns the exit status and has said what there is to say. */
+int run_init(const struct options *o, const struct settings *s);
+int run_run(const struct options *o, const struct settings *s);
+int run_status(const struct options *o, const struct settings *s);
+int run_verify(const struct options *o, const struct settings *s);
+
+#endif
