@@ -13,7 +13,8 @@
 #include "common/err.h"
 
 struct buf {
-	uint8_t *data; /* len bytes, and a NUL behind them once anything was added */
+	uint8_t *
+	    data; /* len bytes, and a NUL behind them once anything was added */
 	size_t len;
 	size_t cap;
 	size_t max; /* len never passes this */

@@ -122,11 +122,26 @@ add_section(struct parse *p, const char *type, const char *name)
 	return 0;
 }
 
+/* The ']' that belongs to the '[' at the line's start, or NULL. */
+static char *
+header_end(char *line)
+{
+	size_t open = 0;
+
+	for (; *line != '\0'; line++) {
+		if (*line == '[')
+			open++;
+		else if (*line == ']' && --open == 0)
+			return line;
+	}
+	return NULL;
+}
+
 /* `line` is NUL-ended, begins with '[' and is taken apart. */
 static int
 add_header(struct parse *p, char *line)
 {
-	char *type = line + 1, *end = strchr(type, ']'), *name;
+	char *type = line + 1, *end = header_end(line), *name;
 	const struct config_section *before;
 
 	if (end == NULL)
@@ -369,12 +384,16 @@ check_section(const struct config_section *s, const struct config_rule *rule,
 {
 	size_t i;
 
-	if (rule->named && !text_is_name(s->name, strlen(s->name)))
+	if (rule->named == CONFIG_PATTERN && s->name[0] == '\0')
+		return err_set(e, ERR_USAGE, "%s:%u: [%s PATTERN] needs one",
+		    s->config->file, s->line, s->type);
+	if (rule->named == CONFIG_NAMED &&
+	    !text_is_name(s->name, strlen(s->name)))
 		return err_set(e, ERR_USAGE,
 		    "%s:%u: [%s NAME] needs a name of letters, digits, "
 		    "\".\", \"_\", \"-\"",
 		    s->config->file, s->line, s->type);
-	if (!rule->named && s->name[0] != '\0')
+	if (rule->named == CONFIG_UNNAMED && s->name[0] != '\0')
 		return err_set(e, ERR_USAGE, "%s:%u: [%s] takes no name",
 		    s->config->file, s->line, s->type);
 	for (i = 0; i < s->count; i++) {

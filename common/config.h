@@ -6,7 +6,8 @@
  *     [transcript base]
  *     target = /
  *
- * A header is [TYPE] or [TYPE NAME].  Lines may be indented; a key given again
+ * A header is [TYPE] or [TYPE NAME]; pairs of brackets within NAME belong to
+ * it.  Lines may be indented; a key given again
  * adds a value, in order.  A line starting with ; or #, and what follows " ;",
  * is a comment.  A section given twice, a line that is neither header nor pair
  * nor comment, a NUL or control byte, and a line longer than CONFIG_LINE_BYTES
@@ -48,9 +49,14 @@ const char *config_type(const struct config_section *s);
 const char *config_name(const struct config_section *s);
 
 /* What a program understands; config_check refuses everything else. */
+enum config_naming {
+	CONFIG_UNNAMED, /* [type] */
+	CONFIG_NAMED,   /* [type NAME], the name by text_is_name */
+	CONFIG_PATTERN, /* [type TEXT], any but the empty one */
+};
 struct config_rule {
 	const char *type;
-	bool named;              /* [type NAME], the name by text_is_name */
+	enum config_naming named;
 	const char *const *keys; /* ends with NULL */
 };
 MUST_CHECK int config_check(const struct config *c,

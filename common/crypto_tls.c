@@ -12,8 +12,8 @@
 #define CIPHERSUITES                              \
  "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:" \
  "TLS_CHACHA20_POLY1305_SHA256"
-#define TICKET_LIFE_S   (24 * 60 * 60)
-#define CERT_LIST_BYTES (16 * 1024) /* of a peer; ours is 250 bytes */
+#define TICKET_LIFE_S   86400
+#define CERT_LIST_BYTES 16384 /* of a peer; ours is 250 bytes */
 
 static const unsigned char session_context[] = "pecia";
 
@@ -209,13 +209,12 @@ static void
 follow_handshake(const SSL *ssl, int where, int ret)
 {
 	struct tls_client *c = client_of(ssl);
-	SSL *own = NULL;
 
 	(void)ret;
 	if ((where & SSL_CB_HANDSHAKE_START) != 0) {
-		memcpy(&own, &ssl, sizeof(own)); /* const in name only */
 		forget_results(c);
-		offer_session(c, own);
+		/* const in name only */
+		offer_session(c, (SSL *)(uintptr_t)ssl);
 	}
 	if ((where & SSL_CB_HANDSHAKE_DONE) == 0 || !SSL_session_reused(ssl))
 		return;

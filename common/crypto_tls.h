@@ -57,7 +57,7 @@ struct tls_client {
 	size_t session_bytes; /* at most TLS_SESSION_BYTES */
 };
 
-#define TLS_SESSION_BYTES (16 * 1024)
+#define TLS_SESSION_BYTES 16384
 
 /* Sets up a fresh SSL_CTX (libcurl's, handed over by CURLOPT_SSL_CTX_FUNCTION,
  * or a test's) for this client: TLS 1.3 only, peer judged by its key alone.

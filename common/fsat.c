@@ -20,6 +20,7 @@
 #include "common/limits.h"
 #include "common/text.h"
 
+#define FIRST_BYTES  4096
 #define CHUNK_BYTES  (128 * 1024)
 #define LOCK_POLL_MS 10
 
@@ -408,28 +409,28 @@ read_some(int fd, void *dst, size_t len)
 	return n;
 }
 
-/* At max_bytes only the end of the file may follow. */
+/* After `most` bytes only the end of the file may follow. */
 static int
-read_end(int fd, size_t max_bytes, struct err *e)
+read_end(int fd, size_t most, struct err *e)
 {
 	uint8_t byte;
 	ssize_t n = read_some(fd, &byte, 1);
 
 	if (n < 0)
 		return err_sys(e, "read");
-	return n == 0 ? 0
-	              : err_set(e, ERR_LIMIT, "more than %zu bytes", max_bytes);
+	return n == 0 ? 0 : err_set(e, ERR_LIMIT, "more than %zu bytes", most);
 }
 
 int
 fsat_read_all(int fd, size_t max_bytes, struct buf *out, struct err *e)
 {
-	size_t got = 0, want = 4096;
+	size_t room = out->max - out->len, got = 0, want = FIRST_BYTES;
+	size_t most = max_bytes < room ? max_bytes : room;
 	uint8_t *p;
 	ssize_t n;
 
-	while (got < max_bytes) {
-		want = want > max_bytes - got ? max_bytes - got : want;
+	while (got < most) {
+		want = want > most - got ? most - got : want;
 		p = buf_reserve(out, want);
 		if (p == NULL)
 			return buf_check(out, "read", e);
@@ -442,7 +443,7 @@ fsat_read_all(int fd, size_t max_bytes, struct buf *out, struct err *e)
 		got += (size_t)n;
 		want = CHUNK_BYTES;
 	}
-	return read_end(fd, max_bytes, e);
+	return read_end(fd, most, e);
 }
 
 int

@@ -83,7 +83,8 @@ struct fsat_names {
 /* All names of a directory from fsat_open_dir.  Release with fsat_names_release. */
 MUST_CHECK int fsat_list(int dir_fd, struct fsat_names *out, struct err *e);
 void fsat_names_release(struct fsat_names *names);
-/* Bytes and inodes (UINT64_MAX: without a limit) free to us on the file system of fd. */
+/* Bytes and inodes free to us on the file system of fd; UINT64_MAX inodes
+ * where there is no fixed number. */
 MUST_CHECK int fsat_free_space(
     int fd, uint64_t *bytes, uint64_t *inodes, struct err *e);
 
@@ -133,7 +134,8 @@ MUST_CHECK int fsat_xattr_remove(
 /* Content. */
 MUST_CHECK int fsat_write_all(
     int fd, const void *data, size_t len, struct err *e);
-/* The rest of fd, at most max_bytes (ERR_LIMIT past it). */
+/* Adds the rest of fd, at most max_bytes and what out has room for (ERR_LIMIT
+ * past either). */
 MUST_CHECK int fsat_read_all(
     int fd, size_t max_bytes, struct buf *out, struct err *e);
 /* Whole file below dir. */

@@ -145,8 +145,10 @@ refill(struct gzip_reader *g, struct err *e)
 	size_t got;
 	int rc = fsat_read_some(g->fd, g->in, sizeof(g->in), &got, e);
 
-	if (rc != 0)
-		return err_prefix(e, "gzip");
+	if (rc != 0) {
+		err_prefix(e, "gzip");
+		return rc;
+	}
 	g->z.next_in = g->in;
 	g->z.avail_in = (uInt)got;
 	return 0;

@@ -13,8 +13,8 @@
 
 #define NS_PER_MS       UINT64_C(1000000)
 #define NS_PER_S        UINT64_C(1000000000)
-#define HTTP_HOST_BYTES (LIMIT_HOST_BYTES + 8) /* with port and NUL */
-#define HTTP_SOCKETS    (2 * LIMIT_CHANNELS)   /* in use and kept */
+#define HTTP_HOST_BYTES (LIMIT_HOST_BYTES + 8)       /* with port and NUL */
+#define HTTP_SOCKETS    ((size_t)2 * LIMIT_CHANNELS) /* in use and kept */
 
 /* One request on its way; kept for the next one, since connections that stay
  * open refer to its TLS side. */

@@ -6,7 +6,7 @@
 
 #include "common/text.h"
 
-#define DISCARD_BYTES (64 * 1024) /* of a body that nobody asked for */
+#define DISCARD_BYTES 65536 /* of a body that nobody asked for */
 #define KEEPALIVE_S   30
 #define URL_BYTES     (LIMIT_PATH_BYTES + 128)
 
@@ -148,7 +148,7 @@ on_header(char *line, size_t size, size_t n, void *arg)
 
 	note_bytes(l);
 	l->header_bytes += len;
-	if (l->header_bytes > LIMIT_HTTP_HEADER_BYTES) {
+	if (l->header_bytes > (uint64_t)(LIMIT_HTTP_HEADER_BYTES)) {
 		leg_fail(l, ERR_LIMIT, "header of more than %d bytes",
 		    LIMIT_HTTP_HEADER_BYTES);
 		return 0;

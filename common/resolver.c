@@ -108,7 +108,8 @@ set_plan(struct resolver *r, struct err *e)
 		if (o->server_only)
 			return 0;
 	}
-	add_pass(r, o->label, RESOLVER_BY_SEARCH, o->use_srv);
+	if (!o->no_search)
+		add_pass(r, o->label, RESOLVER_BY_SEARCH, o->use_srv);
 	return 0;
 }
 

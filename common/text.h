@@ -16,16 +16,16 @@
 /* Lower-case hex of len bytes into dst, which holds 2*len+1. */
 void text_hex(char *dst, const uint8_t *src, size_t len);
 /* Exactly 2*len lower-case hex digits into dst. */
-MUST_CHECK int text_unhex(uint8_t *dst, size_t len, const char *src,
-    size_t src_len);
+MUST_CHECK int text_unhex(
+    uint8_t *dst, size_t len, const char *src, size_t src_len);
 
 /* Adds len bytes with those <= 0x20, '\' and 0x7f as \ooo.  An empty text is
  * written as "\-", which no other text becomes. */
 void text_escape(struct buf *b, const char *s, size_t len);
 /* The inverse into dst (size bytes, NUL added).  ERR_FORMAT: anything that
  * text_escape would not have written, or a NUL; ERR_LIMIT: too long. */
-MUST_CHECK int text_unescape(char *dst, size_t size, const char *s, size_t len,
-    size_t *out_len);
+MUST_CHECK int text_unescape(
+    char *dst, size_t size, const char *s, size_t len, size_t *out_len);
 
 /* Canonical decimal (no sign, no leading zero) up to max (ERR_LIMIT past it). */
 MUST_CHECK int text_u64(const char *s, size_t len, uint64_t max, uint64_t *v);

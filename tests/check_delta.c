@@ -192,8 +192,9 @@ fill_manifest(struct buf *b, unsigned generation)
 	for (uint32_t i = 0; i < 20000; i++) {
 		uint32_t x = i % 100 == 50 ? i + generation * 100000 : i;
 
-		buf_addf(b, "f 0644 root root 17%08u.%09u %u ", next(&x) % 1000,
-		    next(&x), next(&x) % 100000);
+		buf_addf(b, "f 0644 root root 17%08u", next(&x) % 1000);
+		buf_addf(b, ".%09u", next(&x) % 1000000000);
+		buf_addf(b, " %u ", next(&x) % 100000);
 		for (int j = 0; j < 8; j++)
 			buf_addf(b, "%08x", next(&x));
 		buf_addf(b, " etc/app%03u/file-%02u.conf\n", i / 50, i % 50);

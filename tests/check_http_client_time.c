@@ -97,7 +97,7 @@ static int
 be_slow(void *arg, const void *data, size_t len, struct err *e)
 {
 	(void)arg, (void)data, (void)len, (void)e;
-	usleep(300000);
+	usleep(600000);
 	return 0;
 }
 
@@ -110,10 +110,11 @@ START_TEST(a_slow_sink_is_not_the_servers_fault)
 	    "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
 	visit_connect(&v,
 	    &(struct http_client_options){ .address = "127.0.0.1",
-	        .stall_ms = 100,
+	        .stall_ms = 250,
 	        .grace_ms = 100,
 	        .min_rate = 10000 });
-	ck_assert_msg(ASK(&v, .sink = be_slow) == 0, "%s", v.err.msg);
+	ck_assert_msg(
+	    ASK(&v, .sink = be_slow, .idle_ms = 20000) == 0, "%s", v.err.msg);
 	visit_end(&v);
 }
 END_TEST
@@ -162,7 +163,7 @@ START_TEST(a_race_is_won_by_the_first_200)
 	for (size_t i = 0; i < 3; i++)
 		reqs[i] = (struct http_request){ .path = races[_i].paths[i],
 			.max_bytes = 100,
-			.timeout_ms = 2000,
+			.timeout_ms = 4000,
 			.sink = visit_gather,
 			.arg = &v.body };
 	for (int again = 0; again < 2; again++) {

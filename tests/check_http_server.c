@@ -10,7 +10,7 @@
 
 #include "common/crypto_tls.h"
 #include "common/limits.h"
-#include "tests/http_fixture.h"
+#include "tests/web.h"
 #include "tests/peer.h"
 #include "tests/scratch.h"
 
@@ -28,8 +28,8 @@ START_TEST(answers_a_request)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&p, web_port);
 	peer_get(&p, "/hello", "", &r);
 	ck_assert_uint_eq(r.status, 200);
 	ck_assert_str_eq(buf_str(&r.body), "hello\n");
@@ -58,9 +58,9 @@ START_TEST(answers_a_request)
 	ck_assert_uint_eq(r.status, 500);
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->done, 6);
-	ck_assert_uint_eq(shared->broken, 0);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->done, 6);
+	ck_assert_uint_eq(web_shared->broken, 0);
 }
 END_TEST
 
@@ -69,18 +69,18 @@ START_TEST(keeps_a_connection_for_a_thousand_requests)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&p, web_port);
 	for (int i = 0; i < 1000; i++) {
 		peer_get(&p, "/hello", "", &r);
 		ck_assert_uint_eq(r.status, 200);
 		peer_reply_release(&r);
 	}
-	ck_assert_uint_eq(shared->counters.accepted, 1);
+	ck_assert_uint_eq(web_shared->counters.accepted, 1);
 	peer_close(&p);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->done, 1000);
-	ck_assert_uint_eq(shared->counters.closed, 1);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->done, 1000);
+	ck_assert_uint_eq(web_shared->counters.closed, 1);
 }
 END_TEST
 
@@ -90,14 +90,14 @@ START_TEST(answers_pipelined_requests_in_order)
 	struct peer p;
 	struct buf all;
 
-	fixture_start((struct http_options){ 0 });
+	web_start((struct http_options){ 0 });
 	buf_init(&all, 1 << 20);
 	for (int i = 0; i < 500; i++)
 		buf_addf(&all,
 		    "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: "
 		    "4\r\n\r\n%04d\r\n",
 		    i); /* with an empty line that is to be passed over */
-	peer_connect(&p, port);
+	peer_connect(&p, web_port);
 	peer_send(&p, all.data, all.len);
 	for (int i = 0; i < 500; i++) {
 		char want[5];
@@ -109,7 +109,7 @@ START_TEST(answers_pipelined_requests_in_order)
 	}
 	buf_release(&all);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -120,8 +120,8 @@ START_TEST(accepts_a_request_byte_by_byte)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&p, web_port);
 	for (size_t i = 0; i < sizeof(text) - 1; i++) {
 		peer_send(&p, text + i, 1);
 		peer_nap();
@@ -130,7 +130,7 @@ START_TEST(accepts_a_request_byte_by_byte)
 	ck_assert_str_eq(buf_str(&r.body), "abc");
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -139,8 +139,8 @@ START_TEST(streams_what_has_no_length)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&p, web_port);
 	peer_get(&p, "/stream", "", &r);
 	ck_assert(r.whole && r.chunked);
 	ck_assert_uint_eq(r.body.len, 1000000);
@@ -160,8 +160,8 @@ START_TEST(streams_what_has_no_length)
 	ck_assert_uint_eq(r.body.len, 1000000);
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->released, 4);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->released, 4);
 }
 END_TEST
 
@@ -171,17 +171,17 @@ START_TEST(breaks_off_rather_than_end_a_part)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
+	web_start((struct http_options){ 0 });
 	for (size_t i = 0; i < 2; i++) {
-		peer_connect(&p, port);
+		peer_connect(&p, web_port);
 		peer_get(&p, paths[i], "", &r);
 		ck_assert(!r.whole);
 		peer_reply_release(&r);
 		peer_close(&p);
 	}
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->broken, 2);
-	ck_assert_uint_eq(shared->released, 1);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->broken, 2);
+	ck_assert_uint_eq(web_shared->released, 1);
 }
 END_TEST
 
@@ -191,8 +191,8 @@ START_TEST(takes_a_body_up_to_its_limit)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&p, web_port);
 	memset(body, 'b', sizeof(body));
 	peer_ask(&p, "POST /echo HTTP/1.1",
 	    "Content-Length: 262144\r\nExpect: 100-continue\r\n");
@@ -213,7 +213,7 @@ START_TEST(takes_a_body_up_to_its_limit)
 	peer_reply_release(&r);
 	peer_close(&p);
 	/* ... and one who sends it all the same hears why. */
-	peer_connect(&p, port);
+	peer_connect(&p, web_port);
 	peer_ask(&p, "POST /echo HTTP/1.1", "Content-Length: 99999999\r\n");
 	for (int i = 0; i < 8; i++)
 		peer_send(&p, body, sizeof(body));
@@ -221,7 +221,7 @@ START_TEST(takes_a_body_up_to_its_limit)
 	ck_assert_uint_eq(r.status, 413);
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -231,12 +231,12 @@ START_TEST(bounds_a_flood_of_header_bytes_and_lines)
 	struct peer p;
 	struct buf flood;
 
-	fixture_start((struct http_options){ 0 });
+	web_start((struct http_options){ 0 });
 	buf_init(&flood, 4 << 20);
 	buf_add_str(&flood, "GET /hello HTTP/1.1\r\nHost: t\r\nX: ");
 	while (flood.len < 1 << 20)
 		buf_add_byte(&flood, 'y');
-	peer_connect(&p, port);
+	peer_connect(&p, web_port);
 	peer_send(&p, flood.data, flood.len);
 	peer_read(&p, false, &r);
 	ck_assert_uint_eq(r.status, 431);
@@ -245,13 +245,13 @@ START_TEST(bounds_a_flood_of_header_bytes_and_lines)
 	buf_clear(&flood);
 	for (int i = 0; i < HTTP_HEADERS; i++)
 		buf_add_str(&flood, "X: y\r\n");
-	expect(port, "GET /hello HTTP/1.1", buf_str(&flood), 431);
+	expect(web_port, "GET /hello HTTP/1.1", buf_str(&flood), 431);
 	buf_clear(&flood);
 	for (int i = 0; i < HTTP_HEADERS - 1; i++)
 		buf_add_str(&flood, "X: y\r\n");
-	expect(port, "GET /hello HTTP/1.1", buf_str(&flood), 200);
+	expect(web_port, "GET /hello HTTP/1.1", buf_str(&flood), 200);
 	buf_release(&flood);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -264,16 +264,16 @@ START_TEST(takes_a_header_of_just_the_limit)
 		size_t len = LIMIT_HTTP_HEADER_BYTES + over - other;
 		struct buf fields;
 
-		fixture_start((struct http_options){ 0 });
+		web_start((struct http_options){ 0 });
 		buf_init(&fields, 32768);
 		memset(value, 'v', len);
 		buf_add_str(&fields, "X: ");
 		buf_add(&fields, value, len);
 		buf_add_str(&fields, "\r\n");
-		expect(port, "GET /hello HTTP/1.1", buf_str(&fields),
+		expect(web_port, "GET /hello HTTP/1.1", buf_str(&fields),
 		    over ? 431 : 200);
 		buf_release(&fields);
-		peer_stop(server_pid);
+		peer_stop(web_pid);
 	}
 }
 END_TEST
@@ -285,18 +285,18 @@ START_TEST(drops_peers_that_are_slow_to_ask)
 		"POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\nab"
 	};
 
-	fixture_start((struct http_options){ .header_ms = 50 });
+	web_start((struct http_options){ .header_ms = 50 });
 	for (size_t i = 0; i < 3; i++) {
 		struct peer p;
 
-		peer_connect(&p, port);
+		peer_connect(&p, web_port);
 		peer_send(&p, parts[i], strlen(parts[i]));
 		peer_expect_end(&p);
 		peer_close(&p);
 	}
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->counters.timed_out, 2);
-	ck_assert_uint_eq(shared->handled, 0);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->counters.timed_out, 2);
+	ck_assert_uint_eq(web_shared->handled, 0);
 }
 END_TEST
 
@@ -305,14 +305,14 @@ START_TEST(closes_connections_that_stay_idle)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ .idle_ms = 50 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ .idle_ms = 50 });
+	peer_connect(&p, web_port);
 	peer_get(&p, "/hello", "", &r);
 	ck_assert_uint_eq(r.status, 200);
 	peer_reply_release(&r);
 	peer_expect_end(&p);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -321,9 +321,9 @@ START_TEST(makes_room_by_closing_the_oldest_idle_connection)
 	struct peer peers[5];
 	struct peer_reply r;
 
-	fixture_start((struct http_options){ .max_connections = 4 });
+	web_start((struct http_options){ .max_connections = 4 });
 	for (size_t i = 0; i < 5; i++) {
-		peer_connect(&peers[i], port);
+		peer_connect(&peers[i], web_port);
 		peer_get(&peers[i], "/hello", "", &r);
 		ck_assert_uint_eq(r.status, 200);
 		peer_reply_release(&r);
@@ -334,8 +334,8 @@ START_TEST(makes_room_by_closing_the_oldest_idle_connection)
 	peer_reply_release(&r);
 	for (size_t i = 0; i < 5; i++)
 		peer_close(&peers[i]);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->counters.evicted, 1);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->counters.evicted, 1);
 }
 END_TEST
 
@@ -344,13 +344,13 @@ START_TEST(waits_with_new_connections_while_all_are_busy)
 	struct peer busy[4], next;
 	struct peer_reply r;
 
-	fixture_start((struct http_options){ .max_connections = 4 });
+	web_start((struct http_options){ .max_connections = 4 });
 	for (size_t i = 0; i < 4; i++) {
-		peer_connect(&busy[i], port);
+		peer_connect(&busy[i], web_port);
 		peer_ask(&busy[i], "GET /hold HTTP/1.1", "");
 	}
-	PEER_WAIT(shared->handled == 4);
-	peer_connect(&next, port);
+	PEER_WAIT(web_shared->handled == 4);
+	peer_connect(&next, web_port);
 	peer_ask(&next, "GET /hello HTTP/1.1", "");
 	peer_close(&busy[2]);
 	peer_read(&next, false, &r);
@@ -360,8 +360,8 @@ START_TEST(waits_with_new_connections_while_all_are_busy)
 	for (size_t i = 0; i < 4; i++)
 		if (i != 2)
 			peer_close(&busy[i]);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->counters.evicted, 0);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->counters.evicted, 0);
 }
 END_TEST
 
@@ -371,25 +371,25 @@ START_TEST(holds_little_for_slow_readers)
 	struct peer_reply r;
 	unsigned long before;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&slow[0], port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&slow[0], web_port);
 	peer_get(&slow[0], "/big", "", &r);
 	ck_assert_uint_eq(r.body.len, BIG_BYTES);
 	peer_reply_release(&r);
 	peer_close(&slow[0]);
-	before = peer_memory_kb(server_pid);
+	before = peer_memory_kb(web_pid);
 	for (size_t i = 0; i < 32; i++) {
-		peer_connect(&slow[i], port);
+		peer_connect(&slow[i], web_port);
 		peer_ask(&slow[i], "GET /big HTTP/1.1", "");
 	}
 	for (size_t i = 0; i < 32; i++)
 		PEER_WAIT(peer_poll(&slow[i]) > 0);
 	/* 32 times 64 MB were asked for. */
-	ck_assert_uint_lt(peer_memory_kb(server_pid), before + 16 * 1024);
+	ck_assert_uint_lt(peer_memory_kb(web_pid), before + 16 * 1024);
 	for (size_t i = 0; i < 32; i++)
 		peer_close(&slow[i]);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->broken, 32);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->broken, 32);
 }
 END_TEST
 
@@ -398,16 +398,16 @@ START_TEST(drops_a_reader_that_stands_still)
 	struct peer_reply r;
 	struct peer p;
 
-	fixture_start((struct http_options){ .stall_ms = 50 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ .stall_ms = 50 });
+	peer_connect(&p, web_port);
 	peer_ask(&p, "GET /big HTTP/1.1", "");
-	PEER_WAIT(shared->counters.timed_out == 1);
+	PEER_WAIT(web_shared->counters.timed_out == 1);
 	peer_read(&p, false, &r);
 	ck_assert(!r.whole);
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->broken, 1);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->broken, 1);
 }
 END_TEST
 
@@ -418,8 +418,8 @@ START_TEST(keeps_a_reader_that_is_slow_but_moves)
 	struct peer p;
 	int small = 65536;
 
-	fixture_start((struct http_options){ .stall_ms = 400 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ .stall_ms = 400 });
+	peer_connect(&p, web_port);
 	ck_assert_int_eq(
 	    setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	peer_ask(&p, "GET /big HTTP/1.1", "");
@@ -431,9 +431,9 @@ START_TEST(keeps_a_reader_that_is_slow_but_moves)
 		got += (uint64_t)n;
 		peer_nap();
 	}
-	ck_assert_uint_eq(shared->counters.timed_out, 0);
+	ck_assert_uint_eq(web_shared->counters.timed_out, 0);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -442,16 +442,16 @@ START_TEST(answers_held_requests_when_told_or_in_time)
 	struct peer waiting[3], p;
 	struct peer_reply r;
 
-	fixture_start((struct http_options){ 0 });
+	web_start((struct http_options){ 0 });
 	for (size_t i = 0; i < 3; i++) {
-		peer_connect(&waiting[i], port);
+		peer_connect(&waiting[i], web_port);
 		peer_ask(&waiting[i], "GET /hold HTTP/1.1", "");
 	}
-	PEER_WAIT(shared->handled == 3);
+	PEER_WAIT(web_shared->handled == 3);
 	/* One goes away; only `done` is called for it. */
 	peer_close(&waiting[1]);
-	PEER_WAIT(shared->broken == 1);
-	peer_connect(&p, port);
+	PEER_WAIT(web_shared->broken == 1);
+	peer_connect(&p, web_port);
 	peer_get(&p, "/answer", "", &r);
 	peer_reply_release(&r);
 	for (size_t i = 0; i < 3; i += 2) {
@@ -464,7 +464,7 @@ START_TEST(answers_held_requests_when_told_or_in_time)
 	ck_assert_str_eq(buf_str(&r.body), "woken\n");
 	peer_reply_release(&r);
 	peer_close(&p);
-	peer_stop(server_pid);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -474,16 +474,16 @@ START_TEST(ends_cleanly_on_term)
 	struct peer_reply r;
 	int status = 0;
 
-	fixture_start((struct http_options){ 0 });
-	peer_connect(&idle, port);
+	web_start((struct http_options){ 0 });
+	peer_connect(&idle, web_port);
 	peer_get(&idle, "/hello", "", &r);
 	peer_reply_release(&r);
-	peer_connect(&waiting, port);
+	peer_connect(&waiting, web_port);
 	peer_ask(&waiting, "GET /hold HTTP/1.1", "");
-	peer_connect(&reading, port);
+	peer_connect(&reading, web_port);
 	peer_ask(&reading, "GET /big HTTP/1.1", "");
-	PEER_WAIT(shared->handled == 3);
-	ck_assert_int_eq(kill(server_pid, SIGTERM), 0);
+	PEER_WAIT(web_shared->handled == 3);
+	ck_assert_int_eq(kill(web_pid, SIGTERM), 0);
 	peer_expect_end(&idle);
 	peer_read(&waiting, false, &r);
 	ck_assert_str_eq(buf_str(&r.body), "woken\n");
@@ -493,11 +493,11 @@ START_TEST(ends_cleanly_on_term)
 	ck_assert(r.whole);
 	ck_assert_uint_eq(r.body.len, BIG_BYTES);
 	peer_reply_release(&r);
-	ck_assert_int_eq(waitpid(server_pid, &status, 0), server_pid);
+	ck_assert_int_eq(waitpid(web_pid, &status, 0), web_pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	ck_assert_uint_eq(shared->stopping_wakes, 1);
-	ck_assert_uint_eq(shared->done, 3);
-	ck_assert_uint_eq(shared->broken, 0);
+	ck_assert_uint_eq(web_shared->stopping_wakes, 1);
+	ck_assert_uint_eq(web_shared->done, 3);
+	ck_assert_uint_eq(web_shared->broken, 0);
 	peer_close(&idle);
 	peer_close(&waiting);
 	peer_close(&reading);
@@ -506,13 +506,13 @@ END_TEST
 
 START_TEST(calls_watches_timers_and_hangup)
 {
-	fixture_start((struct http_options){ 0 });
-	PEER_WAIT(shared->ticks >= 3);
-	ck_assert_int_eq(write(pipe_fds[1], "ab", 2), 2);
-	PEER_WAIT(shared->watched == 2);
-	ck_assert_int_eq(kill(server_pid, SIGHUP), 0);
-	PEER_WAIT(shared->hangups == 1);
-	peer_stop(server_pid);
+	web_start((struct http_options){ 0 });
+	PEER_WAIT(web_shared->ticks >= 3);
+	ck_assert_int_eq(write(web_pipe[1], "ab", 2), 2);
+	PEER_WAIT(web_shared->watched == 2);
+	ck_assert_int_eq(kill(web_pid, SIGHUP), 0);
+	PEER_WAIT(web_shared->hangups == 1);
+	peer_stop(web_pid);
 }
 END_TEST
 
@@ -595,7 +595,7 @@ ask_tls(struct tls_pair *t, const char *request, struct buf *answer)
 
 	ck_assert_int_eq(tls_client_attach(&judge, ctx, &e), 0);
 	ssl = SSL_new(ctx);
-	peer_connect(&p, port);
+	peer_connect(&p, web_port);
 	SSL_set_fd(ssl, p.fd);
 	ck_assert_int_eq(SSL_connect(ssl), 1);
 	ck_assert_int_eq(SSL_write(ssl, request, (int)strlen(request)),
@@ -619,7 +619,7 @@ START_TEST(serves_over_tls_and_knows_the_peers_key)
 	struct buf answer;
 
 	make_identities(&t);
-	fixture_start((struct http_options){ .tls = t.ctx });
+	web_start((struct http_options){ .tls = t.ctx });
 	buf_init(&answer, (size_t)128 << 20);
 	ask_tls(&t,
 	    "GET /peer HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n",
@@ -632,8 +632,8 @@ START_TEST(serves_over_tls_and_knows_the_peers_key)
 	    &answer);
 	ck_assert_uint_gt(answer.len, BIG_BYTES);
 	buf_release(&answer);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->broken, 0);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->broken, 0);
 	free_identities(&t);
 }
 END_TEST
@@ -644,18 +644,18 @@ START_TEST(counts_handshakes_that_fail)
 	struct peer p;
 
 	make_identities(&t);
-	fixture_start((struct http_options){ .tls = t.ctx, .header_ms = 100 });
-	peer_connect(&p, port);
+	web_start((struct http_options){ .tls = t.ctx, .header_ms = 100 });
+	peer_connect(&p, web_port);
 	peer_send(&p, "GET / HTTP/1.1\r\n\r\n", 18);
-	PEER_WAIT(shared->counters.tls_failed == 1);
+	PEER_WAIT(web_shared->counters.tls_failed == 1);
 	peer_close(&p);
 	/* One that says nothing at all. */
-	peer_connect(&p, port);
+	peer_connect(&p, web_port);
 	peer_expect_end(&p);
 	peer_close(&p);
-	peer_stop(server_pid);
-	ck_assert_uint_eq(shared->counters.accepted, 2);
-	ck_assert_uint_eq(shared->counters.closed, 2);
+	peer_stop(web_pid);
+	ck_assert_uint_eq(web_shared->counters.accepted, 2);
+	ck_assert_uint_eq(web_shared->counters.closed, 2);
 	free_identities(&t);
 }
 END_TEST
@@ -668,8 +668,8 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(plain, fixture_set_up, NULL);
-	tcase_add_checked_fixture(tls, fixture_set_up, NULL);
+	tcase_add_checked_fixture(plain, web_set_up, NULL);
+	tcase_add_checked_fixture(tls, web_set_up, NULL);
 	tcase_set_timeout(plain, 60);
 	tcase_set_timeout(tls, 60);
 	tcase_add_test(plain, answers_a_request);

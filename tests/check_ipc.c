@@ -205,7 +205,7 @@ START_TEST(descriptors_come_with_their_messages)
 	make_pair(&a, &b);
 	for (i = 0; i < 3; i++) {
 		ck_assert_int_eq(pipe2(ends[i], O_CLOEXEC), 0);
-		ck_assert_int_eq(write(ends[i][1], "abc" + i, 1), 1);
+		ck_assert_int_eq(write(ends[i][1], &"abc"[i], 1), 1);
 		OK(ipc_send(a, 9, "between", 7, &e));
 		OK(ipc_send_fd(a, 5, pattern, 60000 * i, ends[i][0], &e));
 		close(ends[i][0]);

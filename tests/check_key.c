@@ -326,8 +326,11 @@ END_TEST
 static const struct {
 	const char *bytes, *text;
 } spellings[] = { /* RFC 4648 section 10 */
-	{ "", "" }, { "f", "Zg==" }, { "f" "o", "Zm8=" }, { "foo", "Zm9v" },
-	{ "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+	{ "", "" }, { "f", "Zg==" },
+	{ "f"
+	  "o",
+	    "Zm8=" },
+	{ "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
 	{ "foobar", "Zm9vYmFy" }, { "\xff\xef\xfe", "/+/+" }
 };
 #define SPELLINGS ((int)(sizeof(spellings) / sizeof(*spellings)))

@@ -36,6 +36,7 @@ START_TEST(runs_every_job_once)
 
 	for (i = 0; i < 3; i++) {
 		atomic_store(&done, 0);
+		atomic_store(&most_busy, 0);
 		OK(pool_new(threads[i], 3, &p, &e));
 		for (j = 0; j < 5000; j++)
 			pool_submit(p, count_one, NULL);
@@ -67,6 +68,7 @@ START_TEST(keeps_the_first_error_and_goes_on)
 	struct pool *p = NULL;
 	int n[40], i;
 
+	atomic_store(&done, 0);
 	OK(pool_new(1, 5, &p, &e));
 	for (i = 0; i < 40; i++) {
 		n[i] = i;

@@ -342,7 +342,7 @@ static const struct {
 	{ 2, 2, "Example University", ERR_ROLLBACK },
 	{ 3, 2, "Example University", ERR_ROLLBACK },
 	{ 1, 3, "Example University", ERR_VERIFY },
-	{ 1, 2, "Exemple University", ERR_VERIFY },
+	{ 1, 2, "Another University", ERR_VERIFY },
 	{ STATEMENT_NUMBER_MAX, 1, "Example University", ERR_ROLLBACK },
 };
 

@@ -150,6 +150,7 @@ END_TEST
 static int
 is_confined(void)
 {
+	void *volatile memory;
 	struct rlimit r;
 
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
@@ -164,7 +165,8 @@ is_confined(void)
 		return 5;
 	if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur != 1 << 30)
 		return 6;
-	return malloc(1U << 30) != NULL ? 7 : 0;
+	memory = malloc(1U << 30);
+	return memory != NULL ? 7 : 0;
 }
 
 START_TEST(limits_hold)

@@ -6,7 +6,6 @@
 #include "transcripts/release.h"
 #include "transcripts/roster.h"
 
-/* The signature is the fuzzer's last obstacle; the bodies are read without. */
 static void
 must_be(struct buf *again, const void *body, size_t len)
 {
@@ -71,8 +70,10 @@ try_signatures(const struct statement *s)
 {
 	struct statement_signers signers = { .count = 1, .threshold = 1 };
 
-	if (statement_verify(s, &signers, NULL) == 0)
-		abort(); /* the key of all zero bytes signed something */
+	if (statement_verify(s, &signers, NULL) != 0)
+		return;
+	if (s->sig_count == 0 || s->body_len == 0)
+		abort();
 }
 
 int

@@ -232,12 +232,11 @@ data_writer_free(struct data_writer *w)
 {
 	if (w == NULL)
 		return;
-	if (w->archive != NULL) {
-		/* Without this, freeing would write the archive's end. */
-		if (!w->ended)
-			archive_write_fail(w->archive);
-		archive_write_free(w->archive);
-	}
+	/* libarchive ends the archive when it is freed: nothing of that may
+	 * reach the file. */
+	if (w->failed == 0)
+		w->failed = ERR_USAGE;
+	archive_write_free(w->archive);
 	archive_entry_free(w->entry);
 	zst_encoder_free(w->encoder);
 	digest_free(w->digest);

@@ -498,9 +498,31 @@ ask_rest(struct fetch *f, const char *path, uint64_t size_bytes, uint64_t have,
 		return rc;
 	if (answer.status == 404)
 		return err_set(e, ERR_NOT_FOUND, "the server does not have it");
+	/* Nothing behind what is here: it was all there already. */
+	if (answer.status == 416 && have > 0)
+		return 0;
 	if (answer.status != 200 && answer.status != 206)
 		return err_set(e, ERR_NET, "status %d", answer.status);
 	return 0;
+}
+
+/* The end of a download: all of it, and right? */
+static int
+check_download(struct download *d, const struct digest *digest,
+    uint64_t size_bytes, struct err *e)
+{
+	struct digest got;
+	off_t end = lseek(d->fd, 0, SEEK_CUR);
+	int rc;
+
+	if (end < 0 || (uint64_t)end < size_bytes)
+		return err_set(e, ERR_NET, "cut off after %lld of %llu bytes",
+		    (long long)end, (unsigned long long)size_bytes);
+	digest_end(d->hash, &got);
+	if (digest_equal(&got, digest))
+		return 0;
+	rc = start_over(d->fd, d->hash, e);
+	return rc != 0 ? rc : err_set(e, ERR_VERIFY, "wrong digest");
 }
 
 int
@@ -508,28 +530,15 @@ fetch_download(struct fetch *f, const char *path, const struct digest *digest,
     uint64_t size_bytes, int fd, struct err *e)
 {
 	struct download d = { .fd = fd, .hash = f->hash };
-	struct digest got;
 	uint64_t have = 0;
-	off_t end;
 	int rc;
 
 	rc = hash_existing(fd, size_bytes, d.hash, &have, e);
-	if (rc == 0 && have < size_bytes)
+	if (rc == 0 && (digest == NULL || have < size_bytes))
 		rc = ask_rest(f, path, size_bytes, have, &d, e);
-	if (rc != 0)
-		return err_prefix(e, "%s", path);
-	end = lseek(fd, 0, SEEK_CUR);
-	if (end < 0 || (uint64_t)end < size_bytes)
-		return err_set(e, ERR_NET,
-		    "%s: cut off after %lld of %llu bytes", path,
-		    (long long)end, (unsigned long long)size_bytes);
-	digest_end(d.hash, &got);
-	if (!digest_equal(&got, digest)) {
-		if ((rc = start_over(fd, d.hash, e)) != 0)
-			return rc;
-		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
-	}
-	return 0;
+	if (rc == 0 && digest != NULL)
+		rc = check_download(&d, digest, size_bytes, e);
+	return rc != 0 ? err_prefix(e, "%s", path) : 0;
 }
 
 int

@@ -80,7 +80,8 @@ MUST_CHECK int fetch_race(struct fetch *f, const struct fetch_get *gets,
 
 /* A file of known digest and size, appended to what fd already holds: a cut
  * transfer goes on where it stopped.  ERR_VERIFY when the whole is wrong (fd
- * is then emptied); ERR_NOT_FOUND when the server lacks it. */
+ * is then emptied); ERR_NOT_FOUND when the server lacks it.  With digest NULL,
+ * size_bytes is the most it may have, and the caller checks what came. */
 MUST_CHECK int fetch_download(struct fetch *f, const char *path,
     const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
 

@@ -148,6 +148,7 @@ start_resolver(struct fetcher *f, struct err *e)
 		.label = o->short_name,
 		.port = o->port,
 		.use_srv = !o->no_srv,
+		.no_search = o->short_name == NULL,
 		.fallback = o->fallbacks,
 		.fallback_count = o->fallback_count,
 		.roster = o->extras,
@@ -553,18 +554,25 @@ serve_requests(struct fetcher *f, struct err *e)
 	}
 }
 
+const char *const *
+fetcher_read_paths(void)
+{
+	/* Configuration of names, and the libraries that look them up. */
+	static const char *const paths[] = { "/etc/resolv.conf", "/etc/hosts",
+		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf",
+		"/etc/services", "/etc/ssl/openssl.cnf", "/etc/passwd",
+		"/etc/group", "/lib", "/usr/lib", "/run/systemd/resolve",
+		"/etc/ld.so.cache", "/dev/urandom", NULL };
+
+	return paths;
+}
+
 static int
 give_up_privileges(int fd, const struct fetch_options *options, struct err *e)
 {
-	/* What names are looked up with, and the libraries that do it. */
-	static const char *const names[] = { "/etc/resolv.conf", "/etc/hosts",
-		"/etc/nsswitch.conf", "/etc/gai.conf", "/etc/host.conf",
-		"/etc/services", "/etc/ssl/openssl.cnf", "/lib", "/usr/lib",
-		"/run/systemd/resolve", "/etc/ld.so.cache", "/dev/urandom",
-		NULL };
 	struct sandbox s = {
 		.user = options->user,
-		.read_paths = names,
+		.read_paths = fetcher_read_paths(),
 		.keep_fds = &fd,
 		.keep_count = 1,
 		.close_others = true,

@@ -10,4 +10,8 @@
  * exit status.  `fd` is its end of the socketpair. */
 int fetcher_run(int fd, const struct fetch_options *options);
 
+/* What it must be able to read to look names up; a process that starts
+ * fetchers under Landlock allows itself as much.  Ends with NULL. */
+const char *const *fetcher_read_paths(void);
+
 #endif

@@ -21,8 +21,8 @@ struct head {
 };
 
 /* Of a verified body. */
-MUST_CHECK int head_parse(const char *body, size_t len, struct head *out,
-    struct err *e);
+MUST_CHECK int head_parse(
+    const char *body, size_t len, struct head *out, struct err *e);
 /* Adds the body (without signatures) in canonical form. */
 void head_write(struct buf *text, const struct head *h);
 /* root_verify with ROOT_ROLE_HEAD, head_parse, and the channel's name checked

@@ -141,8 +141,10 @@ step(struct cursor *c, struct err *e)
 		return 0;
 	}
 	rc = manifest_reader_next(c->source->reader, &m, e);
-	if (rc != 0)
-		return err_prefix(e, "transcript %s", c->source->name);
+	if (rc != 0) {
+		err_prefix(e, "transcript %s", c->source->name);
+		return rc;
+	}
 	if (m != NULL)
 		return enter_entry(c, m, e);
 	c->m = NULL;
@@ -329,9 +331,10 @@ resolve_link(struct layer *l, struct cursor *c, struct err *e)
 	size_t len;
 	int rc = overridden_find(&c->overridden, c->m->target, &f, e);
 
-	if (rc != 0)
-		return err_prefix(
-		    e, "transcript %s: %s", c->source->name, c->path);
+	if (rc != 0) {
+		err_prefix(e, "transcript %s: %s", c->source->name, c->path);
+		return rc;
+	}
 	if (f != NULL)
 		return inherit(l, f, e);
 	l->entry.m.target = l->target;

@@ -152,7 +152,7 @@ field_length(const struct lines *l, struct reader r)
 	return r.pos - start;
 }
 
-void
+bool
 lines_word(struct lines *l, const char **word, size_t *len)
 {
 	const uint8_t *p;
@@ -160,21 +160,22 @@ lines_word(struct lines *l, const char **word, size_t *len)
 	size_t n;
 
 	if (l->failed != 0)
-		return;
+		return false;
 	l->field++;
 	if (reader_u8(&l->line, &lead) != 0) {
 		lines_fail(l, ERR_FORMAT, "missing");
-		return;
+		return false;
 	}
 	n = field_length(l, l->line);
 	if (lead != l->lead || n == 0 || reader_bytes(&l->line, n, &p) != 0) {
 		lines_fail(l, ERR_FORMAT,
 		    "fields must be parted by one '%c' each", l->lead);
-		return;
+		return false;
 	}
 	l->lead = ' ';
 	*word = (const char *)p;
 	*len = n;
+	return true;
 }
 
 void
@@ -183,8 +184,7 @@ lines_literal(struct lines *l, const char *word)
 	const char *p = NULL;
 	size_t len = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed == 0 &&
+	if (lines_word(l, &p, &len) &&
 	    (len != strlen(word) || memcmp(p, word, len) != 0))
 		refuse(l, p, len, word);
 }
@@ -211,8 +211,7 @@ lines_u64(struct lines *l, uint64_t min, uint64_t max, uint64_t *v)
 	size_t len = 0;
 	uint64_t n = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	if (text_u64(p, len, max, &n) == 0 && n >= min) {
 		*v = n;
@@ -228,8 +227,7 @@ lines_time(struct lines *l, time_t *t)
 	const char *p = NULL;
 	size_t len = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed == 0 && text_untime(p, len, t) != 0)
+	if (lines_word(l, &p, &len) && text_untime(p, len, t) != 0)
 		refuse(l, p, len, "a time like 2026-11-23T06:22:24Z");
 }
 
@@ -239,8 +237,7 @@ lines_digest(struct lines *l, struct digest *d)
 	const char *p = NULL;
 	size_t len = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed == 0 && digest_parse(p, len, d) != 0)
+	if (lines_word(l, &p, &len) && digest_parse(p, len, d) != 0)
 		refuse(l, p, len, "a SHA-256 digest of 64 lower-case digits");
 }
 
@@ -250,8 +247,7 @@ lines_name(struct lines *l, char name[LIMIT_NAME_BYTES + 1])
 	const char *p = NULL;
 	size_t len = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	if (len > LIMIT_NAME_BYTES || !text_is_name(p, len)) {
 		refuse(l, p, len, "a name (1 to 64 of A-Za-z0-9._-)");
@@ -269,8 +265,7 @@ lines_text(struct lines *l, size_t max, char **text)
 	char *copy;
 	int rc;
 
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	/* Escaped text never grows when it is read back. */
 	copy = malloc((len < max ? len : max) + 1);

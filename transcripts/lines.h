@@ -30,8 +30,8 @@ struct lines {
 	struct err *e;
 };
 
-void lines_init(struct lines *l, const char *kind, const void *text,
-    size_t len, struct err *e);
+void lines_init(struct lines *l, const char *kind, const void *text, size_t len,
+    struct err *e);
 /* The first line of a body, "pecia <kind> 1". */
 void lines_header(struct lines *l);
 /* Whether there is a next line and its key is `key`. */
@@ -48,8 +48,8 @@ bool lines_comma(struct lines *l);
 /* Ends the last line; the text must be at its end.  0 or the first error. */
 MUST_CHECK int lines_finish(struct lines *l);
 
-/* Getters.  A word is borrowed from the text. */
-void lines_word(struct lines *l, const char **word, size_t *len);
+/* Getters.  A word is borrowed from the text; false when there is none. */
+bool lines_word(struct lines *l, const char **word, size_t *len);
 void lines_literal(struct lines *l, const char *word);
 /* Consumes the field and says true when it is "-". */
 bool lines_dash(struct lines *l);
@@ -64,8 +64,8 @@ void lines_text(struct lines *l, size_t max, char **text);
 /* An array of `count` items of `size` bytes with room for one more, which is
  * zeroed; `items` as it was after an error.  ERR_LIMIT past max.  For arrays
  * that are grown by this function alone. */
-void *lines_room(struct lines *l, void *items, size_t count, size_t size,
-    size_t max);
+void *lines_room(
+    struct lines *l, void *items, size_t count, size_t size, size_t max);
 /* `next` must be above `last` in the order of bytes. */
 void lines_ascending(struct lines *l, const char *last, const char *next);
 /* Records an error at this line and field, unless there is one. */

@@ -353,7 +353,8 @@ fill(struct manifest_reader *r, struct err *e)
 	rc = r->source(r->arg, r->data + r->len, r->cap - r->len, &got, e);
 	if (rc != 0) {
 		r->status = rc;
-		return err_prefix(e, "manifest");
+		err_prefix(e, "manifest");
+		return rc;
 	}
 	if (r->state != NULL)
 		digest_add(r->state, r->data + r->len, got);

@@ -28,7 +28,9 @@ flush(struct manifest_writer *w, struct err *e)
 	digest_add(w->state, w->data, len);
 	w->totals.text_bytes += len;
 	rc = len == 0 ? 0 : w->sink(w->arg, w->data, len, e);
-	return rc == 0 ? 0 : err_prefix(e, "manifest");
+	if (rc != 0)
+		err_prefix(e, "manifest");
+	return rc;
 }
 
 static int

@@ -31,6 +31,7 @@ struct object_writer {
 	uint8_t *content;
 	uint8_t *frame;
 	size_t frame_size, frame_len;
+	uint64_t stored_bytes; /* of the last frame that was installed */
 };
 
 struct object_reader {
@@ -138,6 +139,7 @@ install_frame(struct object_writer *w, const struct digest *d, struct err *e)
 {
 	int ret = flush_frame(w, e);
 
+	w->stored_bytes = w->temp.sum.bytes;
 	if (ret == 0)
 		ret = repo_temp_install_object(w->repo, &w->temp, d, e);
 	return ret;
@@ -165,6 +167,7 @@ put_content(struct object_writer *w, const void *data, size_t len,
 			return ret;
 	}
 	o.stored = !has;
+	o.stored_bytes = has ? 0 : w->stored_bytes;
 	*out = o;
 	return 0;
 }
@@ -367,6 +370,7 @@ put_large(struct object_writer *w, int fd, uint64_t size_bytes,
 	if (ret != 0)
 		return ret;
 	o.stored = !has;
+	o.stored_bytes = has ? 0 : w->stored_bytes;
 	*out = o;
 	return 0;
 }
@@ -441,6 +445,7 @@ object_put_bytes(struct object_writer *w, const void *data, size_t len,
 	if (ret != 0)
 		return ret;
 	o.stored = !has;
+	o.stored_bytes = has ? 0 : w->stored_bytes;
 	*out = o;
 	return 0;
 }

@@ -34,6 +34,7 @@ struct object {
 	struct digest digest;
 	uint64_t size_bytes;
 	bool stored; /* false: it was there already */
+	uint64_t stored_bytes; /* of the frame; 0 when it was there */
 };
 MUST_CHECK int object_put_file(struct object_writer *w, int fd,
     const char *name, struct object *out, struct err *e);

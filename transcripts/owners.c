@@ -113,7 +113,7 @@ find(struct table *t, lookup_fn lookup, uint32_t id, const struct owner **last,
 {
 	uint64_t hash = table_hash(&id, sizeof(id));
 	struct table_node *node = table_find(t, hash);
-	struct owner *owner;
+	struct owner *owner = NULL;
 	int rc;
 
 	for (; node != NULL; node = table_find_next(node)) {

@@ -76,8 +76,7 @@ parse_mode(struct lines *l, enum release_mode *mode)
 	const char *p = NULL;
 	size_t i, len = 0;
 
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	for (i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
 		if (len == strlen(mode_names[i]) &&

@@ -8,7 +8,10 @@
 #include "common/crypto_digest.h"
 #include "transcripts/root.h"
 
-enum release_mode { RELEASE_OVERLAY, RELEASE_EXACT };
+enum release_mode {
+	RELEASE_OVERLAY,
+	RELEASE_EXACT
+};
 
 struct release_transcript {
 	char name[LIMIT_NAME_BYTES + 1];
@@ -20,15 +23,16 @@ struct release_transcript {
 	bool has_data;          /* false: no data transcript */
 	struct digest data;     /* of the data transcript's file */
 	uint64_t data_bytes;    /* of the file; 0 when there is none */
-	char *target;           /* absolute, no trailing '/', "/" for the root */
-	char **excludes;        /* patterns relative to the target */
+	char *target;    /* absolute, no trailing '/', "/" for the root */
+	char **excludes; /* patterns relative to the target */
 	size_t exclude_count;
 };
 
 struct release_profile {
 	char name[LIMIT_NAME_BYTES + 1];
-	uint16_t *transcripts; /* indexes into release.transcripts; later wins */
-	size_t count;          /* at least 1; no transcript twice */
+	uint16_t
+	    *transcripts; /* indexes into release.transcripts; later wins */
+	size_t count;     /* at least 1; no transcript twice */
 };
 
 struct release_host {
@@ -59,8 +63,8 @@ void release_release(struct release *r);
 
 /* Of a verified body.  `out` owns what it points to; what it held before is
  * not released. */
-MUST_CHECK int release_parse(const char *body, size_t len, struct release *out,
-    struct err *e);
+MUST_CHECK int release_parse(
+    const char *body, size_t len, struct release *out, struct err *e);
 /* Adds the body (without signatures) in canonical form, of a release whose
  * indexes are in range.  It does not judge the rest: a publisher parses what
  * it wrote before it signs. */
@@ -79,8 +83,8 @@ MUST_CHECK int release_read_previous(const struct root *root,
 /* By name, or NULL. */
 const struct release_transcript *release_find_transcript(
     const struct release *r, const char *name);
-const struct release_profile *release_find_profile(const struct release *r,
-    const char *name);
+const struct release_profile *release_find_profile(
+    const struct release *r, const char *name);
 /* The profile of a host in this channel: the first host pattern that matches
  * (shell pattern, case-insensitive).  ERR_NOT_FOUND says what the release has
  * instead. */

@@ -39,10 +39,10 @@ parse_key(struct lines *l, struct defined *d)
 	lines_begin(l, "key");
 	if (d->count == LIMIT_KEYS)
 		lines_fail(l, ERR_LIMIT, "more than %d keys", LIMIT_KEYS);
-	lines_word(l, &id, &id_len);
+	if (!lines_word(l, &id, &id_len))
+		return;
 	lines_literal(l, "ed25519");
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	key = &d->keys[d->count].key;
 	if (base64_decode(p, len, key->b, sizeof(key->b), &n) != 0 ||
@@ -89,8 +89,8 @@ parse_role(struct lines *l, enum root_role role, struct defined *d,
 	lines_literal(l, role_names[role]);
 	lines_u64(l, 1, LIMIT_KEYS, &threshold);
 	while (lines_more(l)) {
-		lines_word(l, &id, &len);
-		at = l->failed != 0 ? d->count : find_defined(d, id, len);
+		at = lines_word(l, &id, &len) ? find_defined(d, id, len)
+		                              : d->count;
 		if (at == d->count) {
 			lines_fail(l, ERR_FORMAT, "no key line has this id");
 			return;

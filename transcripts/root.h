@@ -27,8 +27,8 @@ const char *root_role_name(enum root_role role);
 
 /* Of a body whose signatures the caller checks with root_first or
  * root_next. */
-MUST_CHECK int root_parse(const char *body, size_t len, struct root *out,
-    struct err *e);
+MUST_CHECK int root_parse(
+    const char *body, size_t len, struct root *out, struct err *e);
 /* Adds the body (without signatures) in canonical form. */
 void root_write(struct buf *text, const struct root *r);
 
@@ -37,8 +37,8 @@ void root_write(struct buf *text, const struct root *r);
  * root_parse refuses one that the keys cannot meet. */
 MUST_CHECK int root_add_key(struct root *r, enum root_role role,
     const struct key_public *key, struct err *e);
-MUST_CHECK int root_remove_key(struct root *r, enum root_role role,
-    const char *id, struct err *e);
+MUST_CHECK int root_remove_key(
+    struct root *r, enum root_role role, const char *id, struct err *e);
 
 /* The first root: its bytes must have the anchor's digest and be signed by
  * its own root role.  *out gets it. */

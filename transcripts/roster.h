@@ -11,8 +11,8 @@
 struct roster_mirror {
 	char name[LIMIT_NAME_BYTES + 1];
 	char site[LIMIT_NAME_BYTES + 1];
-	struct digest keys[LIMIT_MIRROR_KEYS]; /* SHA-256 of SPKI */
-	size_t key_count;                      /* at least 1 */
+	struct digest keys[LIMIT_MIRROR_KEYS];   /* SHA-256 of SPKI */
+	size_t key_count;                        /* at least 1 */
 	char *addresses[LIMIT_MIRROR_ADDRESSES]; /* HOST[:PORT], best first */
 	size_t address_count;
 };
@@ -22,7 +22,8 @@ struct roster {
 	time_t expires;
 	char (*channels)[LIMIT_NAME_BYTES + 1]; /* sorted, unique */
 	size_t channel_count;
-	struct roster_mirror *mirrors; /* sorted by name, unique; no key twice */
+	struct roster_mirror
+	    *mirrors; /* sorted by name, unique; no key twice */
 	size_t mirror_count;
 };
 
@@ -32,8 +33,8 @@ void roster_release(struct roster *r);
 
 /* Of a verified body.  `out` is written as by roster_init and owns what it
  * points to; what it held before is not released. */
-MUST_CHECK int roster_parse(const char *body, size_t len, struct roster *out,
-    struct err *e);
+MUST_CHECK int roster_parse(
+    const char *body, size_t len, struct roster *out, struct err *e);
 /* Adds the body (without signatures) in canonical form. */
 void roster_write(struct buf *text, const struct roster *r);
 /* root_verify with ROOT_ROLE_ROSTER, then roster_parse.  Expiry is the
@@ -44,19 +45,19 @@ MUST_CHECK int roster_read(const struct root *root, const void *data,
 /* Keep order; ERR_CONFLICT when the name is there or a key is another
  * mirror's (add), ERR_NOT_FOUND when it is not there (remove), ERR_FORMAT for
  * what roster_parse would refuse.  `m`'s addresses are copied. */
-MUST_CHECK int roster_add_mirror(struct roster *r,
-    const struct roster_mirror *m, struct err *e);
-MUST_CHECK int roster_remove_mirror(struct roster *r, const char *name,
-    struct err *e);
+MUST_CHECK int roster_add_mirror(
+    struct roster *r, const struct roster_mirror *m, struct err *e);
+MUST_CHECK int roster_remove_mirror(
+    struct roster *r, const char *name, struct err *e);
 /* No error when it is there already. */
-MUST_CHECK int roster_add_channel(struct roster *r, const char *name,
-    struct err *e);
+MUST_CHECK int roster_add_channel(
+    struct roster *r, const char *name, struct err *e);
 bool roster_has_channel(const struct roster *r, const char *name);
 /* The mirror with this key, or NULL.  Borrowed. */
-const struct roster_mirror *roster_find_key(const struct roster *r,
-    const struct digest *spki);
+const struct roster_mirror *roster_find_key(
+    const struct roster *r, const struct digest *spki);
 /* The mirror of this name, or NULL.  Borrowed. */
-const struct roster_mirror *roster_find_name(const struct roster *r,
-    const char *name);
+const struct roster_mirror *roster_find_name(
+    const struct roster *r, const char *name);
 
 #endif

@@ -26,6 +26,7 @@ struct level {
 struct first_name {
 	struct table_node node;
 	uint64_t dev, ino;
+	struct timespec ctime;
 	char path[];
 };
 
@@ -65,7 +66,7 @@ failed(const struct scan *s, int rc, struct err *e)
 	if (rc == ERR_NOT_FOUND || is_other)
 		return err_set(e, ERR_CHANGED,
 		    "%s: vanished or was replaced during the scan", s->path);
-	(void)err_prefix(e, "%s", s->path);
+	err_prefix(e, "%s", s->path);
 	return rc;
 }
 
@@ -168,7 +169,10 @@ read_xattrs(struct scan *s, struct object *x, struct err *e)
 	int rc;
 
 	buf_clear(&s->xattrs);
-	rc = scan_xattrs(x->dir, x->name, &s->xattrs, e);
+	if (x->fd >= 0)
+		rc = scan_xattrs(x->fd, "", &s->xattrs, e);
+	else
+		rc = scan_xattrs(x->dir, x->name, &s->xattrs, e);
 	if (rc != 0)
 		return failed(s, rc, e);
 	x->m.xattrs.text = buf_str(&s->xattrs);
@@ -176,7 +180,7 @@ read_xattrs(struct scan *s, struct object *x, struct err *e)
 	return 0;
 }
 
-static const char *
+static const struct first_name *
 first_name_of(const struct scan *s, const struct fsat_stat *st, uint64_t hash)
 {
 	const struct table_node *node = table_find(&s->first_names, hash);
@@ -185,7 +189,7 @@ first_name_of(const struct scan *s, const struct fsat_stat *st, uint64_t hash)
 		const struct first_name *f = (const struct first_name *)node;
 
 		if (f->dev == st->dev && f->ino == st->ino)
-			return f->path;
+			return f;
 	}
 	return NULL;
 }
@@ -201,6 +205,7 @@ add_first_name(
 		return err_memory(e);
 	f->dev = st->dev;
 	f->ino = st->ino;
+	f->ctime = st->ctime;
 	memcpy(f->path, s->path, s->path_len + 1);
 	rc = table_add(&s->first_names, &f->node, hash, e);
 	if (rc != 0)
@@ -214,7 +219,7 @@ find_first_name(struct scan *s, struct object *x, struct err *e)
 {
 	const uint64_t key[2] = { x->st.dev, x->st.ino };
 	uint64_t hash;
-	const char *first;
+	const struct first_name *first;
 
 	if (x->st.nlink < 2)
 		return 0;
@@ -222,8 +227,14 @@ find_first_name(struct scan *s, struct object *x, struct err *e)
 	first = first_name_of(s, &x->st, hash);
 	if (first == NULL)
 		return add_first_name(s, &x->st, hash, e);
+	/* The inode may have become another file's since. */
+	if (first->ctime.tv_sec != x->st.ctime.tv_sec ||
+	    first->ctime.tv_nsec != x->st.ctime.tv_nsec)
+		return err_set(e, ERR_CHANGED,
+		    "%s: changed during the scan, as did %s", s->path,
+		    first->path);
 	x->m.type = MANIFEST_HARDLINK;
-	x->m.target = first;
+	x->m.target = first->path;
 	return 0;
 }
 

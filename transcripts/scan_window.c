@@ -261,6 +261,13 @@ is_same(const struct fsat_stat *a, const struct fsat_stat *b)
 	    a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
+static int
+failed(const struct scan_job *job, int rc, struct err *e)
+{
+	err_prefix(e, "%s", job->path);
+	return rc;
+}
+
 int
 scan_job_settled(struct scan_job *job, bool *settled, struct err *e)
 {
@@ -269,7 +276,7 @@ scan_job_settled(struct scan_job *job, bool *settled, struct err *e)
 	int rc = fsat_stat_fd(job->fd, &st, e);
 
 	if (rc != 0)
-		return err_prefix(e, "%s", job->path);
+		return failed(job, rc, e);
 	*settled = is_same(&st, &job->st);
 	if (*settled)
 		return 0;
@@ -282,7 +289,7 @@ scan_job_settled(struct scan_job *job, bool *settled, struct err *e)
 		return err_sys(e, "%s: rewind", job->path);
 	buf_clear(&s->xattrs);
 	rc = scan_xattrs(job->fd, "", &s->xattrs, e);
-	return rc == 0 ? 0 : err_prefix(e, "%s", job->path);
+	return rc == 0 ? 0 : failed(job, rc, e);
 }
 
 void
@@ -298,7 +305,8 @@ scan_job_done(struct scan_job *job, const struct digest *digest, int status,
 		s->m.digest = *digest;
 	} else if (w->status == 0) {
 		w->status = status;
-		w->err = *e;
+		if (e != NULL)
+			w->err = *e;
 	}
 	s->is_open = false;
 	w->open_jobs--;

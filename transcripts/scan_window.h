@@ -18,8 +18,8 @@ MUST_CHECK int window_new(
 /* Only when no job is open: after window_wait. */
 void window_free(struct window *w);
 
-/* An entry that is complete.  Path, target and xattrs are copied when it has
- * to wait for those before it; owner and group must stay. */
+/* An entry that is complete, but for what the sink takes from st.  Path,
+ * target and xattrs are copied when it has to wait for those before it. */
 MUST_CHECK int window_add(struct window *w, struct manifest_entry *m,
     const struct fsat_stat *st, struct err *e);
 /* An entry that is complete when its job is done.  Takes fd over, also after

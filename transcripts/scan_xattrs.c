@@ -35,7 +35,7 @@ add_values(int dir, const char *name, const struct buf *list, struct buf *text,
 {
 	const char *names[LIMIT_XATTRS];
 	struct buf value;
-	size_t i, count;
+	size_t i, count = 0;
 	int rc = sort_names(list, names, &count, e);
 
 	if (rc != 0)

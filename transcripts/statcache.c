@@ -73,6 +73,13 @@ block_sum(const struct buf *b, uint32_t records, uint64_t number)
 	return checksum(b->data, b->len, number << 32 ^ records);
 }
 
+static int
+failed(int rc, struct err *e)
+{
+	err_prefix(e, "stat cache");
+	return rc;
+}
+
 struct statcache_writer {
 	int fd;
 	struct buf block;
@@ -109,7 +116,7 @@ statcache_writer_new(int fd, const struct timespec *started,
 	rc = write_header(fd, started, e);
 	if (rc != 0) {
 		statcache_writer_free(w);
-		return err_prefix(e, "stat cache");
+		return failed(rc, e);
 	}
 	*out = w;
 	return 0;
@@ -127,7 +134,7 @@ write_block(struct statcache_writer *w, struct err *e)
 	if (rc == 0)
 		rc = fsat_write_all(w->fd, w->block.data, w->block.len, e);
 	if (rc != 0)
-		return err_prefix(e, "stat cache");
+		return failed(rc, e);
 	buf_clear(&w->block);
 	w->records = 0;
 	w->number++;
@@ -251,7 +258,7 @@ read_exactly(int fd, void *dst, size_t len, struct err *e)
 		int rc = fsat_read_some(fd, p, len, &got, e);
 
 		if (rc != 0)
-			return err_prefix(e, "stat cache");
+			return failed(rc, e);
 		if (got == 0)
 			return damaged(e, "cut off");
 		p += got;
@@ -316,7 +323,7 @@ expect_end(struct statcache_reader *r, struct err *e)
 	int rc = fsat_read_some(r->fd, &byte, 1, &got, e);
 
 	if (rc != 0)
-		return err_prefix(e, "stat cache");
+		return failed(rc, e);
 	if (got != 0)
 		return damaged(e, "bytes behind the end");
 	r->at_end = true;

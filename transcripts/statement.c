@@ -37,16 +37,14 @@ parse_signature(struct lines *l, struct statement_signature *out)
 
 	lines_begin(l, "sig");
 	lines_literal(l, "ed25519");
-	lines_word(l, &p, &len);
-	if (l->failed != 0)
+	if (!lines_word(l, &p, &len))
 		return;
 	if (text_unhex(id, sizeof(id), p, len) != 0) {
 		lines_fail(l, ERR_FORMAT, "not a key id of 32 hex digits");
 		return;
 	}
 	text_hex(out->id, id, sizeof(id));
-	lines_word(l, &p, &len);
-	if (l->failed == 0 &&
+	if (lines_word(l, &p, &len) &&
 	    (base64_decode(p, len, out->sig, sizeof(out->sig), &n) != 0 ||
 	        n != sizeof(out->sig)))
 		lines_fail(l, ERR_FORMAT, "not 64 bytes in base64");

@@ -35,8 +35,8 @@ struct statement {
 
 /* Splits the whole of `data`.  ERR_FORMAT: no body, no "--" line, no signature
  * line, one malformed, repeated or out of order, trailing bytes. */
-MUST_CHECK int statement_split(const void *data, size_t len,
-    struct statement *out, struct err *e);
+MUST_CHECK int statement_split(
+    const void *data, size_t len, struct statement *out, struct err *e);
 
 /* Keys that may sign, and how many different ones must. */
 struct statement_signers {
@@ -54,12 +54,12 @@ MUST_CHECK int statement_verify(const struct statement *s,
 /* Ends the body in `text` with "--" and one line a key.  ERR_USAGE: no key, or
  * text that statement_split would not give back; ERR_CONFLICT: a key twice.
  * `text` is as it was after an error. */
-MUST_CHECK int statement_sign(struct buf *text,
-    const struct key *const keys[], size_t count, struct err *e);
+MUST_CHECK int statement_sign(struct buf *text, const struct key *const keys[],
+    size_t count, struct err *e);
 /* Adds one more signature to the whole signed statement in `text`, as the
  * holders of a root's keys do one after the other.  ERR_CONFLICT when the key
  * has signed it already. */
-MUST_CHECK int statement_cosign(struct buf *text, const struct key *k,
-    struct err *e);
+MUST_CHECK int statement_cosign(
+    struct buf *text, const struct key *k, struct err *e);
 
 #endif

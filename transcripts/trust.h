@@ -60,8 +60,7 @@ struct trust;
  * signed them.  An empty store is no error.  Anything damaged is, and the
  * message names it.  The store is copied; its `arg` must outlive *out. */
 MUST_CHECK int trust_load(const struct trust_store *store,
-    const struct digest *anchor, time_t now, struct trust **out,
-    struct err *e);
+    const struct digest *anchor, time_t now, struct trust **out, struct err *e);
 void trust_free(struct trust *t);
 /* A daemon begins its next round. */
 void trust_set_time(struct trust *t, time_t now);
@@ -82,9 +81,10 @@ bool trust_known_key(const struct trust *t, const struct digest *spki,
 enum {
 	TRUST_ALARM_ROOT = 1 << 0,   /* the newest root has expired */
 	TRUST_ALARM_ROSTER = 1 << 1, /* the newest roster has expired */
-	TRUST_ALARM_HEAD = 1 << 2,   /* the accepted head has expired: freeze? */
-	TRUST_ALARM_CLOCK = 1 << 3,  /* our clock is before the head was issued */
-	TRUST_ALARM_FORK = 1 << 4,   /* contradictions were seen in this run */
+	TRUST_ALARM_HEAD = 1 << 2, /* the accepted head has expired: freeze? */
+	TRUST_ALARM_CLOCK = 1
+	    << 3,                  /* our clock is before the head was issued */
+	TRUST_ALARM_FORK = 1 << 4, /* contradictions were seen in this run */
 };
 #define TRUST_CLOCK_SKEW_S 300 /* a clock may be wrong by so much */
 /* Of the roots, the roster and this channel (NULL: of no channel), once
@@ -98,14 +98,14 @@ unsigned trust_alarms(const struct trust *t, const char *channel);
  * the one after it may follow.  Heads that were only seen, not accepted, are
  * forgotten when the new root no longer lets their key sign: a stolen key
  * cannot hold a channel at a high serial for ever. */
-MUST_CHECK int trust_offer_root(struct trust *t, const void *data, size_t len,
-    struct err *e);
+MUST_CHECK int trust_offer_root(
+    struct trust *t, const void *data, size_t len, struct err *e);
 
 /* The newest roster.  ERR_ROLLBACK: a lower version than held; ERR_CONFLICT:
  * another of the same version (both are kept as evidence); ERR_EXPIRED: it, or
  * the newest root.  Other signatures to the same body replace those held. */
-MUST_CHECK int trust_offer_roster(struct trust *t, const void *data, size_t len,
-    struct err *e);
+MUST_CHECK int trust_offer_roster(
+    struct trust *t, const void *data, size_t len, struct err *e);
 
 /* A head of this channel.  ERR_VERIFY: not signed, or of another channel;
  * ERR_ROLLBACK: its serial is lower than one seen before; ERR_CONFLICT: a

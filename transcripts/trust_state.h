@@ -29,7 +29,7 @@ struct trust {
 	struct root previous; /* the one before it */
 	struct buf root_raw;  /* of the newest */
 	struct digest roots[LIMIT_ROOT_VERSIONS]; /* of all files, from 1 */
-	struct roster roster; /* when roster_raw.len > 0 */
+	struct roster roster;                     /* when roster_raw.len > 0 */
 	struct buf roster_raw;
 	struct trust_channel *channels[LIMIT_CHANNELS];
 	size_t channel_count;
@@ -42,14 +42,14 @@ MUST_CHECK int trust_get(const struct trust *t, const char *name,
 MUST_CHECK int trust_put(const struct trust *t, const char *name,
     const void *data, size_t len, struct err *e);
 /* `raw` becomes a copy; unchanged after an error. */
-MUST_CHECK int trust_copy(struct buf *raw, const void *data, size_t len,
-    struct err *e);
+MUST_CHECK int trust_copy(
+    struct buf *raw, const void *data, size_t len, struct err *e);
 
 /* ERR_NOT_FOUND when no root is held. */
 MUST_CHECK int trust_need_root(const struct trust *t, struct err *e);
 /* ERR_EXPIRED when the newest root has, or `expires` is past. */
-MUST_CHECK int trust_check_time(const struct trust *t, const char *what,
-    time_t expires, struct err *e);
+MUST_CHECK int trust_check_time(
+    const struct trust *t, const char *what, time_t expires, struct err *e);
 /* The newest root whose role signed these bytes: for what was accepted under
  * an older one. */
 MUST_CHECK int trust_signing_root(const struct trust *t, enum root_role role,

@@ -1,5 +1,5 @@
 /* The server process of HTTP server tests. */
-#include "tests/http_fixture.h"
+#include "tests/web.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -8,14 +8,14 @@
 
 #include "common/crypto_tls.h"
 
-struct web_shared *shared;
+struct web_shared *web_shared;
 static struct http_server *server; /* in the server process */
 static struct http_request *held[16];
 static size_t held_count;
 static int big_fd = -1;
-int pipe_fds[2];
-uint16_t port;
-pid_t server_pid;
+int web_pipe[2];
+uint16_t web_port;
+pid_t web_pid;
 
 static int
 produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
@@ -40,7 +40,7 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 static void
 release(void *arg)
 {
-	atomic_fetch_add(&shared->released, 1);
+	atomic_fetch_add(&web_shared->released, 1);
 	free(arg);
 }
 
@@ -58,7 +58,7 @@ on_wake(void *arg, struct http_request *r)
 {
 	(void)arg;
 	if (http_server_is_stopping(server))
-		atomic_fetch_add(&shared->stopping_wakes, 1);
+		atomic_fetch_add(&web_shared->stopping_wakes, 1);
 	http_reply_text(r, 200, "woken");
 }
 
@@ -90,7 +90,7 @@ handler(void *arg, struct http_request *r)
 	size_t len;
 
 	(void)arg;
-	atomic_fetch_add(&shared->handled, 1);
+	atomic_fetch_add(&web_shared->handled, 1);
 	body = http_request_body(r, &len);
 	if (strcmp(path, "/hello") == 0) {
 		http_reply_header(r, "X-Test", "yes");
@@ -136,18 +136,16 @@ on_done(void *arg, struct http_request *r)
 		if (held[i] == r)
 			held[i] = held[--held_count];
 	http_request_result(r, &result);
-	atomic_store(&shared->last_status, result.status);
-	atomic_store(&shared->last_bytes, result.body_bytes);
 	if (!result.complete)
-		atomic_fetch_add(&shared->broken, 1);
-	atomic_fetch_add(&shared->done, 1);
+		atomic_fetch_add(&web_shared->broken, 1);
+	atomic_fetch_add(&web_shared->done, 1);
 }
 
 static void
 on_hangup(void *arg)
 {
 	(void)arg;
-	atomic_fetch_add(&shared->hangups, 1);
+	atomic_fetch_add(&web_shared->hangups, 1);
 }
 
 static void
@@ -162,8 +160,8 @@ on_pipe(void *arg)
 	char c;
 
 	(void)arg;
-	if (read(pipe_fds[0], &c, 1) == 1)
-		atomic_fetch_add(&shared->watched, 1);
+	if (read(web_pipe[0], &c, 1) == 1)
+		atomic_fetch_add(&web_shared->watched, 1);
 }
 
 static int
@@ -177,14 +175,14 @@ serve(struct http_options *o)
 	o->handler = handler;
 	o->done = on_done;
 	o->hangup = on_hangup;
-	o->counters = &shared->counters;
+	o->counters = &web_shared->counters;
 	rc = http_server_new(o, &server, &e);
 	if (rc == 0)
 		rc = http_watch_new(
-		    server, pipe_fds[0], on_pipe, NULL, &watch, &e);
+		    server, web_pipe[0], on_pipe, NULL, &watch, &e);
 	if (rc == 0)
 		rc = http_timer_new(
-		    server, 5, on_tick, &shared->ticks, &timer, &e);
+		    server, 5, on_tick, &web_shared->ticks, &timer, &e);
 	if (rc == 0)
 		rc = http_server_run(server, &e);
 	if (rc != 0)
@@ -196,19 +194,19 @@ serve(struct http_options *o)
 }
 
 void
-fixture_start(struct http_options options)
+web_start(struct http_options options)
 {
 	struct err e = ERR_INIT;
 	int fd = -1;
 
 	ck_assert_msg(http_listen("127.0.0.1:0", &fd, &e) == 0, "%s", e.msg);
-	ck_assert_int_eq(http_port_of(fd, &port, &e), 0);
-	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK), 0);
+	ck_assert_int_eq(http_port_of(fd, &web_port, &e), 0);
+	ck_assert_int_eq(pipe2(web_pipe, O_CLOEXEC | O_NONBLOCK), 0);
 	options.listen_fds = &fd;
 	options.listen_count = 1;
-	server_pid = fork();
-	ck_assert_int_ge(server_pid, 0);
-	if (server_pid == 0) {
+	web_pid = fork();
+	ck_assert_int_ge(web_pid, 0);
+	if (web_pid == 0) {
 		int rc = serve(&options);
 
 		close(fd);
@@ -219,11 +217,11 @@ fixture_start(struct http_options options)
 }
 
 void
-fixture_set_up(void)
+web_set_up(void)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	web_shared = mmap(NULL, sizeof(*web_shared), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ck_assert_ptr_ne(shared, MAP_FAILED);
+	ck_assert_ptr_ne(web_shared, MAP_FAILED);
 	big_fd = memfd_create("big", MFD_CLOEXEC);
 	ck_assert_int_ge(big_fd, 0);
 	ck_assert_int_eq(ftruncate(big_fd, (off_t)BIG_BYTES), 0);

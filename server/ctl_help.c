@@ -1,0 +1,127 @@
+/* What peciactl --help prints. */
+#include "server/ctl_options.h"
+
+static const char program[] =
+    "usage: peciactl [--repo DIR] [--keys DIR] COMMAND [OPTION...]\n"
+    "\n"
+    "commands\n"
+    "  init                     make keys, repository and trust root\n"
+    "  publish FILE.conf        publish trees as the next release\n"
+    "  publish NAME=DIR[:TARGET]...\n"
+    "  log                      the releases of a channel, newest first\n"
+    "  show [SERIAL]            one release in full\n"
+    "  verify                   check every file of the repository\n"
+    "  mirror add|list|remove   who may serve it\n"
+    "  refresh                  sign the heads of all channels again\n"
+    "\n"
+    "options of all commands\n"
+    "  --repo DIR    repository; PECIA_REPO [" CTL_DEFAULT_REPO "]\n"
+    "  --keys DIR    signing keys; PECIA_KEYS [" CTL_DEFAULT_KEYS "]\n"
+    "  -h, --help    this text, or that of a command\n"
+    "  --version     the version\n"
+    "\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 verify found damage.\n"
+    "See peciactl(8), pecia-release(5).\n";
+
+static const char init[] =
+    "usage: peciactl init [--org NAME] [--identity DIR] "
+    "[--address HOST[:PORT]]...\n"
+    "\n"
+    "Makes the signing keys root.pem, release.pem and head.pem, an empty\n"
+    "repository, its trust root and its roster.  The last line printed is the\n"
+    "anchor, which clients and mirrors are given once.\n"
+    "\n"
+    "  --org NAME             who publishes here [this host's name]\n"
+    "  --identity DIR         TLS identity of this host's peciad; made when\n"
+    "                         it is missing [KEYS/identity]\n"
+    "  --address HOST[:PORT]  where this host is reached; may be repeated\n";
+
+static const char publish[] =
+    "usage: peciactl publish FILE.conf [OPTION...]\n"
+    "       peciactl publish NAME=DIR[:TARGET]... [OPTION...]\n"
+    "\n"
+    "Makes the trees that FILE.conf (pecia-release(5)) or the arguments name "
+    "the\n"
+    "next release of a channel.  Nothing is published when nothing changed.\n"
+    "\n"
+    "  --channel NAME     line of releases [" CTL_DEFAULT_CHANNEL "]\n"
+    "  -m, --message M    why, for those who read the log\n"
+    "  --author A         who [USER@HOST]\n"
+    "  --source REV       revision of what the trees were made from\n"
+    "  --exact            with NAME=DIR: what is not listed goes from the "
+    "target\n"
+    "  --noop             show what would change, write nothing\n"
+    "  --expect SERIAL    only if the channel is at SERIAL; 0: if it is new\n"
+    "  --full             read every file, whatever the stat cache says\n"
+    "  --lifetime TIME    of the signed heads [24h]\n"
+    "  --wait SECONDS     for another publisher to end [60]\n"
+    "  --json             result for programs\n";
+
+static const char log_help[] =
+    "usage: peciactl log [--channel NAME] [--json]\n"
+    "\n"
+    "The releases of a channel, newest first, as far back as they are kept.\n";
+
+static const char show[] =
+    "usage: peciactl show [SERIAL] [--channel NAME] [--json]\n"
+    "\n"
+    "One release in full: the newest, or that of SERIAL.\n";
+
+static const char verify[] =
+    "usage: peciactl verify [--anchor sha256:HEX] [--json]\n"
+    "\n"
+    "Reads every file of the repository: signatures, digests, and that all "
+    "the\n"
+    "newest releases need is there.  Exit status 3: something is damaged, "
+    "missing\n"
+    "or unknown.  Needs no keys; repositories of mirrors are the same.\n"
+    "\n"
+    "  --anchor sha256:HEX  digest of the first trust root; else it is "
+    "believed\n";
+
+static const char mirror[] =
+    "usage: peciactl mirror add NAME --site SITE --key sha256:HEX...\n"
+    "                           [--address HOST[:PORT]]...\n"
+    "       peciactl mirror list [--json]\n"
+    "       peciactl mirror remove NAME\n"
+    "\n"
+    "The signed roster: mirrors by site and by public key.\n"
+    "\n"
+    "  --site SITE            where it stands\n"
+    "  --key sha256:HEX       digest of its public key, as peciad prints it; "
+    "up to 4\n"
+    "  --address HOST[:PORT]  where it is reached; may be repeated\n"
+    "  --lifetime TIME        of the signed heads [24h]\n"
+    "  --wait SECONDS         for another writer to end [60]\n";
+
+static const char refresh[] =
+    "usage: peciactl refresh [--lifetime TIME] [--wait SECONDS]\n"
+    "\n"
+    "Signs the heads of all channels again, so that they expire TIME [24h] "
+    "from\n"
+    "now and name the newest roster.\n";
+
+const char *
+ctl_help(enum ctl_verb topic)
+{
+	switch (topic) {
+	case CTL_INIT:
+		return init;
+	case CTL_PUBLISH:
+		return publish;
+	case CTL_LOG:
+		return log_help;
+	case CTL_SHOW:
+		return show;
+	case CTL_VERIFY:
+		return verify;
+	case CTL_MIRROR_ADD:
+	case CTL_MIRROR_LIST:
+	case CTL_MIRROR_REMOVE:
+		return mirror;
+	case CTL_REFRESH:
+		return refresh;
+	default:
+		return program;
+	}
+}

@@ -1,0 +1,598 @@
+/* The replicator's loop: connect, learn, pull, wait for news. */
+#include "server/replicate.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "server/pull.h"
+#include "server/repo_trust.h"
+#include "transcripts/fetch.h"
+
+#define ETAG_BYTES  (DIGEST_HEX + 2)
+#define PATH_BYTES  (LIMIT_NAME_BYTES + 96)
+#define WAIT_S      60  /* of one long poll */
+#define BACKOFF_S   1   /* first pause after a failure, doubled each time */
+#define BACKOFF_MAX_S 60
+/* A server that answers long polls at once is asked so often. */
+#define POLL_S      15
+/* Back to the first upstream after so long at another. */
+#define HOME_S      300
+
+struct replicator {
+	const struct replicate_options *o;
+	struct repo *repo;
+	struct trust_store store;
+	struct trust *trust;
+	struct fetch_options fetch_options;
+	struct fetch *fetch;
+	struct fetch_peer peer;
+	struct pull pull;
+	bool away; /* at another upstream than the first */
+	time_t away_since;
+};
+
+static bool
+stopping(const struct replicator *r)
+{
+	return *r->o->stop != 0;
+}
+
+static void
+pause_s(const struct replicator *r, unsigned seconds)
+{
+	struct timespec t = { (time_t)seconds, 0 };
+
+	if (!stopping(r))
+		nanosleep(&t, NULL); /* a signal ends it */
+}
+
+static int
+get(struct replicator *r, const char *path, size_t max_bytes, struct buf *body,
+    struct fetch_answer *answer, struct err *e)
+{
+	struct fetch_get g = { .path = path, .max_bytes = max_bytes };
+	int rc;
+
+	buf_clear(body);
+	rc = fetch_get(r->fetch, &g, body, answer, e);
+	if (rc == 0 && answer->status != 200)
+		rc = err_set(e, answer->status == 404 ? ERR_NOT_FOUND :
+		    ERR_NET, "%s: status %d", path, answer->status);
+	return rc;
+}
+
+/* ---- roots and roster ---- */
+
+static int
+learn_roots(struct replicator *r, struct err *e)
+{
+	struct fetch_answer answer;
+	struct err mine = ERR_INIT;
+	char path[PATH_BYTES];
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, LIMIT_ROOT_BYTES);
+	for (unsigned i = 0; i < LIMIT_ROOT_VERSIONS && rc == 0; i++) {
+		const struct root *held = trust_root(r->trust);
+		uint64_t next = held == NULL ? 1 : held->version + 1;
+
+		snprintf(path, sizeof(path), "/v1/root/%llu",
+		    (unsigned long long)next);
+		rc = get(r, path, LIMIT_ROOT_BYTES, &body, &answer, &mine);
+		if (rc == ERR_NOT_FOUND && next > 1) {
+			rc = 0;
+			break;
+		}
+		if (rc == 0)
+			rc = trust_offer_root(r->trust, body.data, body.len,
+			    &mine);
+		if (rc != 0) {
+			*e = mine;
+			err_prefix(e, "%s", path);
+		}
+	}
+	buf_release(&body);
+	return rc;
+}
+
+static int
+tell_keys(struct replicator *r, struct err *e)
+{
+	const struct roster *roster = trust_roster(r->trust);
+	struct digest *keys;
+	size_t n = 0, at = 0;
+	int rc;
+
+	if (roster == NULL)
+		return 0;
+	for (size_t i = 0; i < roster->mirror_count; i++)
+		n += roster->mirrors[i].key_count;
+	if ((keys = calloc(n + 1, sizeof(*keys))) == NULL)
+		return err_memory(e);
+	for (size_t i = 0; i < roster->mirror_count; i++)
+		for (size_t k = 0; k < roster->mirrors[i].key_count; k++)
+			keys[at++] = roster->mirrors[i].keys[k];
+	rc = fetch_set_keys(r->fetch, keys, n, e);
+	free(keys);
+	return rc;
+}
+
+static int
+learn_roster(struct replicator *r, struct fetch_answer *answer, struct err *e)
+{
+	struct buf body;
+	int rc;
+
+	buf_init(&body, LIMIT_ROSTER_BYTES);
+	rc = get(r, "/v1/roster", LIMIT_ROSTER_BYTES, &body, answer, e);
+	if (rc == 0) {
+		rc = trust_offer_roster(r->trust, body.data, body.len, e);
+		/* An upstream that is behind us is no trouble here. */
+		if (rc == ERR_ROLLBACK) {
+			err_clear(e);
+			rc = 0;
+		}
+	}
+	buf_release(&body);
+	return rc != 0 ? rc : tell_keys(r, e);
+}
+
+static int
+check_server(struct replicator *r, const struct fetch_answer *answer,
+    struct err *e)
+{
+	char hex[DIGEST_HEX];
+
+	if (trust_known_key(r->trust, &answer->key, NULL))
+		return 0;
+	digest_hex(&answer->key, hex);
+	return err_set(e, ERR_VERIFY, "its key sha256:%s is not in the roster",
+	    hex);
+}
+
+/* ---- one release ---- */
+
+static int
+get_previous(struct replicator *r, const struct release *next,
+    struct release *out, struct err *e)
+{
+	struct fetch_answer answer;
+	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
+	struct buf body;
+	int rc;
+
+	repo_path_release(path, &next->previous);
+	snprintf(url, sizeof(url), "/%s", path);
+	buf_init(&body, LIMIT_RELEASE_BYTES);
+	rc = get(r, url, LIMIT_RELEASE_BYTES, &body, &answer, e);
+	if (rc == 0)
+		rc = release_read_previous(trust_root(r->trust), next,
+		    body.data, body.len, out, e);
+	if (rc == 0)
+		rc = repo_put_statement(r->repo, path, body.data, body.len, e);
+	buf_release(&body);
+	return rc;
+}
+
+/* The releases after the one held, newest first in chain[0..*count-1]; at most
+ * LIMIT_CHAIN, and *linked says whether they reach the one held. */
+static int
+follow_chain(struct replicator *r, const struct digest *held,
+    struct release *chain, size_t *count, bool *linked, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	*linked = false;
+	while (held != NULL) {
+		const struct release *last = &chain[*count - 1];
+
+		*linked = last->has_previous &&
+		    digest_equal(&last->previous, held);
+		if (*linked || !last->has_previous || *count == LIMIT_CHAIN)
+			break;
+		release_init(&chain[*count]);
+		if (get_previous(r, last, &chain[*count], &why) != 0) {
+			/* Without it there is the newest as a whole. */
+			release_release(&chain[*count]);
+			break;
+		}
+		++*count;
+	}
+	(void)e;
+	return 0;
+}
+
+/* From the oldest to the newest, each on top of the one before. */
+static int
+pull_chain(struct replicator *r, const struct release *chain, size_t count,
+    const struct release *held, bool linked, struct err *e)
+{
+	const struct release *before = linked ? held : NULL;
+	int rc = 0;
+
+	/* Not linked: the older ones would be fetched for nothing. */
+	if (!linked)
+		count = 1;
+	for (size_t i = count; i-- > 0 && rc == 0;) {
+		rc = pull_one(&r->pull, &chain[i], before, i > 0, e);
+		before = &chain[i];
+	}
+	return rc;
+}
+
+static void
+log_pulled(const struct replicator *r, const struct head *head)
+{
+	log_event(LOG_NOTICE, "replicated", "channel", head->channel, "serial",
+	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, head->serial), "from",
+	    r->peer.route, "data_bytes",
+	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.data_bytes),
+	    "by_data",
+	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.data_objects),
+	    "by_object",
+	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.objects), NULL);
+}
+
+static int
+load_held(struct replicator *r, const char *channel, struct release *held,
+    bool *has, struct err *e)
+{
+	const struct head *head;
+	int rc;
+
+	*has = false;
+	rc = trust_head(r->trust, channel, &head, e);
+	if (rc != 0 || head == NULL)
+		return rc;
+	rc = trust_find_release(r->trust, head, held, e);
+	*has = rc == 0;
+	return rc;
+}
+
+static int
+get_release(struct replicator *r, const struct head *head, struct release *out,
+    struct err *e)
+{
+	struct fetch_answer answer;
+	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
+	struct buf body;
+	int rc;
+
+	repo_path_release(path, &head->release);
+	snprintf(url, sizeof(url), "/%s", path);
+	buf_init(&body, LIMIT_RELEASE_BYTES);
+	rc = get(r, url, (size_t)head->release_bytes, &body, &answer, e);
+	if (rc == 0)
+		rc = trust_accept_release(r->trust, head, body.data, body.len,
+		    out, e);
+	buf_release(&body);
+	return rc;
+}
+
+static int
+pull_head(struct replicator *r, const struct head *head, struct err *e)
+{
+	struct release chain[LIMIT_CHAIN], held;
+	const struct head *old;
+	bool has_held, linked = false;
+	size_t count = 1;
+	int rc;
+
+	release_init(&held);
+	release_init(&chain[0]);
+	r->pull.data_bytes = r->pull.data_objects = r->pull.objects = 0;
+	if ((rc = load_held(r, head->channel, &held, &has_held, e)) != 0 ||
+	    (rc = trust_head(r->trust, head->channel, &old, e)) != 0 ||
+	    (rc = get_release(r, head, &chain[0], e)) != 0)
+		goto out;
+	rc = follow_chain(r, has_held ? &old->release : NULL, chain, &count,
+	    &linked, e);
+	if (rc == 0)
+		rc = pull_chain(r, chain, count, &held, linked, e);
+out:
+	release_release(&held);
+	for (size_t i = 0; i < count; i++)
+		release_release(&chain[i]);
+	return rc;
+}
+
+/* ---- heads ---- */
+
+static int
+offer_head(struct replicator *r, const char *channel, const struct buf *bytes,
+    struct head *head, struct err *e)
+{
+	struct fetch_answer answer;
+	int rc;
+
+	rc = trust_offer_head(r->trust, channel, bytes->data, bytes->len, head,
+	    e);
+	if (rc == ERR_VERIFY || (rc == 0 &&
+	    head->root_version > trust_root(r->trust)->version)) {
+		if ((rc = learn_roots(r, e)) != 0)
+			return rc;
+		rc = trust_offer_head(r->trust, channel, bytes->data,
+		    bytes->len, head, e);
+	}
+	if (rc == 0 && head->roster_version > trust_roster(r->trust)->version)
+		rc = learn_roster(r, &answer, e);
+	return rc;
+}
+
+/* A head as it came: what is below it, then itself. */
+static int
+take_head(struct replicator *r, const char *channel, const struct buf *bytes,
+    struct err *e)
+{
+	const struct head *held;
+	struct head head;
+	int rc;
+
+	rc = offer_head(r, channel, bytes, &head, e);
+	if (rc == ERR_ROLLBACK) {
+		/* The upstream is behind us; what we have is newer. */
+		log_event(LOG_INFO, "upstream is behind", "channel", channel,
+		    "why", e->msg, NULL);
+		err_clear(e);
+		return 0;
+	}
+	if (rc == 0)
+		rc = trust_head(r->trust, channel, &held, e);
+	if (rc != 0)
+		return rc;
+	if (held == NULL || !digest_equal(&held->release, &head.release)) {
+		if ((rc = pull_head(r, &head, e)) != 0)
+			return rc;
+		rc = trust_commit_head(r->trust, channel, bytes->data,
+		    bytes->len, e);
+		if (rc == 0)
+			log_pulled(r, &head);
+		return rc;
+	}
+	return trust_commit_head(r->trust, channel, bytes->data, bytes->len,
+	    e);
+}
+
+static void
+head_etag(struct replicator *r, const char *channel, char etag[ETAG_BYTES])
+{
+	char name[PATH_BYTES], hex[DIGEST_HEX];
+	struct err ignored = ERR_INIT;
+	struct digest d;
+	struct buf b;
+
+	buf_init(&b, LIMIT_HEAD_BYTES);
+	snprintf(name, sizeof(name), "channel/%s", channel);
+	etag[0] = '\0';
+	if (r->store.get(r->store.arg, name, &b, &ignored) == 0) {
+		digest_of(b.data, b.len, &d);
+		digest_hex(&d, hex);
+		snprintf(etag, ETAG_BYTES, "\"%s\"", hex);
+	}
+	buf_release(&b);
+}
+
+static uint64_t
+held_serial(struct replicator *r, const char *channel)
+{
+	const struct head *head = NULL;
+	struct err ignored = ERR_INIT;
+
+	if (trust_head(r->trust, channel, &head, &ignored) != 0 ||
+	    head == NULL)
+		return 0;
+	return head->serial;
+}
+
+/* Every channel of the roster once, without waiting. */
+static int
+take_all(struct replicator *r, struct err *e)
+{
+	const struct roster *roster = trust_roster(r->trust);
+	struct fetch_answer answer;
+	char path[PATH_BYTES], etag[ETAG_BYTES];
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, LIMIT_HEAD_BYTES);
+	for (size_t i = 0; i < roster->channel_count && rc == 0; i++) {
+		char channel[LIMIT_NAME_BYTES + 1];
+		struct fetch_get g = { .path = path, .if_none_match = etag,
+			.max_bytes = LIMIT_HEAD_BYTES };
+
+		memcpy(channel, roster->channels[i], sizeof(channel));
+		snprintf(path, sizeof(path), "/v1/channel/%s", channel);
+		head_etag(r, channel, etag);
+		buf_clear(&body);
+		rc = fetch_get(r->fetch, &g, &body, &answer, e);
+		if (rc == 0 && answer.status == 200)
+			rc = take_head(r, channel, &body, e);
+		/* The roster may be new, and with it the list. */
+		roster = trust_roster(r->trust);
+		if (rc != 0)
+			err_prefix(e, "channel %s", channel);
+	}
+	buf_release(&body);
+	return rc;
+}
+
+/* Waits for news of any channel; *quick: the upstream does not hold polls. */
+static int
+wait_for_news(struct replicator *r, bool *quick, struct err *e)
+{
+	const struct roster *roster = trust_roster(r->trust);
+	size_t n = roster->channel_count, which = n;
+	char (*paths)[PATH_BYTES] = calloc(n + 1, sizeof(*paths));
+	char (*etags)[ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
+	char channel[LIMIT_NAME_BYTES + 1] = "";
+	struct fetch_get gets[LIMIT_CHANNELS];
+	time_t begun = time(NULL);
+	struct buf body;
+	int rc = 0;
+
+	buf_init(&body, LIMIT_HEAD_BYTES);
+	if (paths == NULL || etags == NULL) {
+		rc = err_memory(e);
+		goto out;
+	}
+	for (size_t i = 0; i < n; i++) {
+		snprintf(paths[i], PATH_BYTES,
+		    "/v1/channel/%s?after=%llu&wait=%d", roster->channels[i],
+		    (unsigned long long)held_serial(r, roster->channels[i]),
+		    WAIT_S);
+		head_etag(r, roster->channels[i], etags[i]);
+		gets[i] = (struct fetch_get) { .path = paths[i],
+			.if_none_match = etags[i],
+			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = WAIT_S };
+	}
+	rc = fetch_race(r->fetch, gets, n, &which, &body, e);
+	*quick = rc == 0 && which == n && time(NULL) - begun < WAIT_S / 2;
+	if (rc == 0 && which < n) {
+		memcpy(channel, roster->channels[which], sizeof(channel));
+		trust_set_time(r->trust, time(NULL));
+		rc = take_head(r, channel, &body, e);
+	}
+out:
+	free(paths);
+	free(etags);
+	buf_release(&body);
+	return rc;
+}
+
+/* ---- the loop ---- */
+
+/* Everything there is to know from a new connection. */
+static int
+greet(struct replicator *r, struct err *e)
+{
+	struct fetch_answer answer = { .status = 0 };
+	int rc;
+
+	trust_set_time(r->trust, time(NULL));
+	if (trust_root(r->trust) == NULL && (rc = learn_roots(r, e)) != 0)
+		return rc;
+	rc = learn_roster(r, &answer, e);
+	if (rc == ERR_VERIFY && (rc = learn_roots(r, e)) == 0)
+		rc = learn_roster(r, &answer, e);
+	if (rc != 0 || (rc = check_server(r, &answer, e)) != 0)
+		return rc;
+	return take_all(r, e);
+}
+
+/* At one upstream, until it fails or we are to go home. */
+static int
+follow(struct replicator *r, struct err *e)
+{
+	bool quick = false;
+	int rc;
+
+	if ((rc = greet(r, e)) != 0)
+		return rc;
+	log_event(LOG_INFO, "following", "upstream", r->peer.route, NULL);
+	while (!stopping(r)) {
+		if (trust_roster(r->trust)->channel_count == 0) {
+			pause_s(r, POLL_S);
+			if ((rc = greet(r, e)) != 0)
+				return rc;
+			continue;
+		}
+		if ((rc = wait_for_news(r, &quick, e)) != 0)
+			return rc;
+		if (quick)
+			pause_s(r, POLL_S);
+		if (r->away && time(NULL) - r->away_since > HOME_S)
+			return 0;
+	}
+	return 0;
+}
+
+static void
+note_where(struct replicator *r, bool first)
+{
+	if (!first && !r->away)
+		r->away_since = time(NULL);
+	r->away = !first;
+}
+
+/* The upstreams in order, each until it fails. */
+static int
+round_of_upstreams(struct replicator *r, struct err *e)
+{
+	bool first = true;
+	int rc;
+
+	if ((rc = fetch_rewind(r->fetch, e)) != 0)
+		return rc;
+	while (!stopping(r)) {
+		struct err why = ERR_INIT;
+
+		rc = fetch_connect(r->fetch, &r->peer, &why);
+		if (rc == ERR_NOT_FOUND) {
+			*e = why;
+			return rc;
+		}
+		if (rc == 0) {
+			note_where(r, first);
+			rc = follow(r, &why);
+		}
+		if (rc == 0)
+			return 0;
+		first = false;
+		log_err(LOG_WARNING, "upstream failed", &why, "upstream",
+		    r->peer.route, NULL);
+	}
+	return 0;
+}
+
+static int
+loop(struct replicator *r, struct err *e)
+{
+	unsigned backoff = BACKOFF_S;
+
+	while (!stopping(r)) {
+		int rc = round_of_upstreams(r, e);
+
+		if (rc == 0) {
+			backoff = BACKOFF_S;
+			continue;
+		}
+		log_err(LOG_WARNING, "no upstream", e, NULL);
+		err_clear(e);
+		pause_s(r, backoff);
+		backoff = 2 * backoff < BACKOFF_MAX_S ? 2 * backoff :
+							BACKOFF_MAX_S;
+	}
+	return 0;
+}
+
+int
+replicate_run(const struct replicate_options *options, struct err *e)
+{
+	struct replicator r = { .o = options, .repo = options->repo };
+	int rc;
+
+	r.fetch_options = (struct fetch_options) {
+		.port = options->port,
+		.fallbacks = options->upstreams,
+		.fallback_count = options->upstream_count,
+		.identity = options->identity,
+		.user = options->user,
+	};
+	repo_trust_store(r.repo, &r.store);
+	if ((rc = repo_lock(r.repo, 0, e)) != 0 ||
+	    (rc = repo_clean(r.repo, e)) != 0 ||
+	    (rc = trust_load(&r.store, options->anchor, time(NULL), &r.trust,
+	    e)) != 0 || (rc = pull_init(&r.pull, r.repo, e)) != 0 ||
+	    (rc = fetch_start(&r.fetch_options, &r.fetch, e)) != 0)
+		goto out;
+	r.pull.fetch = r.fetch;
+	if ((rc = tell_keys(&r, e)) == 0)
+		rc = loop(&r, e);
+out:
+	fetch_stop(r.fetch);
+	pull_release(&r.pull);
+	trust_free(r.trust);
+	return rc;
+}
