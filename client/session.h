@@ -5,7 +5,7 @@
 #include "client/settings.h"
 #include "client/state.h"
 #include "common/crypto_tls.h"
-#include "transcripts/fetch.h"
+#include "transcripts/learn.h"
 
 struct session {
 	const struct settings *settings;
@@ -26,6 +26,7 @@ struct session {
 	struct fetch_options fetch_options;
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;
+	struct learn learn;
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
 	char mirror[LIMIT_NAME_BYTES + 1];

@@ -3,8 +3,6 @@
 
 #include "common/log.h"
 
-#define ETAG_BYTES (DIGEST_HEX + 2)
-
 /* The server said something that only concerns this server. */
 static void
 note_trouble(struct session *s, const char *route, const struct err *why)
@@ -15,245 +13,63 @@ note_trouble(struct session *s, const char *route, const struct err *why)
 	    route, why->msg);
 }
 
-static int
-get(struct session *s, const char *path, const char *etag, size_t max_bytes,
-    struct buf *body, struct fetch_answer *answer, struct err *e)
-{
-	struct fetch_get g = { .path = path, .if_none_match = etag,
-		.max_bytes = max_bytes };
-
-	buf_clear(body);
-	return fetch_get(s->fetch, &g, body, answer, e);
-}
-
-static int
-unexpected(const char *path, int status, struct err *e)
-{
-	return err_set(e, status == 404 ? ERR_NOT_FOUND : ERR_NET,
-	    "%s: status %d", path, status);
-}
-
-/* Roots after the one held, as many as there are. */
-static int
-update_roots(struct session *s, struct err *e)
-{
-	struct fetch_answer answer;
-	struct buf body;
-	char path[64];
-	int rc = 0;
-
-	buf_init(&body, LIMIT_ROOT_BYTES);
-	for (unsigned i = 0; i < LIMIT_ROOT_VERSIONS && rc == 0; i++) {
-		const struct root *held = trust_root(s->trust);
-		uint64_t next = held == NULL ? 1 : held->version + 1;
-
-		snprintf(path, sizeof(path), "/v1/root/%llu",
-		    (unsigned long long)next);
-		rc = get(s, path, NULL, LIMIT_ROOT_BYTES, &body, &answer, e);
-		if (rc != 0 || (answer.status == 404 && next > 1))
-			break;
-		if (answer.status != 200)
-			rc = unexpected(path, answer.status, e);
-		else
-			rc = trust_offer_root(s->trust, body.data, body.len,
-			    e);
-		if (rc != 0)
-			err_prefix(e, "%s", path);
-	}
-	buf_release(&body);
-	return rc;
-}
-
-static int
-tell_keys(struct session *s, struct err *e)
-{
-	const struct roster *roster = trust_roster(s->trust);
-	struct digest *keys;
-	size_t n = 0, at = 0;
-	int rc;
-
-	if (roster == NULL)
-		return 0;
-	for (size_t i = 0; i < roster->mirror_count; i++)
-		n += roster->mirrors[i].key_count;
-	if ((keys = calloc(n + 1, sizeof(*keys))) == NULL)
-		return err_memory(e);
-	for (size_t i = 0; i < roster->mirror_count; i++)
-		for (size_t k = 0; k < roster->mirrors[i].key_count; k++)
-			keys[at++] = roster->mirrors[i].keys[k];
-	rc = fetch_set_keys(s->fetch, keys, n, e);
-	free(keys);
-	return rc;
-}
-
-static int
-update_roster(struct session *s, struct err *e)
-{
-	static const char path[] = "/v1/roster";
-	struct fetch_answer answer;
-	struct buf body;
-	int rc;
-
-	buf_init(&body, LIMIT_ROSTER_BYTES);
-	rc = get(s, path, NULL, LIMIT_ROSTER_BYTES, &body, &answer, e);
-	if (rc == 0 && answer.status != 200)
-		rc = unexpected(path, answer.status, e);
-	if (rc == 0 &&
-	    (rc = trust_offer_roster(s->trust, body.data, body.len, e)) != 0)
-		err_prefix(e, "%s", path);
-	buf_release(&body);
-	return rc != 0 ? rc : tell_keys(s, e);
-}
-
-/* The accepted head as the server would tag it, to be told "not modified". */
-static int
-head_etag(struct session *s, char etag[ETAG_BYTES])
-{
-	struct digest d;
-	char hex[DIGEST_HEX];
-	struct err ignored = ERR_INIT;
-	char name[LIMIT_NAME_BYTES + 16];
-
-	snprintf(name, sizeof(name), "channel/%s", s->settings->channel);
-	buf_clear(&s->head_bytes);
-	if (s->store.get(s->store.arg, name, &s->head_bytes, &ignored) != 0)
-		return ERR_NOT_FOUND;
-	digest_of(s->head_bytes.data, s->head_bytes.len, &d);
-	digest_hex(&d, hex);
-	snprintf(etag, ETAG_BYTES, "\"%s\"", hex);
-	return 0;
-}
-
-/* A head signed by keys that a newer root names, or that names one. */
-static int
-offer_head(struct session *s, struct err *e)
-{
-	const char *channel = s->settings->channel;
-	const struct root *root;
-	struct err mine = ERR_INIT;
-	int rc;
-
-	rc = trust_offer_head(s->trust, channel, s->head_bytes.data,
-	    s->head_bytes.len, &s->head, &mine);
-	root = trust_root(s->trust);
-	if (rc == ERR_VERIFY ||
-	    (rc == 0 && s->head.root_version > root->version)) {
-		if ((rc = update_roots(s, e)) != 0)
-			return rc;
-		rc = trust_offer_head(s->trust, channel, s->head_bytes.data,
-		    s->head_bytes.len, &s->head, &mine);
-	}
-	if (rc != 0)
-		*e = mine;
-	return rc;
-}
-
-static int
-update_head(struct session *s, struct fetch_answer *answer, struct err *e)
-{
-	char path[LIMIT_NAME_BYTES + 32], etag[ETAG_BYTES];
-	const struct head *held;
-	bool have = head_etag(s, etag) == 0;
-	struct buf body;
-	int rc;
-
-	snprintf(path, sizeof(path), "/v1/channel/%s", s->settings->channel);
-	buf_init(&body, LIMIT_HEAD_BYTES);
-	rc = get(s, path, have ? etag : NULL, LIMIT_HEAD_BYTES, &body, answer,
-	    e);
-	if (rc != 0)
-		goto out;
-	if (answer->status == 304 && have) {
-		rc = trust_head(s->trust, s->settings->channel, &held, e);
-		if (rc == 0 && held == NULL)
-			rc = err_set(e, ERR_NOT_FOUND, "%s: not held", path);
-		if (rc == 0)
-			s->head = *held;
-		goto out;
-	}
-	if (answer->status != 200) {
-		rc = unexpected(path, answer->status, e);
-		if (rc == ERR_NOT_FOUND)
-			err_set(e, rc, "the server has no channel %s",
-			    s->settings->channel);
-		goto out;
-	}
-	buf_clear(&s->head_bytes);
-	buf_add(&s->head_bytes, body.data, body.len);
-	rc = offer_head(s, e);
-	if (rc != 0)
-		err_prefix(e, "%s", path);
-out:
-	buf_release(&body);
-	return rc;
-}
-
-static int
-update_release(struct session *s, struct err *e)
-{
-	struct fetch_answer answer;
-	struct err mine = ERR_INIT;
-	char path[128], hex[DIGEST_HEX];
-	struct buf body;
-	int rc;
-
-	release_release(&s->release);
-	release_init(&s->release);
-	rc = trust_find_release(s->trust, &s->head, &s->release, &mine);
-	if (rc == 0)
-		return 0;
-	digest_hex(&s->head.release, hex);
-	snprintf(path, sizeof(path), "/v1/release/%s", hex);
-	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = get(s, path, NULL, (size_t)s->head.release_bytes, &body, &answer,
-	    e);
-	if (rc == 0 && answer.status != 200)
-		rc = unexpected(path, answer.status, e);
-	if (rc == 0 && (rc = trust_accept_release(s->trust, &s->head,
-	    body.data, body.len, &s->release, e)) != 0)
-		err_prefix(e, "%s", path);
-	buf_release(&body);
-	return rc;
-}
-
 /* Content and our certificate are only for servers that the roster lists. */
 static int
-check_server(struct session *s, const struct fetch_answer *answer,
-    struct err *e)
+check_server(struct session *s, struct err *e)
 {
 	const struct roster_mirror *mirror = NULL;
-	char hex[DIGEST_HEX];
+	int rc;
 
-	if (!trust_known_key(s->trust, &answer->key, &mirror)) {
-		digest_hex(&answer->key, hex);
-		return err_set(e, ERR_VERIFY,
-		    "its key sha256:%s is not in the roster", hex);
-	}
+	if ((rc = learn_check_server(&s->learn, &mirror, e)) != 0)
+		return rc;
 	snprintf(s->site, sizeof(s->site), "%s", mirror->site);
 	snprintf(s->mirror, sizeof(s->mirror), "%s", mirror->name);
 	return 0;
 }
 
+/* The accepted head stays the wanted one. */
 static int
-learn(struct session *s, struct err *e)
+keep_head(struct session *s, struct err *e)
 {
-	const struct roster *roster;
-	struct fetch_answer answer = { .status = 0 };
+	const char *channel = s->settings->channel;
+	const struct head *held;
+	char name[LIMIT_NAME_BYTES + 16];
+	int rc;
+
+	rc = trust_head(s->trust, channel, &held, e);
+	if (rc == 0 && held == NULL)
+		rc = err_set(e, ERR_NOT_FOUND, "head of %s: not held", channel);
+	if (rc != 0)
+		return rc;
+	s->head = *held;
+	snprintf(name, sizeof(name), "channel/%s", channel);
+	buf_clear(&s->head_bytes);
+	return s->store.get(s->store.arg, name, &s->head_bytes, e);
+}
+
+/* What this server knows; its release is s->release afterwards. */
+static int
+learn_all(struct session *s, struct err *e)
+{
+	struct learn *l = &s->learn;
+	bool changed = false;
 	int rc = 0;
 
-	if (trust_root(s->trust) == NULL && (rc = update_roots(s, e)) != 0)
+	if (trust_root(s->trust) == NULL && (rc = learn_roots(l, e)) != 0)
 		return rc;
-	if (trust_roster(s->trust) == NULL && (rc = update_roster(s, e)) != 0)
+	if (trust_roster(s->trust) == NULL && (rc = learn_roster(l, e)) != 0)
 		return rc;
-	if ((rc = update_head(s, &answer, e)) != 0)
+	rc = learn_head(l, s->settings->channel, &s->head_bytes, &changed, e);
+	if (rc == 0 && changed)
+		rc = learn_offer(l, s->settings->channel, &s->head_bytes,
+		    &s->head, e);
+	else if (rc == 0)
+		rc = keep_head(s, e);
+	if (rc != 0 || (rc = check_server(s, e)) != 0)
 		return rc;
-	roster = trust_roster(s->trust);
-	if (s->head.roster_version > roster->version &&
-	    (rc = update_roster(s, e)) != 0)
-		return rc;
-	if ((rc = check_server(s, &answer, e)) != 0)
-		return rc;
-	return update_release(s, e);
+	release_release(&s->release);
+	release_init(&s->release);
+	return learn_release(l, &s->head, &s->release, e);
 }
 
 /* ---- candidates ---- */
@@ -306,7 +122,9 @@ start(struct session *s, struct err *e)
 	if (!home_only && (rc = list_extras(s, e)) != 0)
 		return rc;
 	rc = fetch_start(&s->fetch_options, &s->fetch, e);
-	return rc != 0 ? rc : tell_keys(s, e);
+	s->learn = (struct learn) { .trust = s->trust, .store = &s->store,
+		.fetch = s->fetch };
+	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
 static int
@@ -340,7 +158,7 @@ find_server(struct session *s, struct err *e)
 			note_trouble(s, "fetcher", &why);
 			continue;
 		}
-		if ((rc = learn(s, &why)) == 0)
+		if ((rc = learn_all(s, &why)) == 0)
 			return state_set_failures(&s->state,
 			    is_home(s) ? 0 : s->failures + 1, e);
 		note_trouble(s, s->peer.route, &why);
@@ -371,7 +189,6 @@ update_find(struct session *s, struct err *e)
 int
 update_next_server(struct session *s, const struct err *failed, struct err *e)
 {
-	struct fetch_answer answer = { .status = 0 };
 	struct err why = ERR_INIT;
 	struct buf body;
 	int rc;
@@ -386,10 +203,10 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 		}
 		/* Any answer shows who it is. */
 		if (rc == 0)
-			rc = get(s, "/v1/root/1", NULL, LIMIT_ROOT_BYTES,
-			    &body, &answer, &why);
+			rc = learn_get(&s->learn, "/v1/root/1",
+			    LIMIT_ROOT_BYTES, &body, &why);
 		if (rc == 0)
-			rc = check_server(s, &answer, &why);
+			rc = check_server(s, &why);
 		if (rc == 0)
 			break;
 		note_trouble(s, s->peer.route, &why);

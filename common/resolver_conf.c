@@ -21,7 +21,7 @@ resolver_conf_is_name(const char *s)
 {
 	size_t label = 0, i;
 
-	for (i = 0; s[i] != '\0' && i <= LIMIT_HOST_BYTES; i++) {
+	for (i = 0; i <= LIMIT_HOST_BYTES && s[i] != '\0'; i++) {
 		if (s[i] == '.') {
 			if (label == 0)
 				return false;

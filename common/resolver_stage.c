@@ -171,15 +171,16 @@ resolver_endpoint_parse(const char *s, uint16_t default_port,
 		return err_set(e, ERR_FORMAT, "%s: port 0", s);
 	len = strlen(host);
 	if (len > 0 && host[len - 1] == '.')
-		host[len - 1] = '\0';
-	if (!resolver_conf_is_name(host) &&
-	    dial_address_parse(&numeric, host, port) != 0)
+		host[--len] = '\0';
+	if (len >= sizeof(ep->host) ||
+	    (!resolver_conf_is_name(host) &&
+	        dial_address_parse(&numeric, host, port) != 0))
 		return err_set(
 		    e, ERR_FORMAT, "%s: neither a host name nor an address", s);
 	if (has_port != NULL)
 		*has_port = port == other;
 	memset(ep, 0, sizeof(*ep));
-	snprintf(ep->host, sizeof(ep->host), "%s", host);
+	memcpy(ep->host, host, len);
 	ep->port = port == other ? port : default_port;
 	return 0;
 }

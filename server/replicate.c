@@ -7,9 +7,8 @@
 #include "common/log.h"
 #include "server/pull.h"
 #include "server/repo_trust.h"
-#include "transcripts/fetch.h"
+#include "transcripts/learn.h"
 
-#define ETAG_BYTES  (DIGEST_HEX + 2)
 #define PATH_BYTES  (LIMIT_NAME_BYTES + 96)
 #define WAIT_S      60  /* of one long poll */
 #define BACKOFF_S   1   /* first pause after a failure, doubled each time */
@@ -26,6 +25,7 @@ struct replicator {
 	struct trust *trust;
 	struct fetch_options fetch_options;
 	struct fetch *fetch;
+	struct learn learn;
 	struct fetch_peer peer;
 	struct pull pull;
 	bool away; /* at another upstream than the first */
@@ -47,118 +47,12 @@ pause_s(const struct replicator *r, unsigned seconds)
 		nanosleep(&t, NULL); /* a signal ends it */
 }
 
-static int
-get(struct replicator *r, const char *path, size_t max_bytes, struct buf *body,
-    struct fetch_answer *answer, struct err *e)
-{
-	struct fetch_get g = { .path = path, .max_bytes = max_bytes };
-	int rc;
-
-	buf_clear(body);
-	rc = fetch_get(r->fetch, &g, body, answer, e);
-	if (rc == 0 && answer->status != 200)
-		rc = err_set(e, answer->status == 404 ? ERR_NOT_FOUND :
-		    ERR_NET, "%s: status %d", path, answer->status);
-	return rc;
-}
-
-/* ---- roots and roster ---- */
-
-static int
-learn_roots(struct replicator *r, struct err *e)
-{
-	struct fetch_answer answer;
-	struct err mine = ERR_INIT;
-	char path[PATH_BYTES];
-	struct buf body;
-	int rc = 0;
-
-	buf_init(&body, LIMIT_ROOT_BYTES);
-	for (unsigned i = 0; i < LIMIT_ROOT_VERSIONS && rc == 0; i++) {
-		const struct root *held = trust_root(r->trust);
-		uint64_t next = held == NULL ? 1 : held->version + 1;
-
-		snprintf(path, sizeof(path), "/v1/root/%llu",
-		    (unsigned long long)next);
-		rc = get(r, path, LIMIT_ROOT_BYTES, &body, &answer, &mine);
-		if (rc == ERR_NOT_FOUND && next > 1) {
-			rc = 0;
-			break;
-		}
-		if (rc == 0)
-			rc = trust_offer_root(r->trust, body.data, body.len,
-			    &mine);
-		if (rc != 0) {
-			*e = mine;
-			err_prefix(e, "%s", path);
-		}
-	}
-	buf_release(&body);
-	return rc;
-}
-
-static int
-tell_keys(struct replicator *r, struct err *e)
-{
-	const struct roster *roster = trust_roster(r->trust);
-	struct digest *keys;
-	size_t n = 0, at = 0;
-	int rc;
-
-	if (roster == NULL)
-		return 0;
-	for (size_t i = 0; i < roster->mirror_count; i++)
-		n += roster->mirrors[i].key_count;
-	if ((keys = calloc(n + 1, sizeof(*keys))) == NULL)
-		return err_memory(e);
-	for (size_t i = 0; i < roster->mirror_count; i++)
-		for (size_t k = 0; k < roster->mirrors[i].key_count; k++)
-			keys[at++] = roster->mirrors[i].keys[k];
-	rc = fetch_set_keys(r->fetch, keys, n, e);
-	free(keys);
-	return rc;
-}
-
-static int
-learn_roster(struct replicator *r, struct fetch_answer *answer, struct err *e)
-{
-	struct buf body;
-	int rc;
-
-	buf_init(&body, LIMIT_ROSTER_BYTES);
-	rc = get(r, "/v1/roster", LIMIT_ROSTER_BYTES, &body, answer, e);
-	if (rc == 0) {
-		rc = trust_offer_roster(r->trust, body.data, body.len, e);
-		/* An upstream that is behind us is no trouble here. */
-		if (rc == ERR_ROLLBACK) {
-			err_clear(e);
-			rc = 0;
-		}
-	}
-	buf_release(&body);
-	return rc != 0 ? rc : tell_keys(r, e);
-}
-
-static int
-check_server(struct replicator *r, const struct fetch_answer *answer,
-    struct err *e)
-{
-	char hex[DIGEST_HEX];
-
-	if (trust_known_key(r->trust, &answer->key, NULL))
-		return 0;
-	digest_hex(&answer->key, hex);
-	return err_set(e, ERR_VERIFY, "its key sha256:%s is not in the roster",
-	    hex);
-}
-
 /* ---- one release ---- */
 
 static int
 get_previous(struct replicator *r, const struct release *next,
     struct release *out, struct err *e)
 {
-	struct fetch_answer answer;
 	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
 	struct buf body;
 	int rc;
@@ -166,7 +60,7 @@ get_previous(struct replicator *r, const struct release *next,
 	repo_path_release(path, &next->previous);
 	snprintf(url, sizeof(url), "/%s", path);
 	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = get(r, url, LIMIT_RELEASE_BYTES, &body, &answer, e);
+	rc = learn_get(&r->learn, url, LIMIT_RELEASE_BYTES, &body, e);
 	if (rc == 0)
 		rc = release_read_previous(trust_root(r->trust), next,
 		    body.data, body.len, out, e);
@@ -252,26 +146,6 @@ load_held(struct replicator *r, const char *channel, struct release *held,
 }
 
 static int
-get_release(struct replicator *r, const struct head *head, struct release *out,
-    struct err *e)
-{
-	struct fetch_answer answer;
-	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
-	struct buf body;
-	int rc;
-
-	repo_path_release(path, &head->release);
-	snprintf(url, sizeof(url), "/%s", path);
-	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = get(r, url, (size_t)head->release_bytes, &body, &answer, e);
-	if (rc == 0)
-		rc = trust_accept_release(r->trust, head, body.data, body.len,
-		    out, e);
-	buf_release(&body);
-	return rc;
-}
-
-static int
 pull_head(struct replicator *r, const struct head *head, struct err *e)
 {
 	struct release chain[LIMIT_CHAIN], held;
@@ -285,7 +159,7 @@ pull_head(struct replicator *r, const struct head *head, struct err *e)
 	r->pull.data_bytes = r->pull.data_objects = r->pull.objects = 0;
 	if ((rc = load_held(r, head->channel, &held, &has_held, e)) != 0 ||
 	    (rc = trust_head(r->trust, head->channel, &old, e)) != 0 ||
-	    (rc = get_release(r, head, &chain[0], e)) != 0)
+	    (rc = learn_release(&r->learn, head, &chain[0], e)) != 0)
 		goto out;
 	rc = follow_chain(r, has_held ? &old->release : NULL, chain, &count,
 	    &linked, e);
@@ -300,27 +174,6 @@ out:
 
 /* ---- heads ---- */
 
-static int
-offer_head(struct replicator *r, const char *channel, const struct buf *bytes,
-    struct head *head, struct err *e)
-{
-	struct fetch_answer answer;
-	int rc;
-
-	rc = trust_offer_head(r->trust, channel, bytes->data, bytes->len, head,
-	    e);
-	if (rc == ERR_VERIFY || (rc == 0 &&
-	    head->root_version > trust_root(r->trust)->version)) {
-		if ((rc = learn_roots(r, e)) != 0)
-			return rc;
-		rc = trust_offer_head(r->trust, channel, bytes->data,
-		    bytes->len, head, e);
-	}
-	if (rc == 0 && head->roster_version > trust_roster(r->trust)->version)
-		rc = learn_roster(r, &answer, e);
-	return rc;
-}
-
 /* A head as it came: what is below it, then itself. */
 static int
 take_head(struct replicator *r, const char *channel, const struct buf *bytes,
@@ -330,7 +183,7 @@ take_head(struct replicator *r, const char *channel, const struct buf *bytes,
 	struct head head;
 	int rc;
 
-	rc = offer_head(r, channel, bytes, &head, e);
+	rc = learn_offer(&r->learn, channel, bytes, &head, e);
 	if (rc == ERR_ROLLBACK) {
 		/* The upstream is behind us; what we have is newer. */
 		log_event(LOG_INFO, "upstream is behind", "channel", channel,
@@ -355,25 +208,6 @@ take_head(struct replicator *r, const char *channel, const struct buf *bytes,
 	    e);
 }
 
-static void
-head_etag(struct replicator *r, const char *channel, char etag[ETAG_BYTES])
-{
-	char name[PATH_BYTES], hex[DIGEST_HEX];
-	struct err ignored = ERR_INIT;
-	struct digest d;
-	struct buf b;
-
-	buf_init(&b, LIMIT_HEAD_BYTES);
-	snprintf(name, sizeof(name), "channel/%s", channel);
-	etag[0] = '\0';
-	if (r->store.get(r->store.arg, name, &b, &ignored) == 0) {
-		digest_of(b.data, b.len, &d);
-		digest_hex(&d, hex);
-		snprintf(etag, ETAG_BYTES, "\"%s\"", hex);
-	}
-	buf_release(&b);
-}
-
 static uint64_t
 held_serial(struct replicator *r, const char *channel)
 {
@@ -390,31 +224,28 @@ held_serial(struct replicator *r, const char *channel)
 static int
 take_all(struct replicator *r, struct err *e)
 {
-	const struct roster *roster = trust_roster(r->trust);
-	struct fetch_answer answer;
-	char path[PATH_BYTES], etag[ETAG_BYTES];
-	struct buf body;
+	char channel[LIMIT_NAME_BYTES + 1];
+	struct buf bytes;
+	bool changed;
 	int rc = 0;
 
-	buf_init(&body, LIMIT_HEAD_BYTES);
-	for (size_t i = 0; i < roster->channel_count && rc == 0; i++) {
-		char channel[LIMIT_NAME_BYTES + 1];
-		struct fetch_get g = { .path = path, .if_none_match = etag,
-			.max_bytes = LIMIT_HEAD_BYTES };
-
-		memcpy(channel, roster->channels[i], sizeof(channel));
-		snprintf(path, sizeof(path), "/v1/channel/%s", channel);
-		head_etag(r, channel, etag);
-		buf_clear(&body);
-		rc = fetch_get(r->fetch, &g, &body, &answer, e);
-		if (rc == 0 && answer.status == 200)
-			rc = take_head(r, channel, &body, e);
-		/* The roster may be new, and with it the list. */
-		roster = trust_roster(r->trust);
-		if (rc != 0)
-			err_prefix(e, "channel %s", channel);
+	buf_init(&bytes, LIMIT_HEAD_BYTES);
+	/* The roster may be replaced on the way, and with it the list. */
+	for (size_t i = 0; rc == 0 &&
+	     i < trust_roster(r->trust)->channel_count; i++) {
+		memcpy(channel, trust_roster(r->trust)->channels[i],
+		    sizeof(channel));
+		rc = learn_head(&r->learn, channel, &bytes, &changed, e);
+		if (rc == ERR_NOT_FOUND) {
+			/* An upstream that does not have it yet. */
+			err_clear(e);
+			rc = 0;
+			continue;
+		}
+		if (rc == 0 && changed)
+			rc = take_head(r, channel, &bytes, e);
 	}
-	buf_release(&body);
+	buf_release(&bytes);
 	return rc;
 }
 
@@ -425,7 +256,7 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 	const struct roster *roster = trust_roster(r->trust);
 	size_t n = roster->channel_count, which = n;
 	char (*paths)[PATH_BYTES] = calloc(n + 1, sizeof(*paths));
-	char (*etags)[ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
+	char (*etags)[LEARN_ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
 	char channel[LIMIT_NAME_BYTES + 1] = "";
 	struct fetch_get gets[LIMIT_CHANNELS];
 	time_t begun = time(NULL);
@@ -442,7 +273,7 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 		    "/v1/channel/%s?after=%llu&wait=%d", roster->channels[i],
 		    (unsigned long long)held_serial(r, roster->channels[i]),
 		    WAIT_S);
-		head_etag(r, roster->channels[i], etags[i]);
+		learn_etag(&r->learn, roster->channels[i], etags[i]);
 		gets[i] = (struct fetch_get) { .path = paths[i],
 			.if_none_match = etags[i],
 			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = WAIT_S };
@@ -467,16 +298,14 @@ out:
 static int
 greet(struct replicator *r, struct err *e)
 {
-	struct fetch_answer answer = { .status = 0 };
 	int rc;
 
 	trust_set_time(r->trust, time(NULL));
-	if (trust_root(r->trust) == NULL && (rc = learn_roots(r, e)) != 0)
+	if (trust_root(r->trust) == NULL &&
+	    (rc = learn_roots(&r->learn, e)) != 0)
 		return rc;
-	rc = learn_roster(r, &answer, e);
-	if (rc == ERR_VERIFY && (rc = learn_roots(r, e)) == 0)
-		rc = learn_roster(r, &answer, e);
-	if (rc != 0 || (rc = check_server(r, &answer, e)) != 0)
+	if ((rc = learn_roster(&r->learn, e)) != 0 ||
+	    (rc = learn_check_server(&r->learn, NULL, e)) != 0)
 		return rc;
 	return take_all(r, e);
 }
@@ -588,7 +417,9 @@ replicate_run(const struct replicate_options *options, struct err *e)
 	    (rc = fetch_start(&r.fetch_options, &r.fetch, e)) != 0)
 		goto out;
 	r.pull.fetch = r.fetch;
-	if ((rc = tell_keys(&r, e)) == 0)
+	r.learn = (struct learn) { .trust = r.trust, .store = &r.store,
+		.fetch = r.fetch };
+	if ((rc = learn_keys(&r.learn, e)) == 0)
 		rc = loop(&r, e);
 out:
 	fetch_stop(r.fetch);

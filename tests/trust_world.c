@@ -162,7 +162,10 @@ world_make_release(struct buf *text, uint64_t serial, char variant)
 	for (i = 1; i <= serial; i++) {
 		sample_release(&r);
 		r.serial = i;
-		r.message[0] = i == serial ? variant : 'a';
+		if (i == serial)
+			r.message[0] = variant;
+		else
+			r.message[0] = 'a';
 		r.has_previous = i > 1;
 		r.previous = previous;
 		sample_release_text(text, &r);
@@ -176,7 +179,7 @@ world_make_release(struct buf *text, uint64_t serial, char variant)
 void
 world_head_fields(struct head *h, uint64_t serial, char variant)
 {
-	struct buf release;
+	struct buf release = { 0 };
 
 	sample_head(h);
 	world_make_release(&release, serial, variant);
@@ -198,7 +201,7 @@ world_make_head(struct buf *text, uint64_t serial, char variant)
 int
 world_accept(struct world *w, uint64_t serial, char variant)
 {
-	struct buf head, release;
+	struct buf head = { 0 }, release = { 0 };
 	struct release r;
 	struct head h;
 	int rc;

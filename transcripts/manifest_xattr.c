@@ -69,17 +69,20 @@ parse_line(const char *s, size_t len, struct manifest_xattr *out)
 	return parse_value(space + 1, len, &out->value);
 }
 
-/* Consumes a line of x, which is not empty. */
+/* Consumes a line of x, which is not empty, unless something is wrong. */
 static const char *
 next_line(struct manifest_xattrs *x, struct manifest_xattr *out)
 {
-	const char *line = x->text, *lf = memchr(line, '\n', x->len);
+	const char *line = x->text, *lf = memchr(line, '\n', x->len), *why;
 
 	if (lf == NULL)
 		return "xattr line is cut off";
+	why = parse_line(line, (size_t)(lf - line), out);
+	if (why != NULL)
+		return why;
 	x->text = lf + 1;
 	x->len -= (size_t)(lf + 1 - line);
-	return parse_line(line, (size_t)(lf - line), out);
+	return NULL;
 }
 
 int

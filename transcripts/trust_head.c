@@ -130,7 +130,7 @@ int
 trust_open_channel(struct trust *t, const char *name,
     struct trust_channel **out, struct err *e)
 {
-	struct trust_channel *c;
+	struct trust_channel *c = NULL;
 	int rc;
 
 	if (!text_is_name(name, strlen(name)))
@@ -168,7 +168,7 @@ int
 trust_head(struct trust *t, const char *channel, const struct head **out,
     struct err *e)
 {
-	struct trust_channel *c;
+	struct trust_channel *c = NULL;
 	int rc = trust_open_channel(t, channel, &c, e);
 
 	if (rc == 0)
@@ -271,7 +271,7 @@ int
 trust_offer_head(struct trust *t, const char *channel, const void *data,
     size_t len, struct head *out, struct err *e)
 {
-	struct trust_channel *c;
+	struct trust_channel *c = NULL;
 	struct head h;
 	int rc = trust_open_channel(t, channel, &c, e);
 
@@ -290,20 +290,18 @@ static int
 read_release(struct trust *t, const struct head *h, const void *data,
     size_t len, struct release *out, struct err *e)
 {
-	struct trust_channel *c;
+	const struct trust_channel *c = find_channel(t, h->channel);
 	struct root root;
-	int rc = trust_open_channel(t, h->channel, &c, e);
+	int rc;
 
-	if (rc != 0)
-		return rc;
-	if (is_kept(&c->accepted, h)) {
+	if (c != NULL && is_kept(&c->accepted, h)) {
 		rc = trust_signing_root(
 		    t, ROOT_ROLE_RELEASE, data, len, &root, e);
 		if (rc == 0)
 			rc = release_read(&root, h, data, len, out, e);
 		return rc;
 	}
-	if (!is_kept(&c->seen, h))
+	if (c == NULL || !is_kept(&c->seen, h))
 		return err_set(e, ERR_USAGE,
 		    "release %llu of channel %s: no head that was offered "
 		    "names it",
@@ -396,7 +394,7 @@ int
 trust_commit_head(struct trust *t, const char *channel, const void *data,
     size_t len, struct err *e)
 {
-	struct trust_channel *c;
+	struct trust_channel *c = NULL;
 	struct head h;
 	int rc = trust_offer_head(t, channel, data, len, &h, e);
 

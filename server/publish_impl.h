@@ -1,0 +1,118 @@
+/* What the files publish*.c share; everybody else includes publish.h. */
+#ifndef SERVER_PUBLISH_IMPL_H
+#define SERVER_PUBLISH_IMPL_H
+
+#include <pthread.h>
+
+#include "common/pool.h"
+#include "common/table.h"
+#include "common/zst.h"
+#include "server/progress.h"
+#include "server/publish.h"
+#include "transcripts/object.h"
+
+/* Less than this is never worth a delta. */
+#define PUBLISH_DELTA_MIN 128
+/* Name and header of one more member, compressed, and its basis's digest. */
+#define PUBLISH_DELTA_COST 64
+
+/* What one thread needs to work on contents. */
+struct publish_kit {
+	struct publish_kit *next;
+	struct object_writer *writer;
+	struct object_reader *reader;
+	struct zst_encoder *encoder;
+};
+
+struct publish {
+	struct origin *o;
+	const struct publish_options *options;
+	struct publish_result *result;
+	struct pool *pool;
+	pthread_mutex_t lock; /* of kits, and of what jobs add to a tree */
+	struct publish_kit *kits;
+
+	bool has_head;
+	struct head head;
+	struct release was; /* the head's, when there is one */
+	struct release now; /* texts are its own, see publish.c */
+	struct repo_temp *caches; /* one a transcript, until the head is */
+	struct timespec started;
+};
+
+/* A content that the new manifest has and the old one has not at the same
+ * path. */
+struct publish_wanted {
+	struct table_node node; /* by digest */
+	struct digest digest;
+	uint64_t size_bytes;
+	bool is_held; /* the release before has it somewhere else */
+	bool has_basis;
+	struct digest basis;
+	uint64_t basis_bytes;
+	uint64_t delta_at, delta_bytes; /* in the spool; 0: no delta */
+	char path[];
+};
+
+/* A file of the old manifest whose path the new one has not. */
+struct publish_removed {
+	struct digest digest;
+	uint64_t size_bytes;
+	char *path;
+};
+
+/* One transcript in the making. */
+struct publish_tree {
+	struct publish *p;
+	const struct releasefile_source *source;
+	struct release_transcript *t;         /* of p->now */
+	const struct release_transcript *was; /* NULL: the first of its name */
+	struct publish_transcript *result;
+	struct repo_temp *cache;
+	int text_fd; /* of the manifest */
+	int was_fd;  /* of the manifest before, -1 */
+	int spool_fd; /* of deltas, one after another */
+	uint64_t spool_bytes;
+	bool used_cache;
+	bool cache_is_wrong; /* it named a content that is not there */
+
+	struct table table;
+	struct publish_wanted **wanted; /* those not held */
+	size_t wanted_count;
+	struct publish_removed *removed;
+	size_t removed_count, removed_room;
+	uint64_t manifest_delta_bytes; /* at the spool's start; 0: in full */
+};
+
+/* publish_kit.c: a free set of tools, made when there is none. */
+MUST_CHECK int publish_kit_take(
+    struct publish *p, struct publish_kit **out, struct err *e);
+void publish_kit_give(struct publish *p, struct publish_kit *kit);
+void publish_kits_free(struct publish *p);
+/* A nameless file; in memory for noop. */
+MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
+
+/* publish_scan.c: reads the tree; stores objects, writes the manifest to
+ * text_fd, sets all of t->t but the data transcript. */
+MUST_CHECK int publish_scan(
+    struct publish_tree *t, bool use_cache, struct err *e);
+
+/* publish_diff.c: compares with the manifest before, counts and tells what
+ * changed, and finds the contents that a holder of it lacks.  ERR_NOT_FOUND
+ * with cache_is_wrong: scan again without the cache. */
+MUST_CHECK int publish_diff(struct publish_tree *t, struct err *e);
+void publish_diff_forget(struct publish_tree *t);
+
+/* publish_match.c: gives contents that have no basis at their own path the
+ * removed one they resemble most. */
+MUST_CHECK int publish_match(struct publish_tree *t, struct err *e);
+
+/* publish_delta.c: the deltas that are worth it, into the spool. */
+MUST_CHECK int publish_deltas(struct publish_tree *t, struct err *e);
+
+/* publish_data.c: installs the manifest; writes and installs the data
+ * transcript, where there is a release before. */
+MUST_CHECK int publish_put_manifest(struct publish_tree *t, struct err *e);
+MUST_CHECK int publish_put_data(struct publish_tree *t, struct err *e);
+
+#endif
