@@ -157,7 +157,7 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	if (p == NULL) {
 		if (b->failed == 0)
 			b->failed = ERR_LIMIT; /* longer than INT_MAX */
-		if (left > 0)
+		if (b->data != NULL)
 			b->data[b->len] = '\0';
 		return;
 	}

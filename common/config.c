@@ -33,7 +33,7 @@ struct config_section {
 
 struct config {
 	char *file;
-	struct config_section **sections;
+	struct config_section *sections;
 	size_t count, room;
 };
 
@@ -46,12 +46,10 @@ struct parse {
 };
 
 static void
-section_free(struct config_section *s)
+section_release(struct config_section *s)
 {
 	size_t i;
 
-	if (s == NULL)
-		return;
 	for (i = 0; i < s->count; i++) {
 		free(s->entries[i].key);
 		free(s->entries[i].value);
@@ -59,7 +57,6 @@ section_free(struct config_section *s)
 	free(s->entries);
 	free(s->type);
 	free(s->name);
-	free(s);
 }
 
 void
@@ -70,7 +67,7 @@ config_free(struct config *c)
 	if (c == NULL)
 		return;
 	for (i = 0; i < c->count; i++)
-		section_free(c->sections[i]);
+		section_release(&c->sections[i]);
 	free(c->sections);
 	free(c->file);
 	free(c);
@@ -102,24 +99,20 @@ static int
 add_section(struct parse *p, const char *type, const char *name)
 {
 	struct config *c = p->config;
-	struct config_section **list, *s = calloc(1, sizeof(*s));
+	struct config_section *list, *s;
 
-	if (s != NULL) {
-		s->config = c;
-		s->type = strdup(type);
-		s->name = strdup(name);
-		s->line = p->line;
-	}
 	list = one_more(c->sections, sizeof(*list), c->count, &c->room);
-	if (list != NULL)
-		c->sections = list;
-	if (s == NULL || s->type == NULL || s->name == NULL || list == NULL) {
-		section_free(s);
+	if (list == NULL)
+		return p->ret = err_memory(p->e);
+	c->sections = list;
+	s = &list[c->count++];
+	*s = (struct config_section){ .config = c,
+		.type = strdup(type),
+		.name = strdup(name),
+		.line = p->line };
+	if (s->type == NULL || s->name == NULL)
 		p->ret = err_memory(p->e);
-		return p->ret;
-	}
-	c->sections[c->count++] = s;
-	return 0;
+	return p->ret;
 }
 
 /* The ']' that belongs to the '[' at the line's start, or NULL. */
@@ -254,7 +247,7 @@ add_pair(void *user, const char *section, const char *key, const char *value)
 		return complain(p, "a value without a key") == 0;
 	if (c->count == 0 && add_section(p, "", "") != 0)
 		return 0;
-	s = c->sections[c->count - 1];
+	s = &c->sections[c->count - 1];
 	new.key = strdup(key);
 	new.value = strdup(value);
 	list = one_more(s->entries, sizeof(*list), s->count, &s->room);
@@ -340,7 +333,7 @@ config_count(const struct config *c)
 const struct config_section *
 config_at(const struct config *c, size_t i)
 {
-	return c->sections[i];
+	return &c->sections[i];
 }
 
 const struct config_section *
@@ -349,9 +342,9 @@ config_find(const struct config *c, const char *type, const char *name)
 	size_t i;
 
 	for (i = 0; i < c->count; i++) {
-		if (strcmp(c->sections[i]->type, type) == 0 &&
-		    strcmp(c->sections[i]->name, name) == 0)
-			return c->sections[i];
+		if (strcmp(c->sections[i].type, type) == 0 &&
+		    strcmp(c->sections[i].name, name) == 0)
+			return &c->sections[i];
 	}
 	return NULL;
 }
@@ -427,7 +420,7 @@ config_check(const struct config *c, const struct config_rule *rules,
 	int ret = 0;
 
 	for (i = 0; ret == 0 && i < c->count; i++) {
-		const struct config_section *s = c->sections[i];
+		const struct config_section *s = &c->sections[i];
 
 		rule = rule_for(s->type, rules, count);
 		if (rule != NULL)

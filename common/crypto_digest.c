@@ -13,7 +13,7 @@
 
 #include "common/text.h"
 
-#define READ_BYTES (256 * 1024)
+#define READ_BYTES ((size_t)256 * 1024)
 
 struct digest_state {
 	EVP_MD_CTX *ctx;

@@ -21,7 +21,7 @@
 #include "common/text.h"
 
 #define FIRST_BYTES  4096
-#define CHUNK_BYTES  (128 * 1024)
+#define CHUNK_BYTES  ((size_t)128 * 1024)
 #define LOCK_POLL_MS 10
 
 int

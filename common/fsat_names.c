@@ -12,7 +12,7 @@
 #include "common/fsat_place.h"
 #include "common/limits.h"
 
-#define LIST_BYTES (64 * 1024)
+#define LIST_BYTES ((size_t)64 * 1024)
 
 int
 fsat_readlink(

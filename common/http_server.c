@@ -107,7 +107,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 static void
 on_accept_error(struct evconnlistener *listener, void *arg)
 {
-	const struct timeval tv = { 0, ACCEPT_PAUSE_MS * 1000 };
+	const struct timeval tv = http_timeval(ACCEPT_PAUSE_MS);
 	struct http_server *s = arg;
 
 	(void)listener;
@@ -201,7 +201,7 @@ add_listeners(struct http_server *s, struct err *e)
 {
 	size_t count = s->options.listen_count;
 
-	s->listeners = calloc(count + 1, sizeof(*s->listeners));
+	s->listeners = calloc(count + 1, sizeof(struct evconnlistener *));
 	if (s->listeners == NULL)
 		return err_memory(e);
 	for (size_t i = 0; i < count; i++) {
@@ -303,7 +303,7 @@ http_server_run(struct http_server *s, struct err *e)
 void
 http_server_stop(struct http_server *s)
 {
-	const struct timeval tv = { HTTP_GRACE_MS / 1000, 0 };
+	const struct timeval tv = http_timeval(HTTP_GRACE_MS);
 	struct http_conn *c;
 
 	if (s->stopping)
@@ -337,35 +337,33 @@ on_watch(evutil_socket_t fd, short what, void *arg)
 	w->call(w->arg);
 }
 
-static int
-watch_new(struct http_server *s, int fd, const struct http_watch *from,
-    struct http_watch **out, struct err *e)
+/* fd -1: for a timer.  NULL: out of memory. */
+static struct http_watch *
+watch_new(struct http_server *s, int fd, void (*call)(void *arg), void *arg)
 {
+	const short what = fd >= 0 ? EV_PERSIST | EV_READ : EV_PERSIST;
 	struct http_watch *w = malloc(sizeof(*w));
 
 	if (w == NULL)
-		return err_memory(e);
-	*w = *from;
-	w->event = event_new(s->base, fd,
-	    (short)(EV_PERSIST | (fd >= 0 ? EV_READ : 0)), on_watch, w);
+		return NULL;
+	w->call = call;
+	w->arg = arg;
+	w->event = event_new(s->base, fd, what, on_watch, w);
 	if (w->event == NULL) {
 		free(w);
-		return err_memory(e);
+		return NULL;
 	}
-	*out = w;
-	return 0;
+	return w;
 }
 
 int
 http_watch_new(struct http_server *s, int fd, void (*call)(void *arg),
     void *arg, struct http_watch **out, struct err *e)
 {
-	const struct http_watch from = { NULL, call, arg };
-	struct http_watch *w = NULL;
-	int rc = watch_new(s, fd, &from, &w, e);
+	struct http_watch *w = watch_new(s, fd, call, arg);
 
-	if (rc != 0)
-		return rc;
+	if (w == NULL)
+		return err_memory(e);
 	if (event_add(w->event, NULL) != 0) {
 		http_watch_free(w);
 		return err_set(e, ERR_SYS, "cannot watch descriptor %d", fd);
@@ -391,22 +389,18 @@ int
 http_timer_new(struct http_server *s, unsigned interval_ms,
     void (*call)(void *arg), void *arg, struct http_timer **out, struct err *e)
 {
-	const struct timeval tv = { interval_ms / 1000,
-		(interval_ms % 1000) * 1000 };
-	const struct http_watch from = { NULL, call, arg };
+	const struct timeval tv = http_timeval(interval_ms);
 	struct http_timer *t = calloc(1, sizeof(*t));
-	int rc;
 
 	if (t == NULL)
 		return err_memory(e);
-	rc = watch_new(s, -1, &from, &t->watch, e);
-	if (rc == 0 && event_add(t->watch->event, &tv) != 0)
-		rc = err_memory(e);
-	if (rc != 0)
+	t->watch = watch_new(s, -1, call, arg);
+	if (t->watch == NULL || event_add(t->watch->event, &tv) != 0) {
 		http_timer_free(t);
-	else
-		*out = t;
-	return rc;
+		return err_memory(e);
+	}
+	*out = t;
+	return 0;
 }
 
 void

@@ -27,7 +27,7 @@ static void advance(struct http_conn *c);
 void
 http_conn_timer(struct http_conn *c, unsigned ms)
 {
-	struct timeval tv = { ms / 1000, (ms % 1000) * 1000 };
+	const struct timeval tv = http_timeval(ms);
 
 	if (!c->dead)
 		event_add(c->timer, &tv);
@@ -132,7 +132,7 @@ refuse(struct http_conn *c, unsigned status, const char *why)
 
 	http_count(&c->server->counters->malformed);
 	c->refused = true;
-	r->has_head = false;
+	c->close_after = true;
 	if (status == 405)
 		http_reply_header(r, "Allow", "GET, HEAD, POST");
 	http_reply_text(r, status, why);

@@ -4,6 +4,7 @@
 #define COMMON_HTTP_SERVER_IMPL_H
 
 #include <sys/queue.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "common/buf.h"
@@ -110,6 +111,13 @@ MUST_CHECK int http_reply_pump(struct http_request *r, struct err *e);
 /* http_server.c */
 /* Opens or shuts the listeners as there is room. */
 void http_server_room(struct http_server *s);
+
+static inline struct timeval
+http_timeval(unsigned ms)
+{
+	return (struct timeval){ (time_t)(ms / 1000),
+		(suseconds_t)(ms % 1000) * 1000 };
+}
 
 static inline void
 http_count(_Atomic uint64_t *counter)

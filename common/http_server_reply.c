@@ -179,6 +179,7 @@ static int
 produce_piece(struct http_request *r, uint8_t *dst, size_t want, size_t *queued,
     struct err *e)
 {
+	static const uint8_t last[] = { '0', '\r', '\n', '\r', '\n' };
 	char frame[CHUNK_HEAD_BYTES + 1];
 	size_t got = 0, skip = r->chunked ? CHUNK_HEAD_BYTES : 0;
 	int rc = r->produce(r->stream_arg, dst + skip, want, &got, e);
@@ -195,13 +196,14 @@ produce_piece(struct http_request *r, uint8_t *dst, size_t want, size_t *queued,
 	if (!r->chunked)
 		return 0;
 	if (got == 0) {
-		memcpy(dst, "0\r\n\r\n", 5);
-		*queued = 5;
+		memcpy(dst, last, sizeof(last));
+		*queued = sizeof(last);
 		return 0;
 	}
 	snprintf(frame, sizeof(frame), "%08X\r\n", (unsigned)got);
 	memcpy(dst, frame, CHUNK_HEAD_BYTES);
-	memcpy(dst + skip + got, "\r\n", 2);
+	dst[skip + got] = '\r';
+	dst[skip + got + 1] = '\n';
 	*queued = skip + got + 2;
 	return 0;
 }

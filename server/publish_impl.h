@@ -36,7 +36,7 @@ struct publish {
 	struct head head;
 	struct release was; /* the head's, when there is one */
 	struct release now; /* texts are its own, see publish.c */
-	struct repo_temp *caches; /* one a transcript, until the head is */
+	struct publish_tree *trees; /* one a transcript */
 	struct timespec started;
 };
 
@@ -68,7 +68,7 @@ struct publish_tree {
 	struct release_transcript *t;         /* of p->now */
 	const struct release_transcript *was; /* NULL: the first of its name */
 	struct publish_transcript *result;
-	struct repo_temp *cache;
+	struct repo_temp cache; /* the next stat cache */
 	int text_fd; /* of the manifest */
 	int was_fd;  /* of the manifest before, -1 */
 	int spool_fd; /* of deltas, one after another */
@@ -96,6 +96,9 @@ MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
  * text_fd, sets all of t->t but the data transcript. */
 MUST_CHECK int publish_scan(
     struct publish_tree *t, bool use_cache, struct err *e);
+/* The stat cache of this scan is the next one's, once what it says is durable.
+ * What goes wrong costs time and nothing else. */
+void publish_keep_cache(struct publish_tree *t);
 
 /* publish_diff.c: compares with the manifest before, counts and tells what
  * changed, and finds the contents that a holder of it lacks.  ERR_NOT_FOUND

@@ -165,10 +165,10 @@ start_pass(struct pass *pass, bool use_cache, struct err *e)
 		open_cache(pass);
 	if (ret != 0 || p->options->noop)
 		return ret;
-	ret = repo_temp_new(p->o->repo, t->cache, e);
+	ret = repo_temp_new(p->o->repo, &t->cache, e);
 	if (ret == 0)
 		ret = statcache_writer_new(
-		    t->cache->fd, &p->started, &pass->now, e);
+		    t->cache.fd, &p->started, &pass->now, e);
 	return ret;
 }
 
@@ -249,12 +249,14 @@ publish_scan(struct publish_tree *t, bool use_cache, struct err *e)
 	                      t->source->path);
 }
 
-/* The new cache may be believed once what it says is durable. */
-int
-publish_keep_cache(struct publish_tree *t, struct err *e)
+void
+publish_keep_cache(struct publish_tree *t)
 {
 	char path[CACHE_PATH_BYTES];
+	struct repo *r = t->p->o->repo;
 
 	cache_path(t, path);
-	return repo_temp_install(t->p->o->repo, t->cache, path, e);
+	if (t->cache.fd >= 0 &&
+	    repo_temp_install(r, &t->cache, path, NULL) != 0)
+		repo_temp_discard(r, &t->cache);
 }

@@ -317,10 +317,8 @@ on_timer(void *arg)
 	struct serve_heads *hs = arg;
 	struct fsat_stat now;
 
-	if (fsat_stat(hs->repo, FOLDER, &now, NULL) != 0)
-		drop_folder(hs);
-	else if (hs->folder >= 0 &&
-	    (now.ino != hs->folder_id.ino || now.dev != hs->folder_id.dev))
+	if (fsat_stat(hs->repo, FOLDER, &now, NULL) != 0 ||
+	    now.ino != hs->folder_id.ino || now.dev != hs->folder_id.dev)
 		drop_folder(hs);
 	if (hs->folder < 0)
 		hold_folder(hs);

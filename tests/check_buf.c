@@ -20,7 +20,8 @@ START_TEST(collects_what_is_added)
 	buf_addf(&b, "<%s>", "x");
 	p = buf_reserve(&b, 10);
 	ck_assert_ptr_nonnull(p);
-	memcpy(p, "yz", 2);
+	p[0] = 'y';
+	p[1] = 'z';
 	buf_commit(&b, 2);
 	ck_assert_str_eq(buf_str(&b), "abc018446744073709551615<x>yz");
 	ck_assert_uint_eq(b.len, strlen(buf_str(&b)));

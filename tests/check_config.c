@@ -4,6 +4,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 #include "tests/scratch.h"
@@ -105,35 +106,53 @@ START_TEST(names_file_and_line_of_what_it_refuses)
 }
 END_TEST
 
+/* "[s]", then a pair whose line has len bytes, then "z=1". */
+static void
+add_long_line(struct buf *text, size_t len)
+{
+	size_t i;
+
+	buf_add_str(text, "[s]\nk=");
+	for (i = 2; i < len; i++)
+		buf_add_byte(text, 'v');
+	buf_add_str(text, "\nz=1\n");
+}
+
 START_TEST(long_lines_are_whole_or_refused)
 {
-	static char text[CONFIG_LINE_BYTES + 100];
 	struct config *c = NULL;
 	struct err e = ERR_INIT;
 	const char *v = NULL;
+	struct buf text;
 	size_t len;
 
+	buf_init(&text, SIZE_MAX);
 	for (len = 150; len <= CONFIG_LINE_BYTES; len += 67) {
-		memset(text, 'v', sizeof(text));
-		memcpy(text, "[s]\nk=", 6);
-		memcpy(text + 4 + len, "\nz=1\n", 6);
-		c = parse(text);
+		buf_clear(&text);
+		add_long_line(&text, len);
+		c = parse(buf_str(&text));
 		OK(config_string(config_at(c, 0), "k", &v, &e));
 		ck_assert_uint_eq(strlen(v), len - 2);
 		ck_assert(config_has(config_at(c, 0), "z"));
 		config_free(c);
 	}
-	memset(text, 'v', sizeof(text));
-	memcpy(text, "[s]\nk=", 6);
-	memcpy(text + 4 + CONFIG_LINE_BYTES + 1, "\n", 2);
-	BAD(config_parse("f.conf", text, strlen(text), &c, &e), ERR_FORMAT);
+	buf_clear(&text);
+	add_long_line(&text, CONFIG_LINE_BYTES + 1);
+	BAD(config_parse("f.conf", text.data, text.len, &c, &e), ERR_FORMAT);
 	ck_assert_str_eq(e.msg, "f.conf:2: line too long");
-	/* Names of sections, of which the library keeps 49 bytes. */
-	memset(text, 'n', sizeof(text));
-	memcpy(text, "[transcript ", 12);
-	memcpy(text + 12 + 64, "]\nk=1\n", 7);
-	c = parse(text);
-	ck_assert_uint_eq(strlen(config_name(config_at(c, 0))), 64);
+	buf_release(&text);
+}
+END_TEST
+
+/* The library itself keeps 49 bytes of one. */
+START_TEST(names_of_sections_are_kept_whole)
+{
+	static const char text[] =
+	    "[transcript n234567890123456789012345678901234567890"
+	    "12345678901234567890x]\nk=1\n";
+	struct config *c = parse(text);
+
+	ck_assert_uint_eq(strlen(config_name(config_at(c, 0))), 61);
 	config_free(c);
 }
 END_TEST
@@ -159,14 +178,17 @@ START_TEST(unknown_keys_and_sections_are_refused)
 	static const char *const main_keys[] = { "server", "port", NULL };
 	static const char *const named_keys[] = { "target", NULL };
 	static const struct config_rule rules[] = {
-		{ "main", false, main_keys },
-		{ "transcript", true, named_keys },
+		{ "main", CONFIG_UNNAMED, main_keys },
+		{ "transcript", CONFIG_NAMED, named_keys },
+		{ "host", CONFIG_PATTERN, named_keys },
 	};
 	static const struct {
 		const char *text, *want;
 	} cases[] = {
 		{ "[main]\nserver=1\n[transcript a]\ntarget=/\n", NULL },
 		{ "", NULL },
+		{ "[host web[0-9]*.a]\ntarget=1\n[host *]\n", NULL },
+		{ "[host]\n", "f.conf:1: [host PATTERN] needs one" },
 		{ "[main]\n\nsever = x\n",
 		    "f.conf:3: unknown key \"sever\" in [main]" },
 		{ "[main]\nport=1\n[man]\n",
@@ -337,6 +359,7 @@ main(void)
 	tcase_add_test(t, keeps_sections_and_values_in_order);
 	tcase_add_test(t, names_file_and_line_of_what_it_refuses);
 	tcase_add_test(t, long_lines_are_whole_or_refused);
+	tcase_add_test(t, names_of_sections_are_kept_whole);
 	tcase_add_test(t, every_truncation_is_read_or_refused);
 	tcase_add_test(t, unknown_keys_and_sections_are_refused);
 	tcase_add_test(t, values_are_converted_or_named);

@@ -246,17 +246,24 @@ START_TEST(names_swapped_meanwhile_lead_nowhere)
 {
 	static const char *const paths[] = { "swap/x", "swap/y/z", "swap" };
 	struct err e = ERR_INIT;
+	struct fsat_stat st;
 	size_t v, i, round;
+	int dir;
 	bool end = false;
 	pthread_t t;
 
 	OK(fsat_mkdir(pair.in, "swap", 0755, &e));
 	OK(fsat_symlink("../out/dir", pair.in, "swap-link", &e));
+	OK(fsat_mkdir_all(pair.out, "dir/y", 0755, &e));
+	OK(fsat_open_dir(pair.out, "dir", &dir, &e));
 	ck_assert_int_eq(pthread_create(&t, NULL, swap_names, &end), 0);
 	for (round = 0; round < 150; round++) {
 		for (v = 0; v < COUNT(verbs); v++) {
-			for (i = 0; i < COUNT(paths); i++)
+			for (i = 0; i < COUNT(paths); i++) {
 				(void)!verbs[v].call(pair.in, paths[i], &e);
+				ck_assert_msg(fsat_pair_count_names(dir) == 1,
+				    "%s %s", verbs[v].name, paths[i]);
+			}
 			if (!fsat_pair_has(pair.in, "swap"))
 				(void)!mkdirat(pair.in, "swap", 0755);
 		}
@@ -264,7 +271,10 @@ START_TEST(names_swapped_meanwhile_lead_nowhere)
 	__atomic_store_n(&end, true, __ATOMIC_RELAXED);
 	pthread_join(t, NULL);
 	fsat_pair_check_outside(&pair, "swapping");
-	ck_assert_int_eq(fsat_rmdir(pair.out, "dir", &e), 0);
+	OK(fsat_stat_fd(dir, &st, &e));
+	ck_assert_uint_eq(st.mode & 07777, 0755);
+	close(dir);
+	OK(fsat_rmdir(pair.out, "dir/y", &e));
 }
 END_TEST
 

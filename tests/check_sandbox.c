@@ -262,7 +262,8 @@ sees_little(void)
 		count++;
 	if (count != 2 || getenv("PATH") == NULL)
 		return 1;
-	if (strcmp(getenv("PECIA_KEPT"), "value") != 0)
+	if (getenv("PECIA_KEPT") == NULL ||
+	    strcmp(getenv("PECIA_KEPT"), "value") != 0)
 		return 2;
 	return getenv("LD_PRELOAD") != NULL ? 3 : 0;
 }

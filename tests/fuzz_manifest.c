@@ -51,9 +51,9 @@ copy(struct text text, struct buf *again)
 	struct manifest_totals totals;
 	bool whole = false;
 
-	must(manifest_writer_new(keep, again, &w, NULL) == 0);
 	if (manifest_reader_new(give, &text, &r, NULL) != 0)
-		goto out;
+		return false;
+	must(manifest_writer_new(keep, again, &w, NULL) == 0);
 	while (manifest_reader_next(r, &m, NULL) == 0) {
 		whole = m == NULL;
 		if (whole)
@@ -62,7 +62,6 @@ copy(struct text text, struct buf *again)
 	}
 	if (whole)
 		must(manifest_writer_end(w, &totals, NULL) == 0);
-out:
 	manifest_reader_free(r);
 	manifest_writer_free(w);
 	return whole;
