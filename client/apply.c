@@ -321,45 +321,45 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 
 /* The journal was whole: its steps are carried through. */
 static int
-finish_commit(struct session *s, struct journal_header *h, struct err *e)
+finish_commit(struct session *s, struct err *e)
 {
+	struct journal_header h;
 	struct applied a;
 	int rc;
 
-	rc = commit_journal(&s->state, s->root, h, e);
+	journal_header_init(&h);
+	rc = commit_journal(&s->state, s->root, &h, e);
 	if (rc == 0)
-		rc = applied_parse(buf_str(&h->applied), h->applied.len, &a, e);
-	if (rc != 0)
-		return rc;
-	snprintf(s->head.channel, sizeof(s->head.channel), "%s", a.channel);
-	rc = make_current(s, &h->head, &h->applied, e);
-	return rc != 0 ? rc : journal_remove(s->state.dir, e);
+		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
+	if (rc == 0) {
+		snprintf(s->head.channel, sizeof(s->head.channel), "%s",
+		    a.channel);
+		rc = make_current(s, &h.head, &h.applied, e);
+	}
+	if (rc == 0)
+		rc = journal_remove(s->state.dir, e);
+	journal_header_release(&h);
+	return rc;
+}
+
+static bool
+has_file(const struct session *s, const char *name)
+{
+	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
+
+	return fsat_stat(s->state.dir, name, &st, &ignored) == 0;
 }
 
 int
-apply_recover(const struct settings *settings, bool *recovered, struct err *e)
+apply_recover(struct session *s, bool *recovered, struct err *e)
 {
-	struct journal_header h;
-	struct err mine = ERR_INIT;
-	struct fsat_stat st;
-	struct session s;
-	int rc;
+	int rc = 0;
 
-	*recovered = false;
-	if ((rc = session_open(settings, true, &s, e)) != 0)
-		return rc;
-	journal_header_init(&h);
-	rc = fsat_stat(s.state.dir, "journal", &st, &mine);
-	if (rc == 0) {
-		*recovered = true;
-		rc = finish_commit(&s, &h, e);
-	} else if (fsat_stat(s.state.dir, "stages", &st, &mine) == 0) {
-		*recovered = true;
-		rc = journal_undo_stages(s.state.dir, s.root, e);
-	} else {
-		rc = 0;
-	}
-	journal_header_release(&h);
-	session_release(&s);
+	*recovered = has_file(s, JOURNAL_NAME) || has_file(s, JOURNAL_STAGES);
+	if (has_file(s, JOURNAL_NAME))
+		rc = finish_commit(s, e);
+	else if (*recovered)
+		rc = journal_undo_stages(s->state.dir, s->root, e);
 	return rc != 0 ? err_prefix(e, "finishing an interrupted run") : 0;
 }

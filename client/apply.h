@@ -7,9 +7,9 @@
 #include "client/session.h"
 
 /* Finishes or undoes what a crash left: with a journal the commit is carried
- * through, without one the stages are removed.  *recovered says whether there
- * was anything. */
-MUST_CHECK int apply_recover(const struct settings *settings, bool *recovered,
+ * through, without one the stages are removed.  *recovered: there was something,
+ * and the session is to be opened anew. */
+MUST_CHECK int apply_recover(struct session *s, bool *recovered,
     struct err *e);
 
 struct apply_result {

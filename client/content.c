@@ -286,25 +286,45 @@ store_manifest(struct content *c, size_t i, const char *path, struct err *e)
 	return rc;
 }
 
+static bool
+is_stored(const struct content *c, const char *path, uint64_t size_bytes)
+{
+	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
+
+	return fsat_stat(c->s->state.dir, path, &st, &ignored) == 0 &&
+	    st.size_bytes == size_bytes;
+}
+
+/* The deltas of a data transcript are of use even where an interrupted run
+ * left the manifest. */
+static void
+note_deltas(struct content *c, size_t i)
+{
+	struct err why = ERR_INIT;
+	bool taken;
+
+	if (c->data_fds[i] >= 0 &&
+	    unpack_manifest(c, i, -1, &taken, &why) != 0)
+		log_event(LOG_NOTICE, "data transcript not used", "transcript",
+		    transcript_of(c, i)->name, "why", why.msg, NULL);
+}
+
 static int
 one_manifest(struct content *c, size_t i, struct err *e)
 {
 	const struct release_transcript *t = transcript_of(c, i);
 	char path[STATE_PATH_BYTES];
-	struct err ignored = ERR_INIT;
-	struct fsat_stat st;
-	bool have, taken;
 	int rc;
 
-	state_manifest_path(path, &t->manifest);
-	have = fsat_stat(c->s->state.dir, path, &st, &ignored) == 0;
-	if (have && st.size_bytes == t->manifest_bytes)
-		return 0;
 	if (is_near(c->s) && t->has_data && c->data_fds[i] < 0 &&
 	    (rc = download_data(c, i, e)) != 0)
 		return rc;
-	(void)taken;
-	return store_manifest(c, i, path, e);
+	state_manifest_path(path, &t->manifest);
+	if (!is_stored(c, path, t->manifest_bytes))
+		return store_manifest(c, i, path, e);
+	note_deltas(c, i);
+	return 0;
 }
 
 /* Asks `step` again of the next server as long as it is the server's fault. */
@@ -623,14 +643,12 @@ object_end(void *arg, const struct fetch_want *want, const char *bad,
 {
 	struct content *c = arg;
 	char hex[DIGEST_HEX];
-	struct err why = ERR_INIT;
 	int rc;
 
 	rc = end_file(c, bad, &c->counts.object_files, e);
 	if (rc != 0 || bad == NULL)
 		return rc;
 	digest_hex(&want->digest, hex);
-	(void)why;
 	return err_set(e, ERR_VERIFY, "object %s: %s", hex, bad);
 }
 

@@ -11,9 +11,7 @@
 #include "common/fsat.h"
 #include "common/limits.h"
 
-#define JOURNAL_NAME  "journal"
 #define JOURNAL_TEMP  "journal.new"
-#define STAGES_NAME   "stages"
 #define JOURNAL_MAGIC "pecia journal 1\n"
 #define FIELD_MAX     (LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES)
 #define WRITE_BYTES   (256 * 1024)
@@ -48,7 +46,7 @@ journal_write_stages(int state, const struct plan *p, struct err *e)
 			    strlen(p->items[i].stage) + 1);
 	rc = buf_check(&b, "list of stages", e);
 	if (rc == 0 && b.len > 0)
-		rc = fsat_write_file(state, STAGES_NAME, 0600, b.data, b.len,
+		rc = fsat_write_file(state, JOURNAL_STAGES, 0600, b.data, b.len,
 		    e);
 	buf_release(&b);
 	return rc;
@@ -75,7 +73,7 @@ journal_undo_stages(int state, int root, struct err *e)
 	int rc;
 
 	buf_init(&b, SIZE_MAX / 2);
-	rc = fsat_read_file(state, STAGES_NAME, SIZE_MAX / 4, &b, &mine);
+	rc = fsat_read_file(state, JOURNAL_STAGES, SIZE_MAX / 4, &b, &mine);
 	if (rc == ERR_NOT_FOUND) {
 		rc = 0;
 		goto out;
@@ -94,7 +92,7 @@ journal_undo_stages(int state, int root, struct err *e)
 			*e = mine;
 	}
 	if (rc == 0)
-		rc = remove_missing_ok(state, STAGES_NAME, e);
+		rc = remove_missing_ok(state, JOURNAL_STAGES, e);
 out:
 	buf_release(&b);
 	return rc;
@@ -540,6 +538,6 @@ journal_remove(int state, struct err *e)
 	int rc = remove_missing_ok(state, JOURNAL_NAME, e);
 
 	if (rc == 0)
-		rc = remove_missing_ok(state, STAGES_NAME, e);
+		rc = remove_missing_ok(state, JOURNAL_STAGES, e);
 	return rc != 0 ? rc : fsat_fsync(state, e);
 }

@@ -6,6 +6,10 @@
 
 #include "client/plan.h"
 
+/* Names in the state directory. */
+#define JOURNAL_NAME   "journal"
+#define JOURNAL_STAGES "stages"
+
 /* Which release the machine is on when the steps are done. */
 struct journal_header {
 	char run_id[33];

@@ -160,7 +160,7 @@ item_cmp(const void *a, const void *b)
 {
 	const struct plan_item *x = a, *y = b;
 
-	return text_path_cmp(x->path, y->path);
+	return compare_paths(x->path, y->path);
 }
 
 const struct plan_item *
@@ -170,7 +170,7 @@ plan_find(const struct plan *p, const char *path)
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
-		int c = text_path_cmp(p->items[mid].path, path);
+		int c = compare_paths(p->items[mid].path, path);
 
 		if (c == 0)
 			return &p->items[mid];
@@ -235,7 +235,7 @@ delete_cmp(const void *a, const void *b)
 	const struct plan_delete *x = a, *y = b;
 
 	/* Children sort behind their directory, so the reverse order works. */
-	return text_path_cmp(y->path, x->path);
+	return compare_paths(y->path, x->path);
 }
 
 /* A path may be found twice: by exact mode and by the former release. */
@@ -295,7 +295,7 @@ text_cmp(const void *a, const void *b)
 {
 	const char *const *x = a, *const *y = b;
 
-	return text_path_cmp(*x, *y);
+	return compare_paths(*x, *y);
 }
 
 static int
@@ -350,7 +350,7 @@ add_touches(struct plan *p, struct layer *layer, struct err *e)
 		if ((rc = layer_next(layer, &entry, e)) != 0 || entry == NULL)
 			break;
 		for (; at < d.count; at++) {
-			order = text_path_cmp(d.paths[at], entry->m.path);
+			order = compare_paths(d.paths[at], entry->m.path);
 			if (order > 0)
 				break;
 			if (order == 0 && entry->m.type == MANIFEST_DIR)

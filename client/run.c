@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "client/apply.h"
+#include "client/journal.h"
 #include "client/report.h"
 #include "client/update.h"
 #include "common/fsat.h"
@@ -186,21 +187,36 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	return rc;
 }
 
+/* A session with nothing interrupted left. */
+static int
+open_recovered(const struct settings *s, struct session *session,
+    struct err *e)
+{
+	bool recovered = false;
+	int rc;
+
+	if ((rc = session_open(s, true, session, e)) != 0)
+		return rc;
+	rc = apply_recover(session, &recovered, e);
+	if (rc == 0 && !recovered)
+		return 0;
+	session_release(session);
+	if (rc != 0)
+		return rc;
+	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
+	return session_open(s, true, session, e);
+}
+
 static int
 run_locked(const struct options *o, const struct settings *s,
     struct report *report, struct plan *plan, struct err *e)
 {
 	struct timespec start;
 	struct session session;
-	bool recovered;
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if ((rc = apply_recover(s, &recovered, e)) != 0)
-		return rc;
-	if (recovered)
-		log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
-	if ((rc = session_open(s, true, &session, e)) != 0)
+	if ((rc = open_recovered(s, &session, e)) != 0)
 		return rc;
 	report->session = &session;
 	rc = one_run(&session, o, plan, report, e);
@@ -307,8 +323,8 @@ look(struct session *s, struct status *st)
 	if (trust_head(s->trust, s->settings->channel, &st->head, &ignored))
 		st->head = NULL;
 	st->interrupted =
-	    fsat_stat(s->state.dir, "journal", &file, &ignored) == 0 ||
-	    fsat_stat(s->state.dir, "stages", &file, &ignored) == 0;
+	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
+	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	buf_init(&b, sizeof(st->last_error) - 1);
 	if (fsat_read_file(s->state.dir, LAST_ERROR, b.max, &b, &ignored) == 0)
 		snprintf(st->last_error, sizeof(st->last_error), "%.*s",

@@ -68,7 +68,7 @@ struct resolver_options {
 	const char *label; /* short name, one label [RESOLVER_LABEL] */
 	uint16_t port;     /* where nothing else names one [RESOLVER_PORT] */
 	bool use_srv;
-	bool no_search; /* only `server`, fallback and roster */
+	bool no_search;              /* only `server`, fallback and roster */
 	const char *const *fallback; /* HOST or HOST:PORT, in order */
 	size_t fallback_count;
 	const char *const *roster; /* the same, used last */

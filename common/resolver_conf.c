@@ -33,6 +33,14 @@ resolver_conf_is_name(const char *s)
 	return label > 0 && i <= LIMIT_HOST_BYTES;
 }
 
+void
+resolver_conf_lower(char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s >= 'A' && *s <= 'Z')
+			*s = (char)(*s - 'A' + 'a');
+}
+
 /* The next line, ended by LF or the end of the text. */
 static bool
 next_line(struct reader *text, struct reader *line)
@@ -109,11 +117,8 @@ add_domain(struct resolver_conf *c, char *word)
 		c->skipped++;
 		return;
 	}
-	for (size_t i = 0; i <= len; i++)
-		c->domains[c->domain_count][i] =
-		    word[i] >= 'A' && word[i] <= 'Z'
-		    ? (char)(word[i] - 'A' + 'a')
-		    : word[i];
+	resolver_conf_lower(word);
+	memcpy(c->domains[c->domain_count], word, len + 1);
 	c->domain_count++;
 }
 

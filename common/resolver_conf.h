@@ -28,6 +28,9 @@ struct resolver_conf {
  * joined by dots, at most LIMIT_HOST_BYTES in all; no dot at the end. */
 bool resolver_conf_is_name(const char *s);
 
+/* A to Z become a to z. */
+void resolver_conf_lower(char *s);
+
 /* Reads resolv.conf.  The last of all `search` and `domain` lines that name
  * anything counts; domains lose a trailing dot, and are lower case and
  * different from each other; the root is no domain to search.  `nameserver`

@@ -125,14 +125,6 @@ add_address(struct resolver_answer *answer, const ns_rr *rr, uint16_t port)
 }
 
 static void
-lower_case(char *s)
-{
-	for (; *s != '\0'; s++)
-		if (*s >= 'A' && *s <= 'Z')
-			*s = (char)(*s - 'A' + 'a');
-}
-
-static void
 add_srv(struct resolver_answer *answer, const ns_msg *msg, const ns_rr *rr)
 {
 	const uint8_t *data = ns_rr_rdata(*rr);
@@ -154,7 +146,7 @@ add_srv(struct resolver_answer *answer, const ns_msg *msg, const ns_rr *rr)
 	srv->weight = (uint16_t)ns_get16(data + 2);
 	srv->port = (uint16_t)ns_get16(data + 4);
 	memcpy(srv->target, target, strlen(target) + 1);
-	lower_case(srv->target);
+	resolver_conf_lower(srv->target);
 	if (srv->target[0] == '\0' || srv->port > 0)
 		answer->count++;
 }

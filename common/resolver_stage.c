@@ -155,9 +155,9 @@ int
 resolver_endpoint_parse(const char *s, uint16_t default_port,
     struct resolver_endpoint *ep, bool *has_port, struct err *e)
 {
-	char host[256];
+	char host[256] = "";
 	struct dial_address numeric;
-	uint16_t port, other;
+	uint16_t port = 0, other = 0;
 	size_t len;
 	int ret;
 

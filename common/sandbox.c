@@ -14,6 +14,7 @@
 #include "common/sandbox_landlock.h"
 
 #define KEPT_VARIABLES 32
+#define PASSWD_BYTES   16384 /* one entry of the user database */
 
 struct ids {
 	bool change;
@@ -25,22 +26,25 @@ struct ids {
 static int
 find_ids(const struct sandbox *s, struct ids *ids, struct err *e)
 {
-	const struct passwd *pw;
+	struct passwd pw, *found = NULL;
+	char text[PASSWD_BYTES];
+	int sys;
 
 	ids->change = s->user != NULL && geteuid() == 0;
 	if (!ids->change)
 		return 0;
-	errno = 0;
-	pw = getpwnam(s->user);
-	if (pw == NULL && errno != 0 && errno != ENOENT)
+	sys = getpwnam_r(s->user, &pw, text, sizeof(text), &found);
+	if (found == NULL && sys != 0 && sys != ENOENT) {
+		errno = sys;
 		return err_sys(e, "user %s", s->user);
-	if (pw == NULL)
+	}
+	if (found == NULL)
 		return err_set(e, ERR_USAGE, "there is no user %s", s->user);
-	if (pw->pw_uid == 0)
+	if (pw.pw_uid == 0)
 		return err_set(e, ERR_USAGE,
 		    "user %s is root; an unprivileged one is needed", s->user);
-	ids->uid = pw->pw_uid;
-	ids->gid = pw->pw_gid;
+	ids->uid = pw.pw_uid;
+	ids->gid = pw.pw_gid;
 	return 0;
 }
 

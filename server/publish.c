@@ -102,13 +102,24 @@ run_trees(struct publish *p, struct err *e)
 		if (ret == 0 && !p->options->noop)
 			ret = tree_write(t, e);
 		tree_close(t);
-		if (ret != 0)
-			return ret;
 	}
 	return ret;
 }
 
-/* Paths that went with a whole transcript are not told one by one. */
+/* What went with a whole transcript is told as its top. */
+static void
+tell_dropped(const struct publish *p)
+{
+	const struct publish_options *o = p->options;
+
+	for (size_t i = 0; i < p->was.transcript_count; i++) {
+		const char *name = p->was.transcripts[i].name;
+
+		if (o->change != NULL &&
+		    release_find_transcript(&p->now, name) == NULL)
+			o->change(o->arg, name, PUBLISH_REMOVED, ".");
+	}
+}
 
 static int
 find_was(struct publish *p, struct err *e)
@@ -345,6 +356,8 @@ run(struct publish *p, struct err *e)
 		ret = pool_new(pool_cpus(), QUEUE_DEPTH, &p->pool, e);
 	if (ret == 0)
 		ret = run_trees(p, e);
+	if (ret == 0)
+		tell_dropped(p);
 	return ret == 0 ? finish(p, e) : ret;
 }
 

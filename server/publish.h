@@ -34,8 +34,9 @@ struct publish_options {
 	const struct key *release_key, *head_key;
 
 	struct progress *progress; /* may be NULL */
-	/* Told of each path that differs from the release before, and of what
-	 * is left out and why; in the caller's thread; may be NULL. */
+	/* Told of each path that differs from the release before ("." of a
+	 * transcript that is no more), and of what is left out and why; in the
+	 * caller's thread; may be NULL. */
 	void (*change)(void *arg, const char *transcript,
 	    enum publish_change kind, const char *path);
 	void (*skipped)(void *arg, const char *transcript, const char *path,

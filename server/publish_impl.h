@@ -9,6 +9,7 @@
 #include "common/zst.h"
 #include "server/progress.h"
 #include "server/publish.h"
+#include "transcripts/manifest.h"
 #include "transcripts/object.h"
 
 /* Less than this is never worth a delta. */

@@ -48,7 +48,8 @@ static void
 start_dnsd(void)
 {
 	int in[2], out[2];
-	unsigned port = 0;
+	unsigned long port;
+	char line[32];
 	FILE *f;
 
 	scratch_make(&scratch);
@@ -71,8 +72,10 @@ start_dnsd(void)
 	dnsd_stdin = in[1];
 	f = fdopen(out[0], "r");
 	ck_assert_ptr_nonnull(f);
-	ck_assert_msg(
-	    fscanf(f, "ready %5u", &port) == 1, "tests/dnsd.py did not start");
+	ck_assert_msg(fgets(line, sizeof(line), f) != NULL &&
+	        strncmp(line, "ready ", 6) == 0,
+	    "tests/dnsd.py did not start");
+	port = strtoul(line + 6, NULL, 10);
 	fclose(f);
 	dnsd_addr = (struct sockaddr_in){ .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),

@@ -164,7 +164,7 @@ renewed_cmp(const void *key, const void *element)
 {
 	const char *const *path = element;
 
-	return text_path_cmp(key, *path);
+	return compare_paths(key, *path);
 }
 
 static bool

@@ -55,6 +55,9 @@ struct compare_totals {
 	uint64_t entries, same, read_bytes;
 };
 
+/* manifest_path_cmp of two NUL-ended paths. */
+int compare_paths(const char *a, const char *b);
+
 /* Calls `fn` for each difference: creations and changes in path order, the
  * deletions below exact targets as they are come upon, children first.
  * ERR_UNSUPPORTED: an owner unknown here, a target's parent that is no

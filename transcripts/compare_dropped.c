@@ -2,8 +2,13 @@
 #include <errno.h>
 
 #include "common/dirstack.h"
-#include "common/text.h"
 #include "transcripts/compare.h"
+
+int
+compare_paths(const char *a, const char *b)
+{
+	return manifest_path_cmp(a, strlen(a), b, strlen(b));
+}
 
 /* Nothing is there, or its directory is something else by now. */
 static bool
@@ -50,7 +55,7 @@ compare_dropped(int root, struct layer *was, struct layer *want, compare_fn fn,
 	while ((rc = layer_next(was, &old, e)) == 0 && old != NULL) {
 		order = 1;
 		while (more && (new == NULL ||
-		    (order = text_path_cmp(new->m.path, old->m.path)) < 0)) {
+		    (order = compare_paths(new->m.path, old->m.path)) < 0)) {
 			if ((rc = layer_next(want, &new, e)) != 0)
 				goto out;
 			more = new != NULL;

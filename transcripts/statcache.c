@@ -62,7 +62,8 @@ checksum(const void *data, size_t len, uint64_t seed)
 		h = h << 31 | h >> 33;
 	}
 	word = 0;
-	memcpy(&word, p, len);
+	if (len > 0)
+		memcpy(&word, p, len);
 	h = (h ^ le64toh(word)) * 0xff51afd7ed558ccdULL;
 	return h ^ h >> 32;
 }

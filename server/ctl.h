@@ -1,0 +1,49 @@
+/* The verbs of peciactl: each does one command and prints its result. */
+#ifndef SERVER_CTL_H
+#define SERVER_CTL_H
+
+#include "server/ctl_options.h"
+
+struct json;
+struct origin;
+
+/* Exit statuses. */
+enum {
+	CTL_OK = 0,
+	CTL_FAILED = 1,
+	CTL_USAGE = 2,
+	CTL_DAMAGED = 3, /* verify found something */
+};
+
+/* Prints help, version or result on stdout, errors on stderr; an exit
+ * status. */
+int ctl_run(const struct ctl_options *o);
+
+/* One verb each; 0 or ERR_*.  What was printed counts when it is 0. */
+MUST_CHECK int ctl_init(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_publish(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_log(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_show(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_mirror_add(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_mirror_list(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_mirror_remove(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_refresh(const struct ctl_options *o, struct err *e);
+/* *damaged: findings were printed. */
+MUST_CHECK int ctl_verify(
+    const struct ctl_options *o, bool *damaged, struct err *e);
+
+/* origin_open, origin_lock, which says on stderr whom it waits for, and
+ * origin_load. */
+MUST_CHECK int ctl_open(
+    const struct ctl_options *o, bool lock, struct origin *out, struct err *e);
+/* json_print to stdout; frees j. */
+MUST_CHECK int ctl_print_json(struct json *j, struct err *e);
+/* Prints text from outside on one line, control bytes as \ooo. */
+void ctl_print_text(const char *text);
+/* Whether all that was printed on stdout arrived there. */
+MUST_CHECK int ctl_flush(struct err *e);
+void ctl_json_digest(
+    struct json *j, const char *key, const struct digest *d);
+void ctl_json_time(struct json *j, const char *key, time_t t);
+
+#endif

@@ -1,0 +1,200 @@
+/* peciactl mirror, peciactl refresh: the roster, and heads that name it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/text.h"
+#include "server/ctl.h"
+#include "server/keys.h"
+#include "server/origin.h"
+
+/* An origin that is about to get another roster. */
+struct change {
+	struct origin origin;
+	struct key *release, *head;
+};
+
+static int
+open_change(const struct ctl_options *o, struct change *c, struct err *e)
+{
+	int ret = ctl_open(o, true, &c->origin, e);
+
+	if (ret == 0)
+		ret = keys_open(o->keys, KEYS_RELEASE, &c->release, e);
+	if (ret == 0)
+		ret = keys_open(o->keys, KEYS_HEAD, &c->head, e);
+	if (ret == 0)
+		ret = origin_check_key(
+		    &c->origin, ROOT_ROLE_ROSTER, c->release, e);
+	if (ret == 0)
+		ret =
+		    origin_check_key(&c->origin, ROOT_ROLE_HEAD, c->head, e);
+	return ret;
+}
+
+static void
+release_change(struct change *c)
+{
+	origin_release(&c->origin);
+	key_free(c->release);
+	key_free(c->head);
+}
+
+static int
+put_change(
+    const struct ctl_options *o, struct change *c, const char *done, struct err *e)
+{
+	size_t heads = 0;
+	int ret = origin_put_roster(&c->origin, c->release, e);
+
+	if (ret == 0)
+		ret = origin_refresh(
+		    &c->origin, c->head, o->lifetime_s, false, &heads, e);
+	if (ret == 0)
+		printf("roster %llu: mirror %s %s\n",
+		    (unsigned long long)c->origin.roster.version, o->name,
+		    done);
+	return ret;
+}
+
+static int
+add(const struct ctl_options *o, struct roster *r, struct err *e)
+{
+	struct roster_mirror m = { .key_count = o->spki_count };
+	int ret = 0;
+
+	snprintf(m.name, sizeof(m.name), "%s", o->name);
+	snprintf(m.site, sizeof(m.site), "%s", o->site);
+	memcpy(m.keys, o->spki, sizeof(m.keys));
+	for (size_t i = 0; ret == 0 && i < o->address_count; i++) {
+		m.addresses[m.address_count] = strdup(o->addresses[i]);
+		if (m.addresses[m.address_count] == NULL)
+			ret = err_memory(e);
+		else
+			m.address_count++;
+	}
+	if (ret == 0)
+		ret = roster_add_mirror(r, &m, e);
+	for (size_t i = 0; i < m.address_count; i++)
+		free(m.addresses[i]);
+	return ret;
+}
+
+int
+ctl_mirror_add(const struct ctl_options *o, struct err *e)
+{
+	struct change c = { .release = NULL };
+	int ret = open_change(o, &c, e);
+
+	if (ret == 0)
+		ret = add(o, &c.origin.roster, e);
+	if (ret == 0)
+		ret = put_change(o, &c, "added", e);
+	release_change(&c);
+	return ret;
+}
+
+int
+ctl_mirror_remove(const struct ctl_options *o, struct err *e)
+{
+	struct change c = { .release = NULL };
+	int ret = open_change(o, &c, e);
+
+	if (ret == 0)
+		ret = roster_remove_mirror(&c.origin.roster, o->name, e);
+	if (ret == 0)
+		ret = put_change(o, &c, "removed", e);
+	release_change(&c);
+	return ret;
+}
+
+static void
+print_mirror(const struct roster_mirror *m)
+{
+	char hex[DIGEST_HEX];
+
+	printf("%s at site %s\n", m->name, m->site);
+	for (size_t i = 0; i < m->key_count; i++) {
+		digest_hex(&m->keys[i], hex);
+		printf("    key sha256:%s\n", hex);
+	}
+	for (size_t i = 0; i < m->address_count; i++)
+		printf("    address %s\n", m->addresses[i]);
+}
+
+static struct json *
+mirror_json(const struct roster_mirror *m)
+{
+	struct json *j = json_object_new(), *keys = json_array_new(),
+		    *addresses = json_array_new();
+	char text[sizeof("sha256:") + DIGEST_HEX], hex[DIGEST_HEX];
+
+	json_set_string(j, "name", m->name);
+	json_set_string(j, "site", m->site);
+	for (size_t i = 0; i < m->key_count; i++) {
+		digest_hex(&m->keys[i], hex);
+		snprintf(text, sizeof(text), "sha256:%s", hex);
+		json_append_string(keys, text);
+	}
+	for (size_t i = 0; i < m->address_count; i++)
+		json_append_string(addresses, m->addresses[i]);
+	json_set_child(j, "keys", keys);
+	json_set_child(j, "addresses", addresses);
+	return j;
+}
+
+static int
+print_roster_json(const struct roster *r, struct err *e)
+{
+	struct json *j = json_object_new(), *channels = json_array_new(),
+		    *mirrors = json_array_new();
+
+	json_set_u64(j, "version", r->version);
+	ctl_json_time(j, "expires", r->expires);
+	for (size_t i = 0; i < r->channel_count; i++)
+		json_append_string(channels, r->channels[i]);
+	for (size_t i = 0; i < r->mirror_count; i++)
+		json_append(mirrors, mirror_json(&r->mirrors[i]));
+	json_set_child(j, "channels", channels);
+	json_set_child(j, "mirrors", mirrors);
+	return ctl_print_json(j, e);
+}
+
+int
+ctl_mirror_list(const struct ctl_options *o, struct err *e)
+{
+	struct origin origin;
+	int ret = ctl_open(o, false, &origin, e);
+
+	if (ret == 0 && o->json)
+		ret = print_roster_json(&origin.roster, e);
+	for (size_t i = 0;
+	     ret == 0 && !o->json && i < origin.roster.mirror_count; i++)
+		print_mirror(&origin.roster.mirrors[i]);
+	origin_release(&origin);
+	return ret;
+}
+
+int
+ctl_refresh(const struct ctl_options *o, struct err *e)
+{
+	struct origin origin;
+	struct key *head = NULL;
+	size_t count = 0;
+	int ret = ctl_open(o, true, &origin, e);
+
+	if (ret == 0)
+		ret = keys_open(o->keys, KEYS_HEAD, &head, e);
+	if (ret == 0)
+		ret = origin_check_key(&origin, ROOT_ROLE_HEAD, head, e);
+	if (ret == 0)
+		ret = origin_refresh(
+		    &origin, head, o->lifetime_s, false, &count, e);
+	if (ret == 0)
+		printf("%zu heads signed again, for %llu seconds\n", count,
+		    (unsigned long long)o->lifetime_s);
+	origin_release(&origin);
+	key_free(head);
+	return ret;
+}
