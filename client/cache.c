@@ -26,6 +26,7 @@ cache_open(const struct state *s, struct cache *out, struct err *e)
 	/* Lost or damaged, it costs time and nothing else. */
 	if (rc == 0 || rc == ERR_NOT_FOUND || rc == ERR_FORMAT)
 		return 0;
+	cache_close(out);
 	*e = mine;
 	return rc;
 }

@@ -6,6 +6,7 @@
  *   u32 length + xattr text; u8 0 ends them; 32 bytes SHA-256 of all before. */
 #include "client/journal.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
@@ -65,6 +66,40 @@ remove_missing_ok(int state, const char *name, struct err *e)
 	return rc;
 }
 
+/* A damaged list must not lead to what is no stage. */
+static int
+check_stages(const struct buf *b, struct err *e)
+{
+	for (size_t at = 0; at < b->len;) {
+		const char *path = (const char *)b->data + at;
+		const char *slash = strrchr(path, '/');
+		const char *name = slash == NULL ? path : slash + 1;
+		size_t end = at + strlen(path);
+
+		if (end == b->len ||
+		    strncmp(name, PLAN_STAGE_PREFIX,
+		        strlen(PLAN_STAGE_PREFIX)) != 0)
+			return err_set(e, ERR_FORMAT,
+			    "list of stages: damaged: %s is none", path);
+		at = end + 1;
+	}
+	return 0;
+}
+
+/* Its directory may be gone, or be something else by now. */
+static int
+remove_stage(int root, const char *path, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	int rc = fsat_remove_tree(root, path, &mine);
+
+	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
+	    mine.sys == ELOOP)
+		return 0;
+	*e = mine;
+	return rc;
+}
+
 int
 journal_undo_stages(int state, int root, struct err *e)
 {
@@ -82,15 +117,10 @@ journal_undo_stages(int state, int root, struct err *e)
 		*e = mine;
 		goto out;
 	}
+	rc = check_stages(&b, e);
 	for (size_t at = 0; at < b.len && rc == 0;
-	     at += strlen((char *)b.data + at) + 1) {
-		rc = fsat_remove_tree(root, (char *)b.data + at, &mine);
-		/* Its directory may be gone with it. */
-		if (rc == ERR_NOT_FOUND)
-			rc = 0;
-		if (rc != 0)
-			*e = mine;
-	}
+	     at += strlen((char *)b.data + at) + 1)
+		rc = remove_stage(root, (char *)b.data + at, e);
 	if (rc == 0)
 		rc = remove_missing_ok(state, JOURNAL_STAGES, e);
 out:
@@ -185,7 +215,8 @@ put_deletes(struct writer *w, const struct plan *p, struct err *e)
 		struct journal_step s = { .path = p->deletes[i].path };
 
 		s.kind = p->deletes[i].is_dir ? JOURNAL_RMDIR : JOURNAL_UNLINK;
-		rc = put_step(w, &s, e);
+		if (!p->deletes[i].inside)
+			rc = put_step(w, &s, e);
 	}
 	return rc;
 }
@@ -199,7 +230,7 @@ put_meta(struct writer *w, const struct plan *p, struct err *e)
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
 		const struct plan_item *item = &p->items[i];
 		struct journal_step s = { .kind = JOURNAL_META,
-			.path = item->path, .bits = item->bits,
+			.path = item->path, .ino = item->ino, .bits = item->bits,
 			.type = item->type, .mode = item->mode,
 			.uid = item->uid, .gid = item->gid,
 			.mtime = item->mtime, .xattrs = item->xattrs };
@@ -307,7 +338,8 @@ damaged(struct err *e)
 static int
 need(struct journal *j, size_t len, struct err *e)
 {
-	ssize_t n;
+	size_t got;
+	int rc;
 
 	if (j->b.len - j->at >= len)
 		return 0;
@@ -321,12 +353,12 @@ need(struct journal *j, size_t len, struct err *e)
 
 		if (p == NULL)
 			return buf_check(&j->b, "journal", e);
-		n = read(j->fd, p, WRITE_BYTES);
-		if (n < 0)
-			return err_sys(e, "journal");
-		if (n == 0)
+		rc = fsat_read_some(j->fd, p, WRITE_BYTES, &got, e);
+		if (rc != 0)
+			return rc;
+		if (got == 0)
 			return damaged(e);
-		buf_commit(&j->b, (size_t)n);
+		buf_commit(&j->b, got);
 	}
 	return 0;
 }

@@ -22,7 +22,7 @@ void journal_header_release(struct journal_header *h);
 
 enum journal_kind {
 	JOURNAL_RENAME = 1, /* stage -> path */
-	JOURNAL_EXCHANGE,   /* stage <-> path; ino: of what is staged */
+	JOURNAL_EXCHANGE,   /* stage <-> path */
 	JOURNAL_UNLINK,
 	JOURNAL_RMDIR,      /* not empty is no error: what is in it is not ours */
 	JOURNAL_META,
@@ -33,9 +33,9 @@ struct journal_step {
 	enum journal_kind kind;
 	const char *path;
 	const char *stage;  /* RENAME, EXCHANGE, LEFTOVER */
-	uint64_t ino;       /* EXCHANGE */
+	uint64_t ino;       /* EXCHANGE: of what is staged; META: of path */
 	unsigned bits;      /* META: COMPARE_* */
-	uint8_t type;       /* META: enum manifest_type */
+	uint8_t type;       /* META: enum manifest_type of what path is */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;
 	const char *xattrs; /* META */
@@ -45,7 +45,8 @@ struct journal_step {
  * leaves nothing behind. */
 MUST_CHECK int journal_write_stages(int state, const struct plan *p,
     struct err *e);
-/* Removes what the list names below root, and the list. */
+/* Removes what the list names below root, and the list.  ERR_FORMAT: it names
+ * what can be no stage; nothing is removed then. */
 MUST_CHECK int journal_undo_stages(int state, int root, struct err *e);
 
 /* After staging and syncing.  `root` tells the staged inodes. */

@@ -141,6 +141,18 @@ take_text(struct options *o, int opt, const char *text)
 	}
 }
 
+/* optopt is the letter of a short option, which may be one of several in a
+ * word that getopt has not left yet. */
+static int
+unknown(const char *word, struct err *e)
+{
+	if (optopt > 0 && optopt < OPT_CONFIG)
+		return err_set(e, ERR_USAGE,
+		    "unknown option -%c; see pecia --help", optopt);
+	return err_set(
+	    e, ERR_USAGE, "unknown option %s; see pecia --help", word);
+}
+
 static int
 take_option(struct options *o, int opt, const char *arg, const char *word,
     struct err *e)
@@ -171,8 +183,7 @@ take_option(struct options *o, int opt, const char *arg, const char *word,
 	default:
 		if (take_text(o, opt, arg) == 0)
 			return 0;
-		return err_set(e, ERR_USAGE,
-		    "unknown option %s; see pecia --help", word);
+		return unknown(word, e);
 	}
 }
 

@@ -1,10 +1,16 @@
 /* The plan; pure bookkeeping, no system call. */
 #include "client/plan.h"
 
-#include <errno.h>
 #include <sys/sysmacros.h>
 
 #include "common/text.h"
+
+/* As in manifests, "." is before all else. */
+static int
+path_cmp(const char *a, const char *b)
+{
+	return manifest_path_cmp(a, strlen(a), b, strlen(b));
+}
 
 void
 plan_init(struct plan *p)
@@ -79,6 +85,7 @@ add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 		return rc;
 	d = &p->deletes[p->delete_count];
 	d->is_dir = S_ISDIR(diff->have->mode);
+	d->inside = false;
 	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
 		return rc;
 	p->delete_count++;
@@ -118,6 +125,8 @@ fill_item(struct plan_item *item, const struct compare_diff *diff,
 		item->size_bytes = m->size_bytes;
 		item->digest = m->digest;
 	}
+	if (diff->have != NULL)
+		item->ino = diff->have->ino;
 	item->rdev = makedev(m->major, m->minor);
 	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
 	if (rc == 0)
@@ -197,7 +206,7 @@ name_stage(struct plan_item *item, const char *run_id, size_t number,
 	const char *slash = strrchr(item->path, '/');
 	int dir_len = slash == NULL ? 0 : (int)(slash - item->path) + 1;
 
-	if (asprintf(&item->stage, "%.*s.pecia-%s-%zu", dir_len, item->path,
+	if (asprintf(&item->stage, "%.*s" PLAN_STAGE_PREFIX "%s-%zu", dir_len, item->path,
 	    run_id, number) < 0) {
 		item->stage = NULL;
 		return err_memory(e);
@@ -256,6 +265,34 @@ unique_deletes(struct plan *p)
 	p->delete_count = kept + 1;
 }
 
+/* Whether an ancestor of the path, which is put together again, is replaced by
+ * what is no directory. */
+static bool
+is_inside(const struct plan *p, char *path)
+{
+	const struct plan_item *item = NULL;
+
+	for (char *s = strchr(path, '/'); s != NULL; s = strchr(s + 1, '/')) {
+		*s = '\0';
+		item = plan_find(p, path);
+		*s = '/';
+		if (item != NULL && item->type != MANIFEST_DIR)
+			return true;
+	}
+	return false;
+}
+
+static void
+mark_inside(struct plan *p)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < p->item_count && !any; i++)
+		any = p->items[i].op == PLAN_EXCHANGE;
+	for (size_t i = 0; any && i < p->delete_count; i++)
+		p->deletes[i].inside = is_inside(p, p->deletes[i].path);
+}
+
 /* ---- directories whose content changes ---- */
 
 struct dirs {
@@ -307,10 +344,13 @@ collect_dirs(const struct plan *p, struct dirs *d, struct err *e)
 		if (p->items[i].root == i)
 			rc = dirs_add_parent(d, p->items[i].path, e);
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++)
-		rc = dirs_add_parent(d, p->deletes[i].path, e);
-	if (rc == 0 && d->count > 0)
-		qsort(d->paths, d->count, sizeof(*d->paths), text_cmp);
-	return rc;
+		if (!p->deletes[i].inside)
+			rc = dirs_add_parent(d, p->deletes[i].path, e);
+	if (rc != 0 || d->count == 0)
+		return rc;
+	qsort(d->paths, d->count, sizeof(*d->paths), text_cmp);
+	unique_dirs(d);
+	return 0;
 }
 
 static int
@@ -372,6 +412,7 @@ plan_finish(struct plan *p, struct layer *layer, const char *run_id,
 	if (p->item_count > 0)
 		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
 	unique_deletes(p);
+	mark_inside(p);
 	/* Stages first: they say which directories' content changes. */
 	if ((rc = place_stages(p, run_id, e)) != 0)
 		return rc;

@@ -36,6 +36,7 @@ struct plan_item {
 	char *path;     /* relative to the root */
 	char *target;   /* 'l', 'h' */
 	char *xattrs;   /* manifest text, "" when none */
+	uint64_t ino;   /* PLAN_META: of what is there */
 	size_t root;    /* index of the item it is staged inside; its own when it
 			 * is renamed itself; PLAN_NO_ROOT when not staged */
 	char *stage;    /* of an item that is its own root: where it is staged */
@@ -46,6 +47,7 @@ struct plan_item {
 struct plan_delete {
 	char *path;
 	bool is_dir;
+	bool inside; /* of a directory that is replaced: it goes with that */
 };
 
 /* A directory that stays and whose content changes: its time is set last. */
@@ -55,11 +57,11 @@ struct plan_touch {
 };
 
 struct plan {
-	struct plan_item *items; /* sorted by text_path_cmp of path */
+	struct plan_item *items; /* sorted by manifest_path_cmp of path */
 	size_t item_count, item_room;
 	struct plan_delete *deletes; /* children before their directory */
 	size_t delete_count, delete_room;
-	struct plan_touch *touches; /* sorted */
+	struct plan_touch *touches; /* sorted, unique */
 	size_t touch_count, touch_room;
 	uint64_t write_bytes; /* of regular files that are staged */
 };
@@ -70,11 +72,13 @@ void plan_release(struct plan *p);
 /* A compare_fn: records one difference. */
 MUST_CHECK int plan_add(void *plan, const struct compare_diff *diff,
     struct err *e);
-/* After the last difference: sorts, drops duplicates, names the stages with
- * `run_id`, and finds in `layer` (a fresh one over the same manifests) the
+/* After the last difference: sorts, drops duplicate deletions, names the
+ * stages with `run_id`, and finds in `layer` (a fresh one over the same manifests) the
  * times of the directories whose content changes. */
 MUST_CHECK int plan_finish(struct plan *p, struct layer *layer,
     const char *run_id, struct err *e);
+/* What the names of all stages begin with. */
+#define PLAN_STAGE_PREFIX ".pecia-"
 bool plan_is_empty(const struct plan *p);
 
 /* The item with this path, or NULL. */

@@ -6,6 +6,7 @@
 
 #include "common/fsat.h"
 #include "common/text.h"
+#include "transcripts/statement.h"
 
 #define FROM_BYTES 512
 
@@ -144,11 +145,22 @@ field(struct reader *r, const char *key, char *dst, size_t size)
 
 	if (reader_line(r, &line, &len) != 0 || len < key_len + 1 ||
 	    memcmp(line, key, key_len) != 0 || line[key_len] != ' ' ||
-	    len - key_len - 1 >= size)
+	    len - key_len - 1 >= size || memchr(line, '\0', len) != NULL)
 		return ERR_FORMAT;
 	memcpy(dst, line + key_len + 1, len - key_len - 1);
 	dst[len - key_len - 1] = '\0';
 	return 0;
+}
+
+/* Names become file names and words in messages. */
+static bool
+names_are_fit(struct applied *a)
+{
+	if (strcmp(a->site, "-") == 0)
+		a->site[0] = '\0';
+	return text_is_name(a->channel, strlen(a->channel)) &&
+	    text_is_name(a->profile, strlen(a->profile)) &&
+	    (a->site[0] == '\0' || text_is_name(a->site, strlen(a->site)));
 }
 
 int
@@ -171,8 +183,9 @@ applied_parse(const char *text, size_t len, struct applied *out,
 	    field(&r, "when", when, sizeof(when)) != 0 ||
 	    field(&r, "site", a.site, sizeof(a.site)) != 0 ||
 	    field(&r, "from", from, sizeof(from)) != 0 ||
-	    reader_left(&r) != 0 ||
-	    text_u64(serial, strlen(serial), UINT64_MAX, &a.serial) != 0 ||
+	    reader_left(&r) != 0 || !names_are_fit(&a) ||
+	    text_u64(serial, strlen(serial), STATEMENT_NUMBER_MAX, &a.serial) !=
+	        0 ||
 	    digest_parse(hex, strlen(hex), &a.release) != 0 ||
 	    text_untime(when, strlen(when), &a.when) != 0 ||
 	    text_unescape(a.from, sizeof(a.from), from, strlen(from), &n) != 0)

@@ -75,7 +75,7 @@ MUST_CHECK int state_set_failures(const struct state *s, uint64_t n,
 #define STATE_PATH_BYTES 128
 void state_manifest_path(char path[STATE_PATH_BYTES],
     const struct digest *digest);
-/* Removes manifests and releases that `keep` does not name. */
+/* Removes manifests that `keep` does not name. */
 MUST_CHECK int state_prune_manifests(const struct state *s,
     const struct digest *keep, size_t count, struct err *e);
 

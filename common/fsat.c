@@ -256,6 +256,12 @@ fsat_hold_dir(int dir, const char *path, int *fd, struct err *e)
 	return open_below(dir, path, O_PATH | O_DIRECTORY, 0, fd, e);
 }
 
+int
+fsat_hold(int dir, const char *path, int *fd, struct err *e)
+{
+	return open_below(dir, path, O_PATH, 0, fd, e);
+}
+
 static int
 not_regular(const char *path, struct err *e)
 {

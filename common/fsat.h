@@ -6,7 +6,7 @@
  * resolved with openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS |
  * RESOLVE_NO_MAGICLINKS), and the last one is never followed.  A path of one
  * component costs no extra system call.  "" and "." mean the directory itself
- * for fsat_open_dir, fsat_hold_dir, fsat_stat, fsat_mkdir_all, fsat_watch and
+ * for fsat_open_dir, fsat_hold_dir, fsat_hold, fsat_stat, fsat_mkdir_all, fsat_watch and
  * all metadata; with "", metadata may be of any held file, by its descriptor.
  * Elsewhere, and for absolute paths and "..", the error is ERR_FORMAT.  Every
  * descriptor is O_CLOEXEC and the caller's to close.  New names get their mode
@@ -51,6 +51,8 @@ MUST_CHECK int fsat_open_dir(int dir, const char *path, int *fd, struct err *e);
 /* Only names the directory, for use as `dir` of these functions: it need not
  * be readable, and cannot be listed or synced. */
 MUST_CHECK int fsat_hold_dir(int dir, const char *path, int *fd, struct err *e);
+/* The same of anything, a symlink itself too. */
+MUST_CHECK int fsat_hold(int dir, const char *path, int *fd, struct err *e);
 /* A regular file for reading; anything else is ERR_UNSUPPORTED (a fifo is not
  * waited for). */
 MUST_CHECK int fsat_open_file(

@@ -84,7 +84,7 @@ MUST_CHECK int http_port_of(int fd, uint16_t *port, struct err *e);
 /* Copies the options.  Ignores SIGPIPE in this process. */
 MUST_CHECK int http_server_new(const struct http_options *options,
     struct http_server **out, struct err *e);
-/* Frees what watches and timers do not hold: free those before. */
+/* Its watches and timers are to be freed before it. */
 void http_server_free(struct http_server *s);
 /* Serves until SIGTERM, SIGINT or http_server_stop: then no connection is
  * taken, held requests are woken, requests under way get HTTP_GRACE_MS.  When

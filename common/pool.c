@@ -45,7 +45,9 @@ work_one(struct pool *p)
 	p->first = (p->first + 1) % p->depth;
 	p->queued--;
 	p->running++;
-	pthread_cond_signal(&p->room);
+	/* Not at once: who submits would be woken for each job. */
+	if (p->queued <= p->depth / 2)
+		pthread_cond_signal(&p->room);
 	pthread_mutex_unlock(&p->lock);
 	ret = job.fn(job.arg, &e);
 	pthread_mutex_lock(&p->lock);

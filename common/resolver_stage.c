@@ -189,17 +189,30 @@ static int
 use_as_is(struct resolver *r, enum resolver_source source,
     const struct resolver_endpoint *ep, struct err *e)
 {
-	enum resolver_status status;
+	enum resolver_status status = RESOLVER_FOUND;
 
 	if (!candidate_init(r, source, ep->host, ep->host, ep->port))
 		return RESOLVER_NO_CANDIDATE;
 	return find_addresses(r, true, &status, e);
 }
 
+/* Without a further walk along the domains it is the hosts' turn. */
+static void
+next_pass(struct resolver *r, size_t pass)
+{
+	bool server_only = r->o.server_only && r->o.server != NULL;
+
+	r->pass = pass;
+	if (pass < r->pass_count)
+		r->stage = STAGE_BARE;
+	else
+		r->stage = server_only ? STAGE_END : STAGE_FALLBACK;
+}
+
 static int
 stage_server(struct resolver *r, struct err *e)
 {
-	r->stage = r->pass_count > 0 ? STAGE_BARE : STAGE_END;
+	next_pass(r, 0);
 	if (r->server.host[0] == '\0')
 		return RESOLVER_NO_CANDIDATE;
 	return use_as_is(r, RESOLVER_BY_SERVER, &r->server, e);
@@ -208,7 +221,7 @@ stage_server(struct resolver *r, struct err *e)
 static int
 stage_fallback(struct resolver *r, struct err *e)
 {
-	struct resolver_endpoint ep;
+	struct resolver_endpoint ep = { .port = 0 };
 	int ret;
 
 	if (r->at == r->o.fallback_count) {
@@ -227,7 +240,7 @@ static int
 stage_roster(struct resolver *r, struct err *e)
 {
 	struct err why = ERR_INIT;
-	struct resolver_endpoint ep;
+	struct resolver_endpoint ep = { .port = 0 };
 
 	if (r->at == r->o.roster_count) {
 		r->stage = STAGE_END;
@@ -246,16 +259,11 @@ stage_roster(struct resolver *r, struct err *e)
 static void
 next_domain(struct resolver *r)
 {
-	bool server_only = r->o.server_only && r->o.server != NULL;
-
 	r->domain++;
-	if (r->domain < r->conf.domain_count) {
+	if (r->domain < r->conf.domain_count)
 		r->stage = STAGE_HOSTS;
-	} else if (++r->pass < r->pass_count) {
-		r->stage = STAGE_BARE;
-	} else {
-		r->stage = server_only ? STAGE_END : STAGE_FALLBACK;
-	}
+	else
+		next_pass(r, r->pass + 1);
 }
 
 /* Going on would take this host to another site because of a hiccup here. */
@@ -264,9 +272,7 @@ stop_search(struct resolver *r)
 {
 	r->ill = true;
 	resolver_note(r, "search stopped", "the local name service is ill");
-	r->domain = r->conf.domain_count;
-	r->pass = r->pass_count;
-	next_domain(r);
+	next_pass(r, r->pass_count);
 }
 
 /* Begins the candidate for the label in the current domain. */

@@ -7,7 +7,7 @@
 
 #include "server/publish_impl.h"
 
-#define QUEUE_DEPTH 64
+#define QUEUE_DEPTH 128
 
 static void
 close_fd(int *fd)

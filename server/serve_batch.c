@@ -6,7 +6,6 @@
 
 #include "common/fsat.h"
 #include "common/limits.h"
-#include "common/log.h"
 
 #define HEAD_BYTES (DIGEST_BYTES + 8)
 
@@ -56,8 +55,7 @@ open_object(
 	*fd = -1;
 	if (rc == ERR_NOT_FOUND)
 		return;
-	serve_count(&b->slot->errors, 1);
-	log_err(LOG_WARNING, "cannot serve object", &e, NULL);
+	serve_warn(b->slot, "cannot serve object", &e, path);
 }
 
 static void
@@ -92,6 +90,8 @@ read_object(
 		rc = err_set(e, ERR_CHANGED, "object became shorter");
 	if (rc == 0)
 		b->left -= *got;
+	else
+		serve_warn(b->slot, "batch broken off", e, "");
 	return rc;
 }
 
@@ -114,11 +114,8 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 	while (n < size) {
 		if (b->left > 0) {
 			rc = read_object(b, dst + n, size - n, &more, e);
-			if (rc != 0) {
-				log_err(
-				    LOG_WARNING, "batch broken off", e, NULL);
+			if (rc != 0)
 				return rc;
-			}
 			n += more;
 			continue;
 		}

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "common/log.h"
 #include "server/serve_range.h"
 
 #define TAG_BYTES 128
@@ -24,9 +23,7 @@ serve_files_failed(
 		http_reply_text(r, 404, "not here");
 		return;
 	}
-	serve_count(&slot->errors, 1);
-	log_err(
-	    LOG_WARNING, "cannot serve", e, "path", http_request_path(r), NULL);
+	serve_warn(slot, "cannot serve", e, http_request_path(r));
 	if (scarce)
 		http_reply_text(r, 503, "too busy; try again");
 	else

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/log.h"
 #include "common/text.h"
 #include "server/serve_range.h"
 #include "server/serve_stats.h"
@@ -102,8 +101,7 @@ note_failure(struct serve_heads *hs, struct serve_head *h, const struct err *e)
 	if (strcmp(h->why, e->msg) == 0)
 		return;
 	snprintf(h->why, sizeof(h->why), "%s", e->msg);
-	serve_count(&hs->slot->errors, 1);
-	log_err(LOG_WARNING, "head is not served", e, "channel", h->name, NULL);
+	serve_warn(hs->slot, "head is not served", e, h->name);
 }
 
 /* Takes what the file says now.  true: it is not what was served before. */

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <sys/mman.h>
 
+#define WARNINGS_A_MINUTE 60
+
 struct serve_stats {
 	unsigned workers;
 	struct serve_slot slots[];
@@ -52,7 +54,21 @@ serve_stats_slot(struct serve_stats *s, unsigned worker)
 
 	atomic_store(&slot->http.closed, value_of(&slot->http.accepted));
 	atomic_store(&slot->waiting, 0);
+	slot->warnings = (struct log_limit){ .per_minute = WARNINGS_A_MINUTE };
 	return slot;
+}
+
+void
+serve_warn(struct serve_slot *slot, const char *event, const struct err *e,
+    const char *path)
+{
+	char count[LOG_NUMBER_BYTES];
+	uint64_t suppressed = 0;
+
+	serve_count(&slot->errors, 1);
+	if (log_limit_allows(&slot->warnings, time(NULL), &suppressed))
+		log_err(LOG_WARNING, event, e, "path", path, "suppressed",
+		    log_u64(count, suppressed), NULL);
 }
 
 void

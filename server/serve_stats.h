@@ -5,6 +5,7 @@
 
 #include "common/buf.h"
 #include "common/http_server.h"
+#include "common/log.h"
 #include "server/serve_path.h"
 
 #define SERVE_STATUSES 16
@@ -18,6 +19,8 @@ struct serve_slot {
 	_Atomic uint64_t objects_sent;    /* in batches */
 	_Atomic uint64_t objects_missing; /* asked for in batches */
 	_Atomic uint64_t errors;          /* of our own files and memory */
+	struct log_limit
+	    warnings; /* the worker's own: peers can provoke them */
 };
 
 struct serve_stats;
@@ -36,6 +39,9 @@ serve_count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
 }
 
+/* Counts an error of ours and logs it, unless there were too many. */
+void serve_warn(struct serve_slot *slot, const char *event, const struct err *e,
+    const char *path);
 void serve_stats_request(struct serve_slot *slot, enum serve_kind kind,
     const struct http_result *result);
 /* Adds the sums as Prometheus text. */

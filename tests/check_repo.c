@@ -315,11 +315,11 @@ static const char *const strangers[] = {
 	"v1/channel/.hidden",
 	"v1/release/x",
 	"v1/release/.nfs0001",
-	"v1/manifest/" D1 ".gz",
-	"v1/data/" D1 "~",
+	("v1/manifest/" D1 ".gz"),
+	("v1/data/" D1 "~"),
 	"v1/object/xx",
 	"v1/object/README",
-	"v1/object/" D1,
+	("v1/object/" D1),
 };
 
 START_TEST(an_unknown_file_is_found)

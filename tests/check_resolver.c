@@ -141,7 +141,7 @@ options_for(const char *search, const char *hosts)
 		.hosts = hosts_path,
 		.hostname = "host",
 		.nameserver = &dnsd_addr,
-		.timeout_ms = 200,
+		.timeout_ms = 600,
 		.rounds = 1 };
 }
 
@@ -241,7 +241,7 @@ START_TEST(only_no_such_name_leads_to_the_next_domain)
 	o.fallback_count = 1;
 	start = now_ms();
 	ck_assert_int_eq(run_all(&o, out, sizeof(out)), search_cases[_i].ill);
-	ck_assert_uint_lt(now_ms() - start, 1500);
+	ck_assert_uint_lt(now_ms() - start, 4000);
 	read_log(asked);
 	ck_assert_str_eq(out, search_cases[_i].candidates);
 	ck_assert_str_eq(asked, search_cases[_i].asked);
@@ -353,7 +353,7 @@ START_TEST(the_next_server_answers_for_a_silent_one)
 	struct resolver_answer *a = calloc(1, sizeof(*a));
 	struct dial_address addrs[3];
 	struct resolver_servers servers = {
-		.addrs = addrs, .count = 3, .timeout_ms = 200, .rounds = 2
+		.addrs = addrs, .count = 3, .timeout_ms = 600, .rounds = 2
 	};
 	struct sockaddr_in own = { .sin_family = AF_INET,
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -574,6 +574,33 @@ START_TEST(after_the_server_come_search_fallback_and_roster)
 }
 END_TEST
 
+START_TEST(without_search_there_are_the_hosts_given)
+{
+	static const char *const fallback[] = { "192.0.2.1" };
+	struct resolver_options o = options_for("ok.test", "10.9.0.1 pecia\n");
+	char out[1024], asked[LOG_BYTES];
+
+	o.no_search = true;
+	o.use_srv = true;
+	o.fallback = fallback;
+	o.fallback_count = COUNT(fallback);
+	run_all(&o, out, sizeof(out));
+	ck_assert_str_eq(out, "192.0.2.1 (fallback) -> 192.0.2.1\n");
+	o.server = "192.0.2.9";
+	run_all(&o, out, sizeof(out));
+	ck_assert_str_eq(out,
+	    "192.0.2.9 (server) -> 192.0.2.9\n"
+	    "192.0.2.1 (fallback) -> 192.0.2.1\n");
+	o.server = "mirror";
+	run_all(&o, out, sizeof(out));
+	ck_assert_str_eq(out,
+	    "mirror -> mirror.ok.test (server) -> 10.1.0.11\n"
+	    "192.0.2.1 (fallback) -> 192.0.2.1\n");
+	read_log(asked);
+	ck_assert_ptr_null(strstr(asked, "pecia"));
+}
+END_TEST
+
 static const char *const bad_hosts[] = { "a b.test", "host:0", "host:65536",
 	"host:", ":80", "[fd00::1", "fd00::1", "..", "-x", "a..b", "h\n.test",
 	"http://host/" };
@@ -711,6 +738,7 @@ main(void)
 	ADD_LOOP(
 	    names, a_server_with_a_dot_or_port_is_never_searched, server_cases);
 	tcase_add_test(names, after_the_server_come_search_fallback_and_roster);
+	tcase_add_test(names, without_search_there_are_the_hosts_given);
 	ADD_LOOP(names, what_is_no_host_is_refused_by_name, bad_hosts);
 	tcase_add_test(names, the_environment_changes_nothing);
 	tcase_add_test(names, missing_files_leave_the_fallback);

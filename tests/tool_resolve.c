@@ -68,7 +68,7 @@ main(int argc, char **argv)
 	};
 	static struct resolver_candidate c;
 	struct resolver_options o = { .server = getenv("PECIA_SERVER"),
-		.timeout_ms = 300 };
+		.timeout_ms = 1000 };
 	struct resolver *r = NULL;
 	struct err e = ERR_INIT;
 	bool connect = false, found = false, done = false;

@@ -28,27 +28,30 @@ enum {
 	COMPARE_XATTRS = 1 << 9,
 };
 /* Any of these needs a new inode. */
-#define COMPARE_RENEW (COMPARE_TYPE | COMPARE_CONTENT | COMPARE_TARGET | \
-    COMPARE_LINK | COMPARE_DEVICE)
+#define COMPARE_RENEW                                              \
+ (COMPARE_TYPE | COMPARE_CONTENT | COMPARE_TARGET | COMPARE_LINK | \
+     COMPARE_DEVICE)
 
 struct compare_diff {
 	enum compare_kind kind;
 	unsigned bits;
-	const char *path;                /* relative to the root */
-	const struct layer_entry *want;  /* NULL: COMPARE_DELETE */
-	uint32_t uid, gid;               /* of want, as numbers */
-	const struct fsat_stat *have;    /* NULL: COMPARE_CREATE */
+	const char *path;               /* relative to the root */
+	const struct layer_entry *want; /* NULL: COMPARE_DELETE */
+	uint32_t uid, gid;              /* of want, as numbers */
+	const struct fsat_stat *have;   /* NULL: COMPARE_CREATE */
 };
-typedef int (*compare_fn)(void *arg, const struct compare_diff *diff,
-    struct err *e);
+typedef int (*compare_fn)(
+    void *arg, const struct compare_diff *diff, struct err *e);
 
 struct compare_options {
-	int root;            /* held directory that paths are below */
+	int root; /* held directory that paths are below */
 	struct layer *want;
 	struct statcache_reader *cache; /* NULL: everything is read */
-	bool ignore_owner;   /* waived by name: owners are not compared */
+	bool ignore_owner;       /* waived by name: owners are not compared */
 	const char *const *keep; /* paths never deleted, nor what is below */
 	size_t keep_count;
+	const struct fsat_stat *keep_dir; /* the same for one directory, however
+	                                   * its path is spelled; or NULL */
 };
 
 struct compare_totals {
@@ -59,11 +62,13 @@ struct compare_totals {
 int compare_paths(const char *a, const char *b);
 
 /* Calls `fn` for each difference: creations and changes in path order, the
- * deletions below exact targets as they are come upon, children first.
+ * deletions below exact targets as they are come upon, children first.  What
+ * is in a directory that something else takes the place of goes too, in any
+ * mode.  A damaged stat cache is not used further; that is no error.
  * ERR_UNSUPPORTED: an owner unknown here, a target's parent that is no
- * directory, a mount point in the way. */
-MUST_CHECK int compare_run(const struct compare_options *options,
-    compare_fn fn, void *arg, struct compare_totals *totals, struct err *e);
+ * directory; in the way, a mount point or what is kept or excluded. */
+MUST_CHECK int compare_run(const struct compare_options *options, compare_fn fn,
+    void *arg, struct compare_totals *totals, struct err *e);
 
 /* Reports as COMPARE_DELETE what `was`, the tree applied before, lists and
  * `want` does not, and is there still.  Implied directories never go.  May

@@ -41,36 +41,63 @@ report_dropped(struct dirstack *dirs, const char *path, compare_fn fn,
 	return fn(arg, &diff, e);
 }
 
+/* As in manifests, "." is before all else. */
+static int
+order_of(const struct layer_entry *a, const struct layer_entry *b)
+{
+	return manifest_path_cmp(
+	    a->m.path, strlen(a->m.path), b->m.path, strlen(b->m.path));
+}
+
+/* Moves *entry, of a layer that did not end, to the first that is not before
+ * `old`; *same says whether it is of the same path. */
+static int
+catch_up(struct layer *want, const struct layer_entry **entry,
+    const struct layer_entry *old, bool *same, struct err *e)
+{
+	int order, rc;
+
+	*same = false;
+	while (*entry != NULL) {
+		order = order_of(*entry, old);
+		if (order >= 0) {
+			*same = order == 0;
+			return 0;
+		}
+		rc = layer_next(want, entry, e);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static bool
+may_go(const struct layer *want, const struct layer_entry *old)
+{
+	return !old->implied && strcmp(old->m.path, ".") != 0 &&
+	    !layer_is_excluded(want, old->m.path);
+}
+
 int
 compare_dropped(int root, struct layer *was, struct layer *want, compare_fn fn,
     void *arg, struct err *e)
 {
-	const struct layer_entry *old, *new = NULL;
+	const struct layer_entry *old, *entry = NULL;
 	struct dirstack *dirs = NULL;
-	bool more = true;
-	int order, rc;
+	bool same;
+	int rc;
 
-	if ((rc = dirstack_new(root, &dirs, e)) != 0)
-		return rc;
-	while ((rc = layer_next(was, &old, e)) == 0 && old != NULL) {
-		order = 1;
-		while (more && (new == NULL ||
-		    (order = compare_paths(new->m.path, old->m.path)) < 0)) {
-			if ((rc = layer_next(want, &new, e)) != 0)
-				goto out;
-			more = new != NULL;
-		}
-		if (!more)
-			order = 1;
-		if (order == 0 || old->implied ||
-		    strcmp(old->m.path, ".") == 0 ||
-		    layer_is_excluded(want, old->m.path))
-			continue;
-		rc = report_dropped(dirs, old->m.path, fn, arg, e);
-		if (rc != 0)
-			goto out;
+	rc = dirstack_new(root, &dirs, e);
+	if (rc == 0)
+		rc = layer_next(want, &entry, e);
+	while (rc == 0) {
+		rc = layer_next(was, &old, e);
+		if (rc != 0 || old == NULL)
+			break;
+		rc = catch_up(want, &entry, old, &same, e);
+		if (rc == 0 && !same && may_go(want, old))
+			rc = report_dropped(dirs, old->m.path, fn, arg, e);
 	}
-out:
 	dirstack_free(dirs);
 	return rc;
 }

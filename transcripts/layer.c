@@ -88,7 +88,7 @@ static int
 too_long(const struct cursor *c, const char *path, struct err *e)
 {
 	return err_set(e, ERR_LIMIT,
-	    "transcript %s: %s: path is longer than %d bytes below %s",
+	    "transcript %s: %.400s: path is longer than %d bytes below %.400s",
 	    c->source->name, path, LIMIT_PATH_BYTES, c->source->target);
 }
 
@@ -332,7 +332,8 @@ resolve_link(struct layer *l, struct cursor *c, struct err *e)
 	int rc = overridden_find(&c->overridden, c->m->target, &f, e);
 
 	if (rc != 0) {
-		err_prefix(e, "transcript %s: %s", c->source->name, c->path);
+		err_prefix(
+		    e, "transcript %s: %.400s", c->source->name, c->path);
 		return rc;
 	}
 	if (f != NULL)

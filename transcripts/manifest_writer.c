@@ -268,7 +268,7 @@ manifest_writer_add(struct manifest_writer *w,
 
 	if (why != NULL)
 		return err_set(
-		    e, ERR_FORMAT, "manifest: %s: %s", entry->path, why);
+		    e, ERR_FORMAT, "manifest: %.500s: %s", entry->path, why);
 	rc = w->len < BUFFER_BYTES ? 0 : flush(w, e);
 	if (rc != 0)
 		return rc;

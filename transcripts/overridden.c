@@ -95,7 +95,8 @@ overridden_find(const struct overridden *o, const char *path,
 	    manifest_path_cmp(path, len, o->forgotten, strlen(o->forgotten)) >=
 	        0)
 		return err_set(e, ERR_LIMIT,
-		    "first name %s of a hard link: later transcripts override "
+		    "first name %.400s of a hard link: later transcripts "
+		    "override "
 		    "too many files to know whether they do this one",
 		    path);
 	*file = NULL;

@@ -184,6 +184,7 @@ struct file_job {
 	struct verify *v;
 	enum wanted_kind kind;
 	struct digest digest;
+	bool kept; /* a manifest that a kept release names */
 	char path[REPO_PATH_BYTES];
 };
 
@@ -285,7 +286,8 @@ read_manifest(struct file_job *j, struct manifest_reader *reader, bool needed,
 		if (entry->type != MANIFEST_FILE)
 			continue;
 		t->content_bytes += entry->size_bytes;
-		check_entry(j, entry, needed);
+		if (j->kept)
+			check_entry(j, entry, needed);
 	}
 	if (ret == 0)
 		manifest_reader_digest(reader, &t->digest, &t->text_bytes);
@@ -303,6 +305,7 @@ verify_manifest(struct file_job *j, int fd, struct err *e)
 	int ret;
 
 	w = verify_wanted(j->v, WANTED_MANIFEST, &j->digest, &count);
+	j->kept = count > 0;
 	for (size_t i = 0; i < count; i++)
 		needed |= w[i].newest;
 	ret = manifest_reader_open_gzip(fd, LIMIT_MANIFEST_BYTES, &reader, e);

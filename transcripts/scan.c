@@ -12,6 +12,8 @@
 #include "transcripts/scan_window.h"
 
 #define HELD_LEVELS 64
+/* Of a path in a message, so that there is room for the reason. */
+#define SHOWN "%.500s"
 
 /* A directory that is being walked. */
 struct level {
@@ -65,8 +67,9 @@ failed(const struct scan *s, int rc, struct err *e)
 
 	if (rc == ERR_NOT_FOUND || is_other)
 		return err_set(e, ERR_CHANGED,
-		    "%s: vanished or was replaced during the scan", s->path);
-	err_prefix(e, "%s", s->path);
+		    SHOWN ": vanished or was replaced during the scan",
+		    s->path);
+	err_prefix(e, SHOWN, s->path);
 	return rc;
 }
 
@@ -231,7 +234,7 @@ find_first_name(struct scan *s, struct object *x, struct err *e)
 	if (first->ctime.tv_sec != x->st.ctime.tv_sec ||
 	    first->ctime.tv_nsec != x->st.ctime.tv_nsec)
 		return err_set(e, ERR_CHANGED,
-		    "%s: changed during the scan, as did %s", s->path,
+		    SHOWN ": changed during the scan, as did %.400s", s->path,
 		    first->path);
 	x->m.type = MANIFEST_HARDLINK;
 	x->m.target = first->path;
@@ -320,7 +323,8 @@ scan_device(struct scan *s, struct object *x, struct err *e)
 {
 	if (!s->o->devices)
 		return err_set(e, ERR_UNSUPPORTED,
-		    "%s: is a device, and devices are not asked for", s->path);
+		    SHOWN ": is a device, and devices are not asked for",
+		    s->path);
 	x->m.type = S_ISBLK(x->st.mode) ? MANIFEST_BLOCK : MANIFEST_CHAR;
 	x->m.major = major(x->st.rdev);
 	x->m.minor = minor(x->st.rdev);
@@ -424,8 +428,8 @@ scan_other(struct scan *s, struct object *x, struct err *e)
 		rc = scan_device(s, x, e);
 		break;
 	default:
-		rc = err_set(
-		    e, ERR_UNSUPPORTED, "%s: unknown type of file", s->path);
+		rc = err_set(e, ERR_UNSUPPORTED, SHOWN ": unknown type of file",
+		    s->path);
 		break;
 	}
 	if (rc == 0 && !is_known(s, x))
@@ -474,7 +478,7 @@ set_path(struct scan *s, const struct level *l, const char *name, struct err *e)
 	if (len > LIMIT_PATH_BYTES - at) {
 		s->path[at > 0 ? at - 1 : 0] = '\0';
 		return err_set(e, ERR_LIMIT,
-		    "%s: a path below is longer than %d bytes", s->path,
+		    SHOWN ": a path below is longer than %d bytes", s->path,
 		    LIMIT_PATH_BYTES);
 	}
 	memcpy(s->path + at, name, len + 1);
@@ -486,6 +490,8 @@ static int
 reopen(struct scan *s, struct level *l, struct err *e)
 {
 	s->path[l->path_len] = '\0';
+	if (s->depth == 1)
+		s->path[0] = '.';
 	return open_level(s, l, s->o->dir, s->path, e);
 }
 

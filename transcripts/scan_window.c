@@ -264,7 +264,7 @@ is_same(const struct fsat_stat *a, const struct fsat_stat *b)
 static int
 failed(const struct scan_job *job, int rc, struct err *e)
 {
-	err_prefix(e, "%s", job->path);
+	err_prefix(e, "%.500s", job->path);
 	return rc;
 }
 
@@ -282,11 +282,11 @@ scan_job_settled(struct scan_job *job, bool *settled, struct err *e)
 		return 0;
 	if (++s->tries >= TRIES)
 		return err_set(e, ERR_CHANGED,
-		    "%s: changed each of the %d times it was read", job->path,
-		    TRIES);
+		    "%.500s: changed each of the %d times it was read",
+		    job->path, TRIES);
 	job->st = st;
 	if (lseek(job->fd, 0, SEEK_SET) != 0)
-		return err_sys(e, "%s: rewind", job->path);
+		return err_sys(e, "%.500s: rewind", job->path);
 	buf_clear(&s->xattrs);
 	rc = scan_xattrs(job->fd, "", &s->xattrs, e);
 	return rc == 0 ? 0 : failed(job, rc, e);
@@ -326,7 +326,7 @@ scan_job_hash(struct scan_job *job)
 		rc =
 		    digest_of_fd(job->fd, MANIFEST_SIZE_MAX, &digest, NULL, &e);
 		if (rc != 0)
-			err_prefix(&e, "%s", job->path);
+			err_prefix(&e, "%.500s", job->path);
 		else
 			rc = scan_job_settled(job, &settled, &e);
 	}

@@ -176,11 +176,11 @@ check_record(const struct statcache_writer *w, const struct statcache_record *r,
 {
 	if (len > LIMIT_PATH_BYTES || r->xattrs.len > LIMIT_XATTR_TEXT)
 		return err_set(e, ERR_USAGE,
-		    "stat cache: %s: path or xattrs too long", r->path);
+		    "stat cache: %.500s: path or xattrs too long", r->path);
 	if (w->started &&
 	    manifest_path_cmp(w->path, w->path_len, r->path, len) >= 0)
 		return err_set(
-		    e, ERR_USAGE, "stat cache: %s: out of order", r->path);
+		    e, ERR_USAGE, "stat cache: %.500s: out of order", r->path);
 	return 0;
 }
 
