@@ -10,7 +10,7 @@
 #define CACHE_NAME "cache"
 #define CACHE_TEMP "cache.new"
 /* File systems stamp with the kernel's tick; so old a stamp is settled. */
-#define GRAIN_NS   20000000L
+#define GRAIN_NS 20000000L
 
 int
 cache_open(const struct state *s, struct cache *out, struct err *e)
@@ -77,8 +77,8 @@ add_entry(struct dirstack *dirs, struct statcache_writer *w,
 	/* Changed since it was made: not what the manifest says. */
 	if (m->type == MANIFEST_FILE &&
 	    (!S_ISREG(st.mode) || st.size_bytes != m->size_bytes ||
-	    st.mtime.tv_sec != m->mtime.tv_sec ||
-	    st.mtime.tv_nsec != m->mtime.tv_nsec))
+	        st.mtime.tv_sec != m->mtime.tv_sec ||
+	        st.mtime.tv_nsec != m->mtime.tv_nsec))
 		return 0;
 	statcache_record_init(&record, m->path, &st);
 	if (m->type == MANIFEST_FILE)
@@ -97,8 +97,8 @@ write_entries(struct session *s, struct tree *t, struct statcache_writer *w,
 
 	if ((rc = dirstack_new(s->root, &dirs, e)) != 0)
 		return rc;
-	while ((rc = layer_next(tree_layer(t), &entry, e)) == 0 &&
-	    entry != NULL)
+	while (
+	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 && entry != NULL)
 		if (!entry->implied && entry->m.type != MANIFEST_HARDLINK &&
 		    (rc = add_entry(dirs, w, &entry->m, e)) != 0)
 			break;

@@ -11,8 +11,8 @@ struct cache {
 	int fd;
 	struct statcache_reader *reader;
 };
-MUST_CHECK int cache_open(const struct state *s, struct cache *out,
-    struct err *e);
+MUST_CHECK int cache_open(
+    const struct state *s, struct cache *out, struct err *e);
 void cache_close(struct cache *c);
 
 /* Writes it anew for the tree of release and profile, which was just found or

@@ -47,8 +47,8 @@ journal_write_stages(int state, const struct plan *p, struct err *e)
 			    strlen(p->items[i].stage) + 1);
 	rc = buf_check(&b, "list of stages", e);
 	if (rc == 0 && b.len > 0)
-		rc = fsat_write_file(state, JOURNAL_STAGES, 0600, b.data, b.len,
-		    e);
+		rc = fsat_write_file(
+		    state, JOURNAL_STAGES, 0600, b.data, b.len, e);
 	buf_release(&b);
 	return rc;
 }
@@ -190,7 +190,8 @@ put_renames(struct writer *w, int root, const struct plan *p, struct err *e)
 	for (size_t i = 0; i < p->item_count; i++) {
 		const struct plan_item *item = &p->items[i];
 		struct journal_step s = { .kind = JOURNAL_RENAME,
-			.path = item->path, .stage = item->stage };
+			.path = item->path,
+			.stage = item->stage };
 
 		if (item->stage == NULL)
 			continue;
@@ -230,10 +231,15 @@ put_meta(struct writer *w, const struct plan *p, struct err *e)
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
 		const struct plan_item *item = &p->items[i];
 		struct journal_step s = { .kind = JOURNAL_META,
-			.path = item->path, .ino = item->ino, .bits = item->bits,
-			.type = item->type, .mode = item->mode,
-			.uid = item->uid, .gid = item->gid,
-			.mtime = item->mtime, .xattrs = item->xattrs };
+			.path = item->path,
+			.ino = item->ino,
+			.bits = item->bits,
+			.type = item->type,
+			.mode = item->mode,
+			.uid = item->uid,
+			.gid = item->gid,
+			.mtime = item->mtime,
+			.xattrs = item->xattrs };
 
 		if (item->op == PLAN_META)
 			rc = put_step(w, &s, e);
@@ -263,7 +269,8 @@ put_leftovers(struct writer *w, const struct plan *p, struct err *e)
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
 		struct journal_step s = { .kind = JOURNAL_LEFTOVER,
-			.path = p->items[i].path, .stage = p->items[i].stage };
+			.path = p->items[i].path,
+			.stage = p->items[i].stage };
 
 		if (p->items[i].op == PLAN_EXCHANGE && s.stage != NULL)
 			rc = put_step(w, &s, e);
@@ -278,8 +285,8 @@ put_steps(struct writer *w, int root, const struct plan *p, struct err *e)
 
 	if ((rc = put_renames(w, root, p, e)) != 0 ||
 	    (rc = put_leftovers(w, p, e)) != 0 ||
-	    (rc = put_deletes(w, p, e)) != 0 ||
-	    (rc = put_meta(w, p, e)) != 0 || (rc = put_touches(w, p, e)) != 0)
+	    (rc = put_deletes(w, p, e)) != 0 || (rc = put_meta(w, p, e)) != 0 ||
+	    (rc = put_touches(w, p, e)) != 0)
 		return rc;
 	buf_add_byte(&w->b, 0);
 	return writer_flush(w, e);
@@ -423,8 +430,9 @@ check_digest(int fd, struct err *e)
 		return rc;
 	size -= DIGEST_BYTES;
 	for (off_t at = 0; at < size;) {
-		size_t most = size - at < (off_t)sizeof(block) ?
-		    (size_t)(size - at) : sizeof(block);
+		size_t most = size - at < (off_t)sizeof(block)
+		    ? (size_t)(size - at)
+		    : sizeof(block);
 		ssize_t n = pread(fd, block, most, at);
 
 		if (n <= 0) {
@@ -468,8 +476,8 @@ get_header(struct journal *j, struct journal_header *h, struct err *e)
 }
 
 int
-journal_open(int state, struct journal **out, struct journal_header *h,
-    struct err *e)
+journal_open(
+    int state, struct journal **out, struct journal_header *h, struct err *e)
 {
 	struct journal *j = calloc(1, sizeof(*j));
 	int rc;
@@ -517,8 +525,8 @@ get_raw(struct journal *j, struct raw_step *r, struct err *e)
 }
 
 int
-journal_next(struct journal *j, struct journal_step *step, bool *more,
-    struct err *e)
+journal_next(
+    struct journal *j, struct journal_step *step, bool *more, struct err *e)
 {
 	struct raw_step r;
 	const char *texts;
@@ -536,7 +544,7 @@ journal_next(struct journal *j, struct journal_step *step, bool *more,
 	if ((rc = get_raw(j, &r, e)) != 0)
 		return rc;
 	texts = buf_str(&j->fields);
-	*step = (struct journal_step) {
+	*step = (struct journal_step){
 		.kind = (enum journal_kind)kind,
 		.path = texts + r.path,
 		.stage = texts + r.stage,

@@ -12,11 +12,13 @@ struct meta {
 	const char *xattrs; /* manifest text */
 };
 
-/* Of an open regular file. */
-MUST_CHECK int meta_set_fd(int fd, const struct meta *m, const char *path,
-    struct err *e);
+/* Of an open regular file, all of it.  Attributes that m does not list are
+ * removed. */
+MUST_CHECK int meta_set_fd(
+    int fd, const struct meta *m, const char *path, struct err *e);
 /* Of a name; `bits` (COMPARE_*) says what differs, ~0u for a new thing.  With
- * COMPARE_XATTRS, attributes that m does not list are removed. */
+ * COMPARE_XATTRS, attributes that m does not list are removed.  As in fsat.h,
+ * name "" means the descriptor itself. */
 MUST_CHECK int meta_set_name(int dir, const char *name, const struct meta *m,
     unsigned bits, struct err *e);
 

@@ -42,37 +42,40 @@ static const struct option long_options[] = {
 const char *
 options_help(void)
 {
-	return "usage: pecia [--config FILE] [--root DIR] [--state DIR] COMMAND "
-	    "[OPTION...]\n"
-	    "\n"
-	    "commands\n"
-	    "  init --anchor sha256:HEX   trust this origin; needed once\n"
-	    "  run                        find the site's mirror, make this "
-	    "machine what\n"
-	    "                             the newest release says\n"
-	    "  status                     which release, since when, from "
-	    "where, how fresh\n"
-	    "  verify                     every managed path that differs, and "
-	    "how\n"
-	    "\n"
-	    "options\n"
-	    "  --config FILE          [/etc/pecia/pecia.conf]\n"
-	    "  --root DIR             apply below DIR [/]\n"
-	    "  --state DIR            what pecia knows [/var/lib/pecia]\n"
-	    "  --server HOST[:PORT]   use this server only; PECIA_SERVER does "
-	    "the same\n"
-	    "  --channel NAME         line of releases [production]\n"
-	    "  --host NAME            this machine's name [its host name]\n"
-	    "  --noop                 show what run would change, change "
-	    "nothing\n"
-	    "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
-	    "  --waitforlock SECONDS  wait for another run to end [0]\n"
-	    "  --json                 results for programs\n"
-	    "  -v, --verbose          say each step\n"
-	    "  -h, --help             this text\n"
-	    "  --version              the version\n"
-	    "\n"
-	    "See pecia(8).\n";
+	return "usage: pecia [--config FILE] [--root DIR] [--state DIR] "
+	       "COMMAND "
+	       "[OPTION...]\n"
+	       "\n"
+	       "commands\n"
+	       "  init --anchor sha256:HEX   trust this origin; needed once\n"
+	       "  run                        find the site's mirror, make this "
+	       "machine what\n"
+	       "                             the newest release says\n"
+	       "  status                     which release, since when, from "
+	       "where, how fresh\n"
+	       "  verify                     every managed path that differs, "
+	       "and "
+	       "how\n"
+	       "\n"
+	       "options\n"
+	       "  --config FILE          [/etc/pecia/pecia.conf]\n"
+	       "  --root DIR             apply below DIR [/]\n"
+	       "  --state DIR            what pecia knows [/var/lib/pecia]\n"
+	       "  --server HOST[:PORT]   use this server only; PECIA_SERVER "
+	       "does "
+	       "the same\n"
+	       "  --channel NAME         line of releases [production]\n"
+	       "  --host NAME            this machine's name [its host name]\n"
+	       "  --noop                 show what run would change, change "
+	       "nothing\n"
+	       "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
+	       "  --waitforlock SECONDS  wait for another run to end [0]\n"
+	       "  --json                 results for programs\n"
+	       "  -v, --verbose          say each step\n"
+	       "  -h, --help             this text\n"
+	       "  --version              the version\n"
+	       "\n"
+	       "See pecia(8).\n";
 }
 
 static int
@@ -94,8 +97,8 @@ find_verb(const char *word, enum verb *verb, struct err *e)
 			*verb = verbs[i].verb;
 			return 0;
 		}
-	return err_set(e, ERR_USAGE, "unknown command %s; see pecia --help",
-	    word);
+	return err_set(
+	    e, ERR_USAGE, "unknown command %s; see pecia --help", word);
 }
 
 static int
@@ -104,8 +107,10 @@ take_wait(struct options *o, const char *text, struct err *e)
 	uint64_t seconds;
 
 	if (text_u64(text, strlen(text), 86400, &seconds) != 0)
-		return err_set(e, ERR_USAGE, "--waitforlock %s: not a number "
-		    "of seconds up to a day", text);
+		return err_set(e, ERR_USAGE,
+		    "--waitforlock %s: not a number "
+		    "of seconds up to a day",
+		    text);
 	o->wait_ms = (unsigned)seconds * 1000;
 	o->wait_given = true;
 	return 0;
@@ -191,10 +196,11 @@ static int
 check(const struct options *o, struct err *e)
 {
 	if (o->verb == VERB_NONE)
-		return err_set(e, ERR_USAGE,
-		    "no command given; see pecia --help");
+		return err_set(
+		    e, ERR_USAGE, "no command given; see pecia --help");
 	if (o->verb == VERB_INIT && o->anchor == NULL)
-		return err_set(e, ERR_USAGE, "init needs --anchor sha256:..., "
+		return err_set(e, ERR_USAGE,
+		    "init needs --anchor sha256:..., "
 		    "the last line that `peciactl init` printed");
 	if (o->verb != VERB_INIT && o->anchor != NULL)
 		return err_set(e, ERR_USAGE, "--anchor belongs to init");
@@ -204,15 +210,14 @@ check(const struct options *o, struct err *e)
 }
 
 int
-options_parse(int argc, char *const argv[], struct options *out,
-    struct err *e)
+options_parse(int argc, char *const argv[], struct options *out, struct err *e)
 {
 	struct options o = { .verb = VERB_NONE };
 	int opt, rc;
 
 	optind = 0;
-	while ((opt = getopt_long(argc, argv, ":hv", long_options, NULL)) !=
-	    -1) {
+	while (
+	    (opt = getopt_long(argc, argv, ":hv", long_options, NULL)) != -1) {
 		rc = take_option(&o, opt, optarg, argv[optind - 1], e);
 		if (rc != 0)
 			return rc;

@@ -18,7 +18,7 @@ enum verb {
 
 struct options {
 	enum verb verb;
-	const char *config;  /* NULL: the default, which may be missing */
+	const char *config;       /* NULL: the default, which may be missing */
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
 	const char *server, *channel, *host;
@@ -28,8 +28,8 @@ struct options {
 };
 
 /* ERR_USAGE says what is wrong. */
-MUST_CHECK int options_parse(int argc, char *const argv[],
-    struct options *out, struct err *e);
+MUST_CHECK int options_parse(
+    int argc, char *const argv[], struct options *out, struct err *e);
 /* The text of --help. */
 const char *options_help(void);
 

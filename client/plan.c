@@ -5,13 +5,6 @@
 
 #include "common/text.h"
 
-/* As in manifests, "." is before all else. */
-static int
-path_cmp(const char *a, const char *b)
-{
-	return manifest_path_cmp(a, strlen(a), b, strlen(b));
-}
-
 void
 plan_init(struct plan *p)
 {
@@ -105,8 +98,8 @@ op_of(const struct compare_diff *diff)
 }
 
 static int
-fill_item(struct plan_item *item, const struct compare_diff *diff,
-    struct err *e)
+fill_item(
+    struct plan_item *item, const struct compare_diff *diff, struct err *e)
 {
 	const struct manifest_entry *m = &diff->want->m;
 	const char *target = m->target != NULL ? m->target : "";
@@ -146,8 +139,8 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 
 	if (diff->kind == COMPARE_DELETE)
 		return add_delete(p, diff, e);
-	rc = grow(&p->items, p->item_count, &p->item_room, sizeof(*p->items),
-	    e);
+	rc =
+	    grow(&p->items, p->item_count, &p->item_room, sizeof(*p->items), e);
 	if (rc != 0)
 		return rc;
 	item = &p->items[p->item_count];
@@ -200,14 +193,14 @@ is_below(const char *path, const char *dir)
 }
 
 static int
-name_stage(struct plan_item *item, const char *run_id, size_t number,
-    struct err *e)
+name_stage(
+    struct plan_item *item, const char *run_id, size_t number, struct err *e)
 {
 	const char *slash = strrchr(item->path, '/');
 	int dir_len = slash == NULL ? 0 : (int)(slash - item->path) + 1;
 
-	if (asprintf(&item->stage, "%.*s" PLAN_STAGE_PREFIX "%s-%zu", dir_len, item->path,
-	    run_id, number) < 0) {
+	if (asprintf(&item->stage, "%.*s" PLAN_STAGE_PREFIX "%s-%zu", dir_len,
+	        item->path, run_id, number) < 0) {
 		item->stage = NULL;
 		return err_memory(e);
 	}
@@ -320,8 +313,8 @@ dirs_add_parent(struct dirs *d, const char *path, struct err *e)
 		return 0;
 	if ((rc = grow(&d->paths, d->count, &d->room, sizeof(*d->paths), e)))
 		return rc;
-	rc = len == 0 ? copy_text(&d->paths[d->count], ".", 1, e) :
-			copy_text(&d->paths[d->count], path, len, e);
+	rc = len == 0 ? copy_text(&d->paths[d->count], ".", 1, e)
+	              : copy_text(&d->paths[d->count], path, len, e);
 	if (rc == 0)
 		d->count++;
 	return rc;
@@ -333,6 +326,20 @@ text_cmp(const void *a, const void *b)
 	const char *const *x = a, *const *y = b;
 
 	return compare_paths(*x, *y);
+}
+
+static void
+unique_dirs(struct dirs *d)
+{
+	size_t kept = 0;
+
+	for (size_t i = 1; i < d->count; i++) {
+		if (strcmp(d->paths[i], d->paths[kept]) == 0)
+			free(d->paths[i]);
+		else
+			d->paths[++kept] = d->paths[i];
+	}
+	d->count = kept + 1;
 }
 
 static int
@@ -381,31 +388,30 @@ add_touches(struct plan *p, struct layer *layer, struct err *e)
 	const struct layer_entry *entry;
 	struct dirs d = { NULL, 0, 0 };
 	size_t at = 0;
-	int rc;
+	int order, rc;
 
 	rc = collect_dirs(p, &d, e);
 	while (rc == 0 && at < d.count) {
-		int order = -1;
-
-		if ((rc = layer_next(layer, &entry, e)) != 0 || entry == NULL)
+		rc = layer_next(layer, &entry, e);
+		if (rc != 0 || entry == NULL)
 			break;
-		for (; at < d.count; at++) {
+		/* Those that the layer does not have are passed over. */
+		order = -1;
+		while (at < d.count && order < 0) {
 			order = compare_paths(d.paths[at], entry->m.path);
-			if (order > 0)
-				break;
-			if (order == 0 && entry->m.type == MANIFEST_DIR)
-				rc = add_touch(p, entry, e);
-			if (rc != 0)
-				break;
+			if (order <= 0)
+				at++;
 		}
+		if (order == 0 && entry->m.type == MANIFEST_DIR)
+			rc = add_touch(p, entry, e);
 	}
 	dirs_release(&d);
 	return rc;
 }
 
 int
-plan_finish(struct plan *p, struct layer *layer, const char *run_id,
-    struct err *e)
+plan_finish(
+    struct plan *p, struct layer *layer, const char *run_id, struct err *e)
 {
 	int rc;
 
@@ -427,11 +433,11 @@ plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
 	int n;
 
 	root = &p->items[item->root];
-	n = snprintf(dst, size, "%s%s", root->stage,
-	    item->path + strlen(root->path));
+	n = snprintf(
+	    dst, size, "%s%s", root->stage, item->path + strlen(root->path));
 	if (n < 0 || (size_t)n >= size)
-		return err_set(e, ERR_LIMIT, "%s: path too long to stage",
-		    item->path);
+		return err_set(
+		    e, ERR_LIMIT, "%s: path too long to stage", item->path);
 	return 0;
 }
 

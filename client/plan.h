@@ -16,30 +16,30 @@
 #include "transcripts/compare.h"
 
 enum plan_op {
-	PLAN_CREATE,   /* nothing is there */
-	PLAN_REPLACE,  /* by rename over what is there; neither is a directory */
+	PLAN_CREATE,  /* nothing is there */
+	PLAN_REPLACE, /* by rename over what is there; neither is a directory */
 	PLAN_EXCHANGE, /* the old or the new one is a directory */
 	PLAN_META,     /* owner, mode, time or attributes of what is there */
 };
 
 struct plan_item {
 	enum plan_op op;
-	unsigned bits;  /* COMPARE_*: what differs */
-	uint8_t type;   /* enum manifest_type; a hard link's is 'h' */
-	bool implied;   /* a parent that no transcript lists */
-	bool fetched;   /* 'f': its content is staged */
+	unsigned bits; /* COMPARE_*: what differs */
+	uint8_t type;  /* enum manifest_type; a hard link's is 'h' */
+	bool implied;  /* a parent that no transcript lists */
+	bool fetched;  /* 'f': its content is staged */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;
 	uint64_t size_bytes;
 	struct digest digest;
 	uint64_t rdev;
-	char *path;     /* relative to the root */
-	char *target;   /* 'l', 'h' */
-	char *xattrs;   /* manifest text, "" when none */
-	uint64_t ino;   /* PLAN_META: of what is there */
-	size_t root;    /* index of the item it is staged inside; its own when it
+	char *path;   /* relative to the root */
+	char *target; /* 'l', 'h' */
+	char *xattrs; /* manifest text, "" when none */
+	uint64_t ino; /* PLAN_META: of what is there */
+	size_t root;  /* index of the item it is staged inside; its own when it
 			 * is renamed itself; PLAN_NO_ROOT when not staged */
-	char *stage;    /* of an item that is its own root: where it is staged */
+	char *stage;  /* of an item that is its own root: where it is staged */
 };
 
 #define PLAN_NO_ROOT SIZE_MAX
@@ -57,7 +57,7 @@ struct plan_touch {
 };
 
 struct plan {
-	struct plan_item *items; /* sorted by manifest_path_cmp of path */
+	struct plan_item *items; /* sorted by compare_paths */
 	size_t item_count, item_room;
 	struct plan_delete *deletes; /* children before their directory */
 	size_t delete_count, delete_room;
@@ -70,13 +70,13 @@ void plan_init(struct plan *p);
 void plan_release(struct plan *p);
 
 /* A compare_fn: records one difference. */
-MUST_CHECK int plan_add(void *plan, const struct compare_diff *diff,
-    struct err *e);
+MUST_CHECK int plan_add(
+    void *plan, const struct compare_diff *diff, struct err *e);
 /* After the last difference: sorts, drops duplicate deletions, names the
  * stages with `run_id`, and finds in `layer` (a fresh one over the same manifests) the
  * times of the directories whose content changes. */
-MUST_CHECK int plan_finish(struct plan *p, struct layer *layer,
-    const char *run_id, struct err *e);
+MUST_CHECK int plan_finish(
+    struct plan *p, struct layer *layer, const char *run_id, struct err *e);
 /* What the names of all stages begin with. */
 #define PLAN_STAGE_PREFIX ".pecia-"
 bool plan_is_empty(const struct plan *p);

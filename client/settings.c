@@ -59,6 +59,43 @@ set_defaults(struct settings *s, struct err *e)
 	return set(&s->user, "nobody", e);
 }
 
+/* NULL, or what is wrong with a HOST[:PORT]. */
+static const char *
+server_fault(const char *text, struct err *scratch)
+{
+	char host[LIMIT_HOST_BYTES + 3];
+	uint16_t port;
+
+	if (text_host_port(text, 1, host, &port, scratch) == 0)
+		return port == 0 ? "port 0" : NULL;
+	return scratch->msg;
+}
+
+static bool
+is_host(const char *s)
+{
+	return *s != '\0' && strlen(s) <= LIMIT_HOST_BYTES;
+}
+
+static int
+check_text(const struct config_section *c, const char *key, const char *v,
+    struct err *e)
+{
+	struct err why = ERR_INIT;
+	const char *fault = NULL;
+
+	if (*v == '\0')
+		fault = "empty";
+	else if (strcmp(key, "channel") == 0 || strcmp(key, "environment") == 0)
+		fault = text_is_name(v, strlen(v)) ? NULL : "not a name";
+	else if (strcmp(key, "host") == 0 || strcmp(key, "name") == 0)
+		fault = is_host(v) ? NULL : "not a host name";
+	else if (strcmp(key, "server") == 0)
+		fault = server_fault(v, &why);
+	return fault == NULL ? 0
+	                     : config_complain(c, key, e, "%s: %s", v, fault);
+}
+
 static int
 take_texts(const struct config_section *c, struct settings *s, struct err *e)
 {
@@ -81,15 +118,18 @@ take_texts(const struct config_section *c, struct settings *s, struct err *e)
 		const char *v = NULL;
 
 		rc = config_string(c, texts[i].key, &v, e);
-		if (rc == 0 && v != NULL)
+		if (rc != 0 || v == NULL)
+			continue;
+		rc = check_text(c, texts[i].key, v, e);
+		if (rc == 0)
 			rc = set(texts[i].dst, v, e);
 	}
 	return rc;
 }
 
 static int
-take_fallbacks(const struct config_section *c, struct settings *s,
-    struct err *e)
+take_fallbacks(
+    const struct config_section *c, struct settings *s, struct err *e)
 {
 	struct config_list words;
 	int rc;
@@ -105,7 +145,14 @@ take_fallbacks(const struct config_section *c, struct settings *s,
 		rc = s->fallbacks == NULL ? err_memory(e) : 0;
 	}
 	for (size_t i = 0; i < words.count && rc == 0; i++) {
-		rc = set(&s->fallbacks[i], words.items[i], e);
+		struct err why = ERR_INIT;
+		const char *fault = server_fault(words.items[i], &why);
+
+		if (fault != NULL)
+			rc = config_complain(
+			    c, "fallback", e, "%s: %s", words.items[i], fault);
+		else
+			rc = set(&s->fallbacks[i], words.items[i], e);
 		if (rc == 0)
 			s->fallback_count++;
 	}
@@ -128,11 +175,11 @@ take_wan(const struct config_section *c, struct settings *s, struct err *e)
 		s->wan_fallback = WAN_NEVER;
 	} else if (strncmp(v, after, strlen(after)) == 0 &&
 	    text_u64(v + strlen(after), strlen(v + strlen(after)), 1000000,
-	    &s->wan_failures) == 0) {
+	        &s->wan_failures) == 0) {
 		s->wan_fallback = WAN_AFTER_FAILURES;
 	} else {
-		return config_complain(c, "wan_fallback", e,
-		    "always, never or after-failures N");
+		return config_complain(
+		    c, "wan_fallback", e, "always, never or after-failures N");
 	}
 	return 0;
 }
@@ -157,8 +204,7 @@ take_ignore(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
-take_section(const struct config_section *c, struct settings *s,
-    struct err *e)
+take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
 	int rc;
@@ -171,8 +217,8 @@ take_section(const struct config_section *c, struct settings *s,
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
 		return rc;
 	if (port == 0 || wait_s > 86400)
-		return config_complain(c, port == 0 ? "port" : "waitforlock",
-		    e, "out of range");
+		return config_complain(
+		    c, port == 0 ? "port" : "waitforlock", e, "out of range");
 	s->port = (uint16_t)port;
 	s->wait_ms = (unsigned)wait_s * 1000;
 	return 0;
@@ -204,8 +250,8 @@ take_file(const char *path, bool needed, struct settings *s, struct err *e)
 static int
 take_flags(const struct options *o, struct settings *s, struct err *e)
 {
-	const char *server = o->server != NULL ? o->server :
-						 getenv("PECIA_SERVER");
+	const char *server =
+	    o->server != NULL ? o->server : getenv("PECIA_SERVER");
 	int rc = 0;
 
 	if (o->root != NULL)
@@ -226,12 +272,18 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 static int
 check(const struct settings *s, struct err *e)
 {
+	struct err why = ERR_INIT;
+	const char *fault =
+	    s->server == NULL ? NULL : server_fault(s->server, &why);
+
+	if (fault != NULL)
+		return err_set(e, ERR_USAGE, "server %s: %s", s->server, fault);
 	if (!text_is_name(s->channel, strlen(s->channel)))
-		return err_set(e, ERR_USAGE, "channel %s: not a name",
-		    s->channel);
-	if (s->host[0] == '\0' || strlen(s->host) > LIMIT_HOST_BYTES)
-		return err_set(e, ERR_USAGE, "host %s: not a host name",
-		    s->host);
+		return err_set(
+		    e, ERR_USAGE, "channel %s: not a name", s->channel);
+	if (!is_host(s->host))
+		return err_set(
+		    e, ERR_USAGE, "host %s: not a host name", s->host);
 	return 0;
 }
 

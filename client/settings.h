@@ -10,12 +10,16 @@
 #define SETTINGS_CONFIG "/etc/pecia/pecia.conf"
 #define SETTINGS_INIT   "client.conf" /* in the state directory */
 
-enum wan_fallback { WAN_ALWAYS, WAN_NEVER, WAN_AFTER_FAILURES };
+enum wan_fallback {
+	WAN_ALWAYS,
+	WAN_NEVER,
+	WAN_AFTER_FAILURES
+};
 
 struct settings {
 	char *root, *state, *channel, *host, *name;
-	char *server;   /* NULL: search */
-	char *user;     /* whom the fetcher becomes */
+	char *server; /* NULL: search */
+	char *user;   /* whom the fetcher becomes */
 	char **fallbacks;
 	size_t fallback_count;
 	uint16_t port;
@@ -28,7 +32,7 @@ struct settings {
 
 void settings_release(struct settings *s);
 /* Errors name file and line. */
-MUST_CHECK int settings_load(const struct options *o, struct settings *out,
-    struct err *e);
+MUST_CHECK int settings_load(
+    const struct options *o, struct settings *out, struct err *e);
 
 #endif

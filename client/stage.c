@@ -7,15 +7,19 @@
 #include <unistd.h>
 
 #include "client/meta.h"
+#include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 #include "transcripts/manifest.h"
 
+#define COPY_BYTES 65536
+
 struct stage {
 	int root;
 	struct plan *plan;
 	struct dirstack *dirs;
+	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
 	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
@@ -48,6 +52,7 @@ stage_free(struct stage *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	dirstack_free(s->dirs);
+	syncs_release(&s->syncs);
 	free(s);
 }
 
@@ -59,14 +64,19 @@ place_of(struct stage *s, const struct plan_item *item, int *dir,
 	int rc;
 
 	rc = plan_stage_path(s->plan, item, s->path, sizeof(s->path), e);
-	return rc != 0 ? rc : dirstack_at(s->dirs, s->path, dir, name, e);
+	if (rc == 0)
+		rc = dirstack_at(s->dirs, s->path, dir, name, e);
+	return rc != 0 ? rc : syncs_add(&s->syncs, *dir, e);
 }
 
 static struct meta
 meta_of(const struct plan_item *item)
 {
-	return (struct meta) { .type = item->type, .mode = item->mode,
-		.uid = item->uid, .gid = item->gid, .mtime = item->mtime,
+	return (struct meta){ .type = item->type,
+		.mode = item->mode,
+		.uid = item->uid,
+		.gid = item->gid,
+		.mtime = item->mtime,
 		.xattrs = item->xattrs };
 }
 
@@ -105,8 +115,8 @@ make_special(struct stage *s, const struct plan_item *item, struct err *e)
 		rc = fsat_symlink(item->target, dir, name, e);
 		break;
 	default:
-		rc = fsat_mknod(dir, name, node_type(item->type) | 0600,
-		    item->rdev, e);
+		rc = fsat_mknod(
+		    dir, name, node_type(item->type) | 0600, item->rdev, e);
 	}
 	return rc != 0 ? rc : meta_set_name(dir, name, &m, ~0u, e);
 }
@@ -172,6 +182,8 @@ stage_file_abandon(struct stage *s, struct err *e)
 	const char *name;
 	int dir, rc;
 
+	if (item == NULL)
+		return 0;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
@@ -180,23 +192,51 @@ stage_file_abandon(struct stage *s, struct err *e)
 	return rc != 0 ? rc : fsat_unlink(dir, name, e);
 }
 
+/* What the kernel says where it cannot copy between these two. */
+static bool
+is_no_copy(int sys)
+{
+	return sys == EXDEV || sys == EINVAL || sys == ENOSYS ||
+	    sys == EOPNOTSUPP || sys == EPERM;
+}
+
+/* One piece by hand; *n is 0 at the end. */
+static int
+copy_piece(int from, int to, size_t most, size_t *n, struct err *e)
+{
+	uint8_t piece[COPY_BYTES];
+	int rc;
+
+	rc = fsat_read_some(
+	    from, piece, most < sizeof(piece) ? most : sizeof(piece), n, e);
+	return rc != 0 ? rc : fsat_write_all(to, piece, *n, e);
+}
+
 static int
 copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
 {
-	while (len > 0) {
-		size_t most = len < (1u << 30) ? (size_t)len : 1u << 30;
-		ssize_t n = copy_file_range(from, NULL, to, NULL, most, 0);
+	bool in_kernel = true;
+	int rc = 0;
 
-		if (n < 0 && errno == EINTR)
+	while (len > 0 && rc == 0) {
+		size_t most = len < (1u << 30) ? (size_t)len : 1u << 30, got;
+		ssize_t n = -1;
+
+		if (in_kernel)
+			n = copy_file_range(from, NULL, to, NULL, most, 0);
+		if (n < 0 && in_kernel && errno == EINTR)
 			continue;
-		if (n < 0)
+		if (n < 0 && in_kernel && !is_no_copy(errno))
 			return err_sys(e, "%s: copy", path);
-		if (n == 0)
-			return err_set(e, ERR_CHANGED, "%s: staged copy is short",
-			    path);
-		len -= (uint64_t)n;
+		in_kernel = n >= 0;
+		got = in_kernel ? (size_t)n : 0;
+		if (!in_kernel)
+			rc = copy_piece(from, to, most, &got, e);
+		if (rc == 0 && got == 0)
+			rc = err_set(e, ERR_CHANGED, "staged copy is short");
+		len -= got;
 	}
-	return 0;
+	return rc != 0 ? err_prefix(e, "%s", path) : 0;
 }
 
 int
@@ -257,8 +297,7 @@ stage_finish(struct stage *s, struct err *e)
 		    p->items[i].type == MANIFEST_HARDLINK)
 			rc = make_hardlink(s, &p->items[i], e);
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;)
-		if (is_staged(&p->items[i]) &&
-		    p->items[i].type == MANIFEST_DIR)
+		if (is_staged(&p->items[i]) && p->items[i].type == MANIFEST_DIR)
 			rc = set_dir_meta(s, &p->items[i], e);
-	return rc;
+	return rc != 0 ? rc : syncs_all(&s->syncs, e);
 }

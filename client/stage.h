@@ -8,19 +8,19 @@
 struct stage;
 
 /* `plan` and `root` must outlive it. */
-MUST_CHECK int stage_new(int root, struct plan *plan, struct stage **out,
-    struct err *e);
+MUST_CHECK int stage_new(
+    int root, struct plan *plan, struct stage **out, struct err *e);
 void stage_free(struct stage *s);
 
 /* Directories, symlinks, fifos and devices; empty files too. */
 MUST_CHECK int stage_frame(struct stage *s, struct err *e);
 
 /* One regular file's content: begin, write.., then end, or abandon, which
- * removes it.  The caller has checked the content before it calls end. */
-MUST_CHECK int stage_file_begin(struct stage *s, struct plan_item *item,
-    struct err *e);
-MUST_CHECK int stage_file_write(struct stage *s, const void *data, size_t len,
-    struct err *e);
+ * removes it (and does nothing when begin failed).  The caller has checked the content before it calls end. */
+MUST_CHECK int stage_file_begin(
+    struct stage *s, struct plan_item *item, struct err *e);
+MUST_CHECK int stage_file_write(
+    struct stage *s, const void *data, size_t len, struct err *e);
 MUST_CHECK int stage_file_end(struct stage *s, struct err *e);
 MUST_CHECK int stage_file_abandon(struct stage *s, struct err *e);
 /* The same content as an item that is staged already, copied in the kernel. */
@@ -28,7 +28,7 @@ MUST_CHECK int stage_file_copy(struct stage *s, const struct plan_item *from,
     struct plan_item *item, struct err *e);
 
 /* When every file is there: hard links, then metadata of staged directories,
- * deepest first. */
+ * deepest first; then all of it is synced. */
 MUST_CHECK int stage_finish(struct stage *s, struct err *e);
 
 #endif

@@ -36,7 +36,7 @@ state_release(struct state *s)
 	if (s->dir >= 0)
 		close(s->dir);
 	free(s->path);
-	*s = (struct state) STATE_INIT;
+	*s = (struct state)STATE_INIT;
 }
 
 int
@@ -48,8 +48,8 @@ state_lock(struct state *s, unsigned wait_ms, struct err *e)
 	if (rc == 0)
 		rc = fsat_lock(s->lock_fd, wait_ms, e);
 	if (rc == ERR_CONFLICT)
-		return err_set(e, rc, "another run is under way (%s/lock)",
-		    s->path);
+		return err_set(
+		    e, rc, "another run is under way (%s/lock)", s->path);
 	return rc;
 }
 
@@ -62,21 +62,22 @@ state_anchor(const struct state *s, struct digest *out, struct err *e)
 	buf_init(&b, 256);
 	rc = fsat_read_file(s->dir, "anchor", 255, &b, e);
 	if (rc == ERR_NOT_FOUND)
-		err_set(e, rc, "%s: not set up: run `pecia init --anchor "
+		err_set(e, rc,
+		    "%s: not set up: run `pecia init --anchor "
 		    "sha256:...` with the anchor that `peciactl init` printed",
 		    s->path);
 	if (rc == 0 && b.len > 0 && b.data[b.len - 1] == '\n')
 		b.data[--b.len] = '\0';
 	if (rc == 0 && text_sha256(buf_str(&b), out->b) != 0)
-		rc = err_set(e, ERR_FORMAT, "%s/anchor: not sha256:<hex>",
-		    s->path);
+		rc = err_set(
+		    e, ERR_FORMAT, "%s/anchor: not sha256:<hex>", s->path);
 	buf_release(&b);
 	return rc;
 }
 
 int
-state_set_anchor(const struct state *s, const struct digest *anchor,
-    struct err *e)
+state_set_anchor(
+    const struct state *s, const struct digest *anchor, struct err *e)
 {
 	char hex[DIGEST_HEX], line[DIGEST_HEX + 16];
 
@@ -96,8 +97,8 @@ store_get(void *arg, const char *name, struct buf *out, struct err *e)
 }
 
 static int
-store_put(void *arg, const char *name, const void *data, size_t len,
-    struct err *e)
+store_put(
+    void *arg, const char *name, const void *data, size_t len, struct err *e)
 {
 	const struct state *s = arg;
 	const char *slash = strrchr(name, '/');
@@ -129,9 +130,10 @@ applied_write(struct buf *text, const struct applied *a)
 
 	digest_hex(&a->release, hex);
 	text_time(when, a->when);
-	buf_addf(text, "pecia applied 1\nchannel %s\nserial %llu\nrelease %s\n"
-	    "profile %s\nwhen %s\nsite %s\nfrom ", a->channel,
-	    (unsigned long long)a->serial, hex, a->profile, when,
+	buf_addf(text,
+	    "pecia applied 1\nchannel %s\nserial %llu\nrelease %s\n"
+	    "profile %s\nwhen %s\nsite %s\nfrom ",
+	    a->channel, (unsigned long long)a->serial, hex, a->profile, when,
 	    a->site[0] != '\0' ? a->site : "-");
 	text_escape(text, a->from, strlen(a->from));
 	buf_add_byte(text, '\n');
@@ -164,8 +166,7 @@ names_are_fit(struct applied *a)
 }
 
 int
-applied_parse(const char *text, size_t len, struct applied *out,
-    struct err *e)
+applied_parse(const char *text, size_t len, struct applied *out, struct err *e)
 {
 	struct applied a = { .serial = 0 };
 	char magic[16], serial[32], hex[DIGEST_HEX], when[TEXT_TIME_BYTES];
@@ -211,8 +212,8 @@ state_applied(const struct state *s, struct applied *out, struct err *e)
 int
 state_set_applied(const struct state *s, const struct buf *text, struct err *e)
 {
-	return fsat_write_file(s->dir, "applied", 0600, text->data, text->len,
-	    e);
+	return fsat_write_file(
+	    s->dir, "applied", 0600, text->data, text->len, e);
 }
 
 int
@@ -225,8 +226,9 @@ state_failures(const struct state *s, uint64_t *out, struct err *e)
 	*out = 0;
 	buf_init(&b, 32);
 	rc = fsat_read_file(s->dir, "failures", 31, &b, &mine);
-	if (rc == 0 && (b.len == 0 ||
-	    text_u64(buf_str(&b), b.len - 1, UINT32_MAX, out) != 0))
+	if (rc == 0 &&
+	    (b.len == 0 ||
+	        text_u64(buf_str(&b), b.len - 1, UINT32_MAX, out) != 0))
 		*out = 0;
 	buf_release(&b);
 	if (rc == 0 || rc == ERR_NOT_FOUND)
@@ -247,8 +249,7 @@ state_set_failures(const struct state *s, uint64_t n, struct err *e)
 	if (n == 0)
 		return fsat_unlink(s->dir, "failures", e);
 	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
-	return fsat_write_file(s->dir, "failures", 0600, text, strlen(text),
-	    e);
+	return fsat_write_file(s->dir, "failures", 0600, text, strlen(text), e);
 }
 
 /* ---- manifests ---- */

@@ -27,20 +27,23 @@ struct state {
 	int lock_fd;
 	char *path; /* for messages */
 };
-#define STATE_INIT { -1, -1, NULL }
+#define STATE_INIT \
+ {                 \
+  -1, -1, NULL     \
+ }
 
 /* Opens or makes the directory (0700). */
-MUST_CHECK int state_open(struct state *s, const char *path, bool create,
-    struct err *e);
+MUST_CHECK int state_open(
+    struct state *s, const char *path, bool create, struct err *e);
 void state_release(struct state *s);
 /* ERR_CONFLICT when another run holds it. */
 MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
 
 /* "sha256:..." as written by pecia init.  ERR_NOT_FOUND: not initialised. */
-MUST_CHECK int state_anchor(const struct state *s, struct digest *out,
-    struct err *e);
-MUST_CHECK int state_set_anchor(const struct state *s,
-    const struct digest *anchor, struct err *e);
+MUST_CHECK int state_anchor(
+    const struct state *s, struct digest *out, struct err *e);
+MUST_CHECK int state_set_anchor(
+    const struct state *s, const struct digest *anchor, struct err *e);
 
 /* A trust store in this directory; `s` must outlive it. */
 void state_trust_store(struct state *s, struct trust_store *out);
@@ -56,25 +59,25 @@ struct applied {
 	char site[LIMIT_NAME_BYTES + 1];
 };
 void applied_write(struct buf *text, const struct applied *a);
-MUST_CHECK int applied_parse(const char *text, size_t len,
-    struct applied *out, struct err *e);
+MUST_CHECK int applied_parse(
+    const char *text, size_t len, struct applied *out, struct err *e);
 /* ERR_NOT_FOUND: nothing was applied yet. */
-MUST_CHECK int state_applied(const struct state *s, struct applied *out,
-    struct err *e);
-MUST_CHECK int state_set_applied(const struct state *s, const struct buf *text,
-    struct err *e);
+MUST_CHECK int state_applied(
+    const struct state *s, struct applied *out, struct err *e);
+MUST_CHECK int state_set_applied(
+    const struct state *s, const struct buf *text, struct err *e);
 
 /* How many runs in a row did not get to their own site; written only when it
  * changes. */
-MUST_CHECK int state_failures(const struct state *s, uint64_t *out,
-    struct err *e);
-MUST_CHECK int state_set_failures(const struct state *s, uint64_t n,
-    struct err *e);
+MUST_CHECK int state_failures(
+    const struct state *s, uint64_t *out, struct err *e);
+MUST_CHECK int state_set_failures(
+    const struct state *s, uint64_t n, struct err *e);
 
 /* manifest/<hex>. */
 #define STATE_PATH_BYTES 128
-void state_manifest_path(char path[STATE_PATH_BYTES],
-    const struct digest *digest);
+void state_manifest_path(
+    char path[STATE_PATH_BYTES], const struct digest *digest);
 /* Removes manifests that `keep` does not name. */
 MUST_CHECK int state_prune_manifests(const struct state *s,
     const struct digest *keep, size_t count, struct err *e);

@@ -28,11 +28,29 @@ tree_free(struct tree *t)
 	free(t);
 }
 
+/* It was right when it came; disks do not always keep what they are given. */
+static int
+check_text(int fd, const struct release_transcript *rt, struct err *e)
+{
+	struct digest got;
+	int rc;
+
+	rc = digest_of_fd(fd, rt->manifest_bytes, &got, NULL, e);
+	if (rc == ERR_LIMIT || (rc == 0 && !digest_equal(&got, &rt->manifest)))
+		return err_set(e, ERR_VERIFY,
+		    "the manifest that was kept is "
+		    "damaged; the next run fetches it again");
+	if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
+		rc = err_sys(e, "manifest");
+	return rc;
+}
+
 static int
 open_source(const struct state *s, const struct release_transcript *rt,
     struct layer_source *source, int *fd, struct err *e)
 {
 	char path[STATE_PATH_BYTES];
+	struct err ignored = ERR_INIT;
 	int rc;
 
 	state_manifest_path(path, &rt->manifest);
@@ -43,8 +61,15 @@ open_source(const struct state *s, const struct release_transcript *rt,
 	source->exclude_count = rt->exclude_count;
 	rc = fsat_open_file(s->dir, path, fd, e);
 	if (rc == 0)
-		rc = manifest_reader_open(*fd, rt->manifest_bytes,
-		    &source->reader, e);
+		rc = check_text(*fd, rt, e);
+	/* Without it, the next run fetches it again. */
+	if (rc == ERR_VERIFY && fsat_unlink(s->dir, path, &ignored) != 0)
+		err_clear(&ignored);
+	if (rc == 0)
+		rc = manifest_reader_open(
+		    *fd, rt->manifest_bytes, &source->reader, e);
+	if (rc == 0)
+		manifest_reader_skip_digest(source->reader);
 	return rc != 0 ? err_prefix(e, "transcript %s", rt->name) : 0;
 }
 

@@ -9,7 +9,8 @@
 
 struct tree;
 
-/* The manifests must be there.  `release` and `profile` must outlive it. */
+/* The manifests must be there.  ERR_VERIFY: one is damaged;
+ * it was removed.  `release` and `profile` must outlive it. */
 MUST_CHECK int tree_open(const struct state *s, const struct release *release,
     const struct release_profile *profile, struct tree **out, struct err *e);
 void tree_free(struct tree *t);

@@ -42,8 +42,7 @@ MUST_CHECK int ctl_print_json(struct json *j, struct err *e);
 void ctl_print_text(const char *text);
 /* Whether all that was printed on stdout arrived there. */
 MUST_CHECK int ctl_flush(struct err *e);
-void ctl_json_digest(
-    struct json *j, const char *key, const struct digest *d);
+void ctl_json_digest(struct json *j, const char *key, const struct digest *d);
 void ctl_json_time(struct json *j, const char *key, time_t t);
 
 #endif

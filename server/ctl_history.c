@@ -177,8 +177,8 @@ print_release(const struct history_item *h)
 	digest_hex(&h->digest, hex);
 	text_time(when, r->created);
 	printf("release     %s\n", hex);
-	printf("channel     %s\nserial      %" PRIu64 "\n", r->channel,
-	    r->serial);
+	printf(
+	    "channel     %s\nserial      %" PRIu64 "\n", r->channel, r->serial);
 	if (r->has_previous) {
 		digest_hex(&r->previous, hex);
 		printf("previous    %s\n", hex);
@@ -260,8 +260,8 @@ hosts_json(const struct release *r)
 
 		json_set_string(j, "pattern", h->pattern);
 		json_set_string(j, "profile", r->profiles[h->profile].name);
-		json_set_string(j, "channel",
-		    h->channel[0] == '\0' ? NULL : h->channel);
+		json_set_string(
+		    j, "channel", h->channel[0] == '\0' ? NULL : h->channel);
 		json_append(list, j);
 	}
 	return list;

@@ -218,9 +218,9 @@ put_root(struct init *i, struct err *e)
 static int
 put_roster(struct init *i, struct err *e)
 {
-	struct roster_mirror m = { .name = MIRROR_NAME,
-		.site = MIRROR_NAME,
-		.key_count = 1 };
+	struct roster_mirror m = {
+		.name = MIRROR_NAME, .site = MIRROR_NAME, .key_count = 1
+	};
 	struct origin *o = &i->origin;
 	char *copies[LIMIT_MIRROR_ADDRESSES] = { NULL };
 	int ret = 0;
@@ -248,14 +248,14 @@ check_root(struct init *i, struct err *e)
 	int ret = origin_load(&i->origin, e);
 
 	if (ret == 0)
-		ret = origin_check_key(&i->origin, ROOT_ROLE_ROOT,
-		    i->keys[KEYS_ROOT], e);
+		ret = origin_check_key(
+		    &i->origin, ROOT_ROLE_ROOT, i->keys[KEYS_ROOT], e);
 	if (ret == 0)
-		ret = origin_check_key(&i->origin, ROOT_ROLE_RELEASE,
-		    i->keys[KEYS_RELEASE], e);
+		ret = origin_check_key(
+		    &i->origin, ROOT_ROLE_RELEASE, i->keys[KEYS_RELEASE], e);
 	if (ret == 0)
-		ret = origin_check_key(&i->origin, ROOT_ROLE_HEAD,
-		    i->keys[KEYS_HEAD], e);
+		ret = origin_check_key(
+		    &i->origin, ROOT_ROLE_HEAD, i->keys[KEYS_HEAD], e);
 	if (ret == 0)
 		return 0;
 	return err_prefix(e,
@@ -306,8 +306,8 @@ print(const struct init *i)
 {
 	char hex[DIGEST_HEX];
 
-	printf("keys        %s (root.pem, release.pem, head.pem)\n",
-	    i->o->keys);
+	printf(
+	    "keys        %s (root.pem, release.pem, head.pem)\n", i->o->keys);
 	printf("repository  %s\n", i->o->repo);
 	digest_hex(&i->identity, hex);
 	printf("identity    %s\n", i->identity_dir);

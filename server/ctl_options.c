@@ -9,8 +9,9 @@
 
 #define BIT(verb) (1u << (verb))
 #define CHANNELED (BIT(CTL_PUBLISH) | BIT(CTL_LOG) | BIT(CTL_SHOW))
-#define SIGNING   (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
-	BIT(CTL_MIRROR_REMOVE))
+#define SIGNING                                               \
+ (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
+     BIT(CTL_MIRROR_REMOVE))
 #define SHOWING   (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST))
 #define ADDRESSED (BIT(CTL_INIT) | BIT(CTL_MIRROR_ADD))
 
@@ -187,8 +188,8 @@ take_key(struct parse *p, const char *text)
 	struct ctl_options *o = &p->o;
 
 	if (o->spki_count == LIMIT_MIRROR_KEYS)
-		return err_set(p->e, ERR_USAGE, "--key: %d at most",
-		    LIMIT_MIRROR_KEYS);
+		return err_set(
+		    p->e, ERR_USAGE, "--key: %d at most", LIMIT_MIRROR_KEYS);
 	if (take_digest(p, "--key", text, &o->spki[o->spki_count]) != 0)
 		return ERR_USAGE;
 	o->spki_count++;
@@ -214,8 +215,8 @@ take_address(struct parse *p, const char *text)
 }
 
 static int
-take_name(struct parse *p, const char *option, const char *text,
-    const char **name)
+take_name(
+    struct parse *p, const char *option, const char *text, const char **name)
 {
 	if (!text_is_name(text, strlen(text)))
 		return err_set(p->e, ERR_USAGE,
@@ -227,8 +228,7 @@ take_name(struct parse *p, const char *option, const char *text,
 }
 
 static int
-take_text(
-    struct parse *p, const char *option, const char *text, const char **v)
+take_text(struct parse *p, const char *option, const char *text, const char **v)
 {
 	if (strlen(text) > LIMIT_TEXT_BYTES)
 		return err_set(p->e, ERR_USAGE, "%s: more than %d bytes",
@@ -328,8 +328,8 @@ take_options(struct parse *p, int argc, char *const argv[])
 	int opt, ret;
 
 	optind = 0;
-	while ((opt = getopt_long(argc, argv, ":hm:", long_options, NULL)) !=
-	    -1) {
+	while (
+	    (opt = getopt_long(argc, argv, ":hm:", long_options, NULL)) != -1) {
 		if (opt == 'h')
 			opt = OPT_HELP;
 		if (opt == 'm')
@@ -377,8 +377,8 @@ take_verb(struct parse *p, enum ctl_verb *verb)
 	if (is_group)
 		return err_set(p->e, ERR_USAGE,
 		    "mirror: add, list or remove? see peciactl mirror --help");
-	return err_set(p->e, ERR_USAGE,
-	    "unknown command %s; see peciactl --help", word);
+	return err_set(
+	    p->e, ERR_USAGE, "unknown command %s; see peciactl --help", word);
 }
 
 /* The verb of `peciactl VERB --help` and `peciactl help VERB`. */
@@ -498,8 +498,8 @@ parse_all(struct parse *p, int argc, char *const argv[])
 	if (p->o.verb == CTL_HELP)
 		return take_topic(p);
 	if (p->word_count == 0)
-		return err_set(p->e, ERR_USAGE,
-		    "no command given; see peciactl --help");
+		return err_set(
+		    p->e, ERR_USAGE, "no command given; see peciactl --help");
 	ret = take_verb(p, &p->o.verb);
 	if (ret != 0 || p->o.verb == CTL_VERSION)
 		return ret;

@@ -93,8 +93,8 @@ tell_skipped(
 
 	progress_end(r->progress);
 	/* err_set makes control bytes visible. */
-	err_set(&e, ERR_UNSUPPORTED, "%s: %s is left out: %s", transcript,
-	    path, why);
+	err_set(&e, ERR_UNSUPPORTED, "%s: %s is left out: %s", transcript, path,
+	    why);
 	fprintf(stderr, "peciactl: %s\n", e.msg);
 }
 
@@ -148,8 +148,7 @@ print_transcript(const struct publish_transcript *t, bool noop)
 	text_bytes(read, sizeof(read), t->read_bytes);
 	text_bytes(stored, sizeof(stored), t->stored_bytes);
 	text_bytes(data, sizeof(data), t->data_bytes);
-	printf("  %s: %" PRIu64 " entries, %s; ", t->name, t->entries,
-	    content);
+	printf("  %s: %" PRIu64 " entries, %s; ", t->name, t->entries, content);
 	for (int i = 0; i < PUBLISH_CHANGES; i++)
 		printf("%s%" PRIu64 " %s", i == 0 ? "" : ", ", t->changes[i],
 		    words[i]);
@@ -207,8 +206,7 @@ transcript_json(const struct publish_transcript *t)
 }
 
 static int
-print_json(
-    struct run *r, const struct publish_result *result, struct err *e)
+print_json(struct run *r, const struct publish_result *result, struct err *e)
 {
 	struct json *j = json_object_new(), *list = json_array_new();
 

@@ -28,8 +28,7 @@ open_change(const struct ctl_options *o, struct change *c, struct err *e)
 		ret = origin_check_key(
 		    &c->origin, ROOT_ROLE_ROSTER, c->release, e);
 	if (ret == 0)
-		ret =
-		    origin_check_key(&c->origin, ROOT_ROLE_HEAD, c->head, e);
+		ret = origin_check_key(&c->origin, ROOT_ROLE_HEAD, c->head, e);
 	return ret;
 }
 
@@ -42,8 +41,8 @@ release_change(struct change *c)
 }
 
 static int
-put_change(
-    const struct ctl_options *o, struct change *c, const char *done, struct err *e)
+put_change(const struct ctl_options *o, struct change *c, const char *done,
+    struct err *e)
 {
 	size_t heads = 0;
 	int ret = origin_put_roster(&c->origin, c->release, e);
@@ -127,7 +126,7 @@ static struct json *
 mirror_json(const struct roster_mirror *m)
 {
 	struct json *j = json_object_new(), *keys = json_array_new(),
-		    *addresses = json_array_new();
+	            *addresses = json_array_new();
 	char text[sizeof("sha256:") + DIGEST_HEX], hex[DIGEST_HEX];
 
 	json_set_string(j, "name", m->name);
@@ -148,7 +147,7 @@ static int
 print_roster_json(const struct roster *r, struct err *e)
 {
 	struct json *j = json_object_new(), *channels = json_array_new(),
-		    *mirrors = json_array_new();
+	            *mirrors = json_array_new();
 
 	json_set_u64(j, "version", r->version);
 	ctl_json_time(j, "expires", r->expires);

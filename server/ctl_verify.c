@@ -66,10 +66,9 @@ print_counts(const struct repo_verified *v, bool damaged)
 	char bytes[32];
 
 	text_bytes(bytes, sizeof(bytes), v->bytes);
-	printf("%s: %" PRIu64 " files, %s, %" PRIu64 " releases", damaged
-	        ? "not all is well"
-	        : "all is well",
-	    v->files, bytes, v->releases);
+	printf("%s: %" PRIu64 " files, %s, %" PRIu64 " releases",
+	    damaged ? "not all is well" : "all is well", v->files, bytes,
+	    v->releases);
 	for (int i = 0; i < REPO_FINDINGS; i++)
 		printf(", %" PRIu64 " %s", v->findings[i], kinds[i]);
 	printf("\n");
@@ -92,8 +91,8 @@ print_json(const struct repo_verified *v, bool damaged, struct json *list,
 }
 
 static int
-verify(const struct ctl_options *o, struct repo *r, bool *damaged,
-    struct err *e)
+verify(
+    const struct ctl_options *o, struct repo *r, bool *damaged, struct err *e)
 {
 	struct verifying v = { o->json ? json_array_new() : NULL, 0,
 		progress_new() };

@@ -126,8 +126,7 @@ keys_open(
 		ret = read_key(fd, keys_file(which), out, e);
 	if (fd >= 0)
 		close(fd);
-	return ret == 0 ? 0
-	                : err_prefix(e, "key %s/%s", dir, keys_file(which));
+	return ret == 0 ? 0 : err_prefix(e, "key %s/%s", dir, keys_file(which));
 }
 
 int

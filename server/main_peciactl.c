@@ -1,5 +1,6 @@
 /* peciactl: the operator's program on the origin.  One process with the
  * operator's rights; threads where contents are hashed and compressed. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@ main(int argc, char *argv[])
 	struct err e = ERR_INIT;
 
 	signal(SIGPIPE, SIG_IGN);
+	/* What compressors free goes back at once, to be had by the next. */
+	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 	if (ctl_options_parse(argc, argv, &options, &e) != 0) {
 		fprintf(stderr, "peciactl: %s\n", e.msg);
 		return CTL_USAGE;

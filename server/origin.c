@@ -38,8 +38,8 @@ read_holder(struct origin *o, char holder[HOLDER_BYTES])
 	struct buf text;
 
 	buf_init(&text, HOLDER_BYTES - 1);
-	if (fsat_read_file(repo_fd(o->repo), "lock", HOLDER_BYTES - 1, &text,
-	        NULL) != 0 ||
+	if (fsat_read_file(
+	        repo_fd(o->repo), "lock", HOLDER_BYTES - 1, &text, NULL) != 0 ||
 	    text.len == 0 || memchr(text.data, '\n', text.len) == NULL)
 		buf_clear(&text);
 	snprintf(holder, HOLDER_BYTES, "%.*s",
@@ -82,9 +82,8 @@ origin_lock(struct origin *o, const struct origin_wait *wait, struct err *e)
 	}
 	if (ret == ERR_CONFLICT) {
 		read_holder(o, holder);
-		return err_set(e, ERR_CONFLICT,
-		    "repository %s is locked by %s", repo_name(o->repo),
-		    holder);
+		return err_set(e, ERR_CONFLICT, "repository %s is locked by %s",
+		    repo_name(o->repo), holder);
 	}
 	if (ret == 0)
 		write_holder(o, wait->what);

@@ -45,8 +45,8 @@ MUST_CHECK int origin_load(struct origin *o, struct err *e);
 const struct root *origin_root(const struct origin *o);
 
 /* ERR_NOT_FOUND: the channel has no head. */
-MUST_CHECK int origin_head(struct origin *o, const char *channel,
-    struct head *out, struct err *e);
+MUST_CHECK int origin_head(
+    struct origin *o, const char *channel, struct head *out, struct err *e);
 /* The release a head names, and the one before a release; ERR_NOT_FOUND when
  * it is not kept here. */
 MUST_CHECK int origin_release_of(struct origin *o, const struct head *head,

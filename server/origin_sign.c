@@ -21,8 +21,8 @@ origin_check_key(const struct origin *o, enum root_role role,
 		return err_set(e, ERR_USAGE,
 		    "key %s may not sign for the role %s, says root %llu of "
 		    "%s: is it another repository's?",
-		    id, root_role_name(role),
-		    (unsigned long long)root->version, repo_name(o->repo));
+		    id, root_role_name(role), (unsigned long long)root->version,
+		    repo_name(o->repo));
 	if (s->threshold > 1)
 		return err_set(e, ERR_USAGE,
 		    "role %s needs %u signatures, says root %llu, and there "
@@ -63,8 +63,7 @@ origin_put_release(struct origin *o, const struct key *key,
 	}
 	if (ret == 0) {
 		repo_path_release(path, &head->release);
-		ret = repo_put_statement(
-		    o->repo, path, text.data, text.len, e);
+		ret = repo_put_statement(o->repo, path, text.data, text.len, e);
 	}
 	release_release(&again);
 	buf_release(&text);
@@ -86,12 +85,11 @@ origin_put_roster(struct origin *o, const struct key *key, struct err *e)
 	roster_write(&text, &o->roster);
 	ret = sign(&text, key, "roster", e);
 	if (ret == 0)
-		ret = roster_read(
-		    origin_root(o), text.data, text.len, &again, e);
+		ret =
+		    roster_read(origin_root(o), text.data, text.len, &again, e);
 	if (ret == 0) {
 		repo_path_roster(path);
-		ret = repo_put_statement(
-		    o->repo, path, text.data, text.len, e);
+		ret = repo_put_statement(o->repo, path, text.data, text.len, e);
 	}
 	roster_release(&again);
 	buf_release(&text);

@@ -13,8 +13,7 @@ struct progress *progress_new(void);
 void progress_free(struct progress *p);
 /* A new stage: what is done, to which of several things ("" when there is
  * but one); counters start at 0. */
-void progress_begin(
-    struct progress *p, const char *stage, const char *subject);
+void progress_begin(struct progress *p, const char *stage, const char *subject);
 /* From any thread. */
 void progress_add(struct progress *p, uint64_t files, uint64_t bytes);
 void progress_set(struct progress *p, uint64_t files, uint64_t bytes);

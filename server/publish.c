@@ -139,8 +139,7 @@ find_was(struct publish *p, struct err *e)
 	if (o->expects && o->expect != serial)
 		return err_set(e, ERR_CONFLICT,
 		    "channel %s is at serial %llu and not %llu", o->channel,
-		    (unsigned long long)serial,
-		    (unsigned long long)o->expect);
+		    (unsigned long long)serial, (unsigned long long)o->expect);
 	return 0;
 }
 
@@ -154,8 +153,8 @@ check_keys(const struct publish *p, struct err *e)
 		return 0;
 	ret = origin_check_key(p->o, ROOT_ROLE_RELEASE, o->release_key, e);
 	if (ret == 0 && !roster_has_channel(&p->o->roster, o->channel))
-		ret = origin_check_key(
-		    p->o, ROOT_ROLE_ROSTER, o->release_key, e);
+		ret =
+		    origin_check_key(p->o, ROOT_ROLE_ROSTER, o->release_key, e);
 	if (ret == 0)
 		ret = origin_check_key(p->o, ROOT_ROLE_HEAD, o->head_key, e);
 	return ret;
@@ -187,8 +186,8 @@ start_release(struct publish *p, struct err *e)
 	if (now->transcripts == NULL || p->trees == NULL ||
 	    p->result->transcripts == NULL)
 		return err_memory(e);
-	memcpy(now->transcripts, file->transcripts,
-	    n * sizeof(*now->transcripts));
+	memcpy(
+	    now->transcripts, file->transcripts, n * sizeof(*now->transcripts));
 	p->result->count = n;
 	snprintf(now->channel, sizeof(now->channel), "%s", o->channel);
 	now->created = p->started.tv_sec;
@@ -297,7 +296,8 @@ put_release(struct publish *p, struct err *e)
 	if (ret == 0)
 		ret = open_channel(p, e);
 	if (ret == 0)
-		ret = origin_put_head(p->o, o->head_key, &head, o->lifetime_s, e);
+		ret =
+		    origin_put_head(p->o, o->head_key, &head, o->lifetime_s, e);
 	if (ret != 0)
 		return ret;
 	p->result->published = true;

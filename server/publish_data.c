@@ -9,12 +9,14 @@
 #define PIECE_BYTES ((size_t)128 * 1024)
 #define GZIP_LEVEL  6
 
-/* Better compression as long as it is a matter of seconds. */
+/* Better compression as long as it is a matter of seconds.  From: measurements
+ * on 2.5 MB of text: 17 takes 0.6 s and 52 MB for 555 kB, 19 takes 1.1 s and
+ * 85 MB for 550 kB. */
 static int
 level_for(uint64_t bytes)
 {
 	if (bytes <= (uint64_t)8 << 20)
-		return 19;
+		return 17;
 	return bytes <= (uint64_t)64 << 20 ? 9 : 3;
 }
 
@@ -200,6 +202,8 @@ publish_put_data(struct publish_tree *t, struct err *e)
 	int ret;
 
 	progress_begin(t->p->options->progress, "packing", t->t->name);
+	/* Its compressor needs the memory. */
+	publish_kits_free(t->p);
 	ret = repo_temp_new(r, &temp, e);
 	if (ret == 0)
 		ret = write_data(t, &temp, e);

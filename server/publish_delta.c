@@ -44,15 +44,14 @@ keep_piece(void *arg, const void *data, size_t len, struct err *e)
 
 	m->bytes += len;
 	if (ret == 0)
-		ret = zst_feed(
-		    m->kit->encoder, data, len, count_packed, m, e);
+		ret = zst_feed(m->kit->encoder, data, len, count_packed, m, e);
 	return ret;
 }
 
 /* Behind what is in the spool; *at gets where. */
 static int
-spool(struct publish_tree *t, int fd, uint64_t bytes, uint64_t *at,
-    struct err *e)
+spool(
+    struct publish_tree *t, int fd, uint64_t bytes, uint64_t *at, struct err *e)
 {
 	uint8_t *piece = malloc(PIECE_BYTES);
 	uint64_t done = 0;
@@ -77,8 +76,8 @@ spool(struct publish_tree *t, int fd, uint64_t bytes, uint64_t *at,
 }
 
 static int
-frame_bytes(
-    struct publish_tree *t, const struct digest *d, uint64_t *bytes, struct err *e)
+frame_bytes(struct publish_tree *t, const struct digest *d, uint64_t *bytes,
+    struct err *e)
 {
 	int fd = -1, ret = repo_open_object(t->p->o->repo, d, &fd, bytes, e);
 

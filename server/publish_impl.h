@@ -35,8 +35,8 @@ struct publish {
 
 	bool has_head;
 	struct head head;
-	struct release was; /* the head's, when there is one */
-	struct release now; /* texts are its own, see publish.c */
+	struct release was;         /* the head's, when there is one */
+	struct release now;         /* texts are its own, see publish.c */
 	struct publish_tree *trees; /* one a transcript */
 	struct timespec started;
 };
@@ -70,9 +70,9 @@ struct publish_tree {
 	const struct release_transcript *was; /* NULL: the first of its name */
 	struct publish_transcript *result;
 	struct repo_temp cache; /* the next stat cache */
-	int text_fd; /* of the manifest */
-	int was_fd;  /* of the manifest before, -1 */
-	int spool_fd; /* of deltas, one after another */
+	int text_fd;            /* of the manifest */
+	int was_fd;             /* of the manifest before, -1 */
+	int spool_fd;           /* of deltas, one after another */
 	uint64_t spool_bytes;
 	bool used_cache;
 	bool cache_is_wrong; /* it named a content that is not there */

@@ -100,8 +100,7 @@ static int
 choose(struct match *m, struct err *e)
 {
 	struct resemble_index *index = NULL;
-	int ret =
-	    resemble_index_new(m->old, m->t->removed_count, &index, e);
+	int ret = resemble_index_new(m->old, m->t->removed_count, &index, e);
 
 	for (size_t i = 0; ret == 0 && i < m->new_count; i++) {
 		struct publish_wanted *w = m->for_new[i];

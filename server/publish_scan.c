@@ -244,9 +244,9 @@ publish_scan(struct publish_tree *t, bool use_cache, struct err *e)
 	if (ret == 0)
 		ret = end_pass(&pass, &totals, e);
 	pass_release(&pass);
-	return ret == 0 ? 0
-	                : err_prefix(e, "transcript %s (%s)", t->t->name,
-	                      t->source->path);
+	return ret == 0
+	    ? 0
+	    : err_prefix(e, "transcript %s (%s)", t->t->name, t->source->path);
 }
 
 void

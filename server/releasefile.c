@@ -69,8 +69,8 @@ make_room(struct releasefile *f, size_t transcripts, size_t profiles,
 	r->profiles = calloc(profiles + 1, sizeof(*r->profiles));
 	r->hosts = calloc(hosts + 1, sizeof(*r->hosts));
 	f->sources = calloc(transcripts + 1, sizeof(*f->sources));
-	if (r->transcripts == NULL || r->profiles == NULL ||
-	    r->hosts == NULL || f->sources == NULL)
+	if (r->transcripts == NULL || r->profiles == NULL || r->hosts == NULL ||
+	    f->sources == NULL)
 		return err_memory(e);
 	return 0;
 }
@@ -116,8 +116,7 @@ add_default_host(struct releasefile *f, struct err *e)
 }
 
 static int
-resolve_source(
-    const char *file, const char *source, char **out, struct err *e)
+resolve_source(const char *file, const char *source, char **out, struct err *e)
 {
 	const char *slash = strrchr(file, '/');
 	size_t dir = slash == NULL ? 0 : (size_t)(slash - file) + 1;
@@ -176,8 +175,8 @@ read_target(const struct config_section *s, char **target, struct err *e)
 }
 
 static int
-read_excludes(const struct config_section *s, struct release_transcript *t,
-    struct err *e)
+read_excludes(
+    const struct config_section *s, struct release_transcript *t, struct err *e)
 {
 	struct config_list list = { NULL, 0 };
 	int ret = config_values(s, "exclude", &list, e);
@@ -325,8 +324,8 @@ read_transcripts(struct reading *r)
 		    by_name);
 	for (size_t i = 0; ret == 0 && i < n; i++)
 		ret = read_source(r->file,
-		    config_find(r->config, "transcript",
-		        release->transcripts[i].name),
+		    config_find(
+		        r->config, "transcript", release->transcripts[i].name),
 		    &r->f->sources[i], r->e);
 	return ret;
 }
@@ -395,8 +394,8 @@ read_profiles(struct reading *r)
 }
 
 static int
-read_host(struct reading *r, const struct config_section *s,
-    struct release_host *h)
+read_host(
+    struct reading *r, const struct config_section *s, struct release_host *h)
 {
 	const struct release *release = &r->f->release;
 	const char *profile = NULL, *channel = "";
@@ -418,8 +417,8 @@ read_host(struct reading *r, const struct config_section *s,
 		return config_complain(
 		    s, "profile", r->e, "there is no [profile %s]", profile);
 	if (channel[0] != '\0' && !text_is_name(channel, strlen(channel)))
-		return config_complain(s, "channel", r->e,
-		    "\"%s\" is no channel's name", channel);
+		return config_complain(
+		    s, "channel", r->e, "\"%s\" is no channel's name", channel);
 	h->profile = (uint16_t)(p - release->profiles);
 	set_name(h->channel, channel);
 	return copy_text(config_name(s), &h->pattern, r->e);
@@ -541,8 +540,7 @@ split_pair(const char *text, struct pair *p, struct err *e)
 	size_t len;
 
 	if (dir == NULL || !text_is_name(text, (size_t)(dir - text)))
-		return err_set(
-		    e, ERR_USAGE, "%s: not NAME=DIR[:TARGET]", text);
+		return err_set(e, ERR_USAGE, "%s: not NAME=DIR[:TARGET]", text);
 	memcpy(p->name, text, (size_t)(dir - text));
 	p->name[dir - text] = '\0';
 	dir++;
@@ -625,8 +623,8 @@ releasefile_from_pairs(char *const *pairs, size_t count, bool exact,
 	if (parts == NULL)
 		ret = err_memory(e);
 	else if (count == 0 || count > LIMIT_TRANSCRIPTS)
-		ret = err_set(e, ERR_USAGE, "not 1 to %d transcripts",
-		    LIMIT_TRANSCRIPTS);
+		ret = err_set(
+		    e, ERR_USAGE, "not 1 to %d transcripts", LIMIT_TRANSCRIPTS);
 	for (size_t i = 0; ret == 0 && i < count; i++)
 		ret = split_pair(pairs[i], &parts[i], e);
 	if (ret == 0)

@@ -29,8 +29,8 @@ void releasefile_release(struct releasefile *f);
 MUST_CHECK int releasefile_load(
     const char *path, struct releasefile *out, struct err *e);
 /* The same from memory; `path` is for messages and relative sources. */
-MUST_CHECK int releasefile_parse(const char *path, const void *text,
-    size_t len, struct releasefile *out, struct err *e);
+MUST_CHECK int releasefile_parse(const char *path, const void *text, size_t len,
+    struct releasefile *out, struct err *e);
 /* Of NAME=DIR[:TARGET]; the target, "/" when none is given, begins at the last
  * ":/".  One profile, "default", of all in their order, for all hosts. */
 MUST_CHECK int releasefile_from_pairs(char *const *pairs, size_t count,

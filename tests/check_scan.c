@@ -803,8 +803,8 @@ START_TEST(other_file_systems_are_entered_unless_told_not_to)
 }
 END_TEST
 
-/* Directories "d" one below the other, a file behind each. */
-static void
+/* Directories "d" one below the other, a file behind each; the last, open. */
+static int
 put_depth(const struct run *r, size_t depth)
 {
 	int dir = dup(r->scratch.fd), next, fd;
@@ -817,7 +817,7 @@ put_depth(const struct run *r, size_t depth)
 		close(dir);
 		dir = next;
 	}
-	close(dir);
+	return dir;
 }
 
 START_TEST(deep_trees_take_few_descriptors)
@@ -826,7 +826,7 @@ START_TEST(deep_trees_take_few_descriptors)
 	struct run r;
 
 	run_init(&r);
-	put_depth(&r, 1000);
+	close(put_depth(&r, 1000));
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	must_scan(&r);
 	ck_assert_uint_eq(r.totals.entries, 2001);
@@ -837,9 +837,18 @@ END_TEST
 START_TEST(a_path_too_long_is_an_error)
 {
 	struct run r;
+	int dir, fd;
 
 	run_init(&r);
-	put_depth(&r, 2050);
+	dir = put_depth(&r, 2040); /* 4,079 bytes */
+	ck_assert_int_eq(
+	    fsat_create(dir, "0123456789abcde", 0644, &fd, NULL), 0);
+	close(fd);
+	must_scan(&r);
+	ck_assert_int_eq(
+	    fsat_create(dir, "0123456789abcdef", 0644, &fd, NULL), 0);
+	close(fd);
+	close(dir);
 	ck_assert_msg(scan(&r) == ERR_LIMIT, "%s", r.e.msg);
 	ck_assert_ptr_nonnull(strstr(r.e.msg, "4095"));
 	run_release(&r);

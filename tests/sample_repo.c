@@ -217,7 +217,10 @@ sample_repo_publish(struct sample_repo *s, const struct release *r)
 	OK(repo_put_statement(s->repo, path, text.data, text.len, &e));
 	buf_release(&text);
 	sample_head_text(&text, &s->head);
-	OK(repo_switch_head(s->repo, SAMPLE_CHANNEL, text.data, text.len, &e));
+	/* Without the sync of repo_switch_head, which waits for whatever else
+	 * the machine is writing. */
+	OK(repo_path_channel(path, SAMPLE_CHANNEL, &e));
+	OK(repo_put_statement(s->repo, path, text.data, text.len, &e));
 	buf_release(&text);
 }
 

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "common/limits.h"
-#include "common/text.h"
 #include "transcripts/compare_ids.h"
 #include "transcripts/compare_unlisted.h"
 #include "transcripts/scan.h"
@@ -103,7 +102,7 @@ renewed_cmp(const void *key, const void *element)
 {
 	const char *const *path = element;
 
-	return text_path_cmp(key, *path);
+	return compare_paths(key, *path);
 }
 
 static bool

@@ -41,14 +41,6 @@ report_dropped(struct dirstack *dirs, const char *path, compare_fn fn,
 	return fn(arg, &diff, e);
 }
 
-/* As in manifests, "." is before all else. */
-static int
-order_of(const struct layer_entry *a, const struct layer_entry *b)
-{
-	return manifest_path_cmp(
-	    a->m.path, strlen(a->m.path), b->m.path, strlen(b->m.path));
-}
-
 /* Moves *entry, of a layer that did not end, to the first that is not before
  * `old`; *same says whether it is of the same path. */
 static int
@@ -59,7 +51,7 @@ catch_up(struct layer *want, const struct layer_entry **entry,
 
 	*same = false;
 	while (*entry != NULL) {
-		order = order_of(*entry, old);
+		order = compare_paths((*entry)->m.path, old->m.path);
 		if (order >= 0) {
 			*same = order == 0;
 			return 0;

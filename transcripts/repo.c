@@ -52,6 +52,13 @@ static const struct folder folders[] = {
 };
 #define FOLDERS (sizeof(folders) / sizeof(folders[0]))
 
+static void
+close_if_open(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 static int
 make_folder(int fd, const struct folder *f, struct err *e)
 {
@@ -75,11 +82,9 @@ repo_create(const char *path, struct err *e)
 	if (ret == 0)
 		ret = fsat_open_write(fd, "lock", 0600, &lock, e);
 	if (ret == 0)
-		ret = fsat_syncfs(fd, e);
-	if (lock >= 0)
-		close(lock);
-	if (fd >= 0)
-		close(fd);
+		ret = fsat_fsync(fd, e);
+	close_if_open(lock);
+	close_if_open(fd);
 	return ret == 0 ? 0 : err_prefix(e, "new repository %s", path);
 }
 
@@ -137,13 +142,6 @@ repo_open(const char *path, struct repo **out, struct err *e)
 	}
 	*out = r;
 	return 0;
-}
-
-static void
-close_if_open(int fd)
-{
-	if (fd >= 0)
-		close(fd);
 }
 
 void

@@ -465,22 +465,21 @@ scan_object(struct scan *s, int dir, const char *name, struct err *e)
 	return enter(s, &x, e);
 }
 
-/* The path of a name in the level on top. */
+/* The path of a name in the level on top.  The top's own path "." leads no
+ * other. */
 static int
 set_path(struct scan *s, const struct level *l, const char *name, struct err *e)
 {
-	size_t at = l->path_len, len = strlen(name);
+	size_t at = s->depth == 1 ? 0 : l->path_len, len = strlen(name);
+	size_t slash = at > 0;
 
-	if (s->depth == 1)
-		at = 0; /* the top's own path "." leads no other */
-	else
-		s->path[at++] = '/';
-	if (len > LIMIT_PATH_BYTES - at) {
-		s->path[at > 0 ? at - 1 : 0] = '\0';
+	s->path[at] = '\0';
+	if (slash + len > LIMIT_PATH_BYTES - at)
 		return err_set(e, ERR_LIMIT,
-		    SHOWN ": a path below is longer than %d bytes", s->path,
+		    SHOWN "/%s: path is longer than %d bytes", s->path, name,
 		    LIMIT_PATH_BYTES);
-	}
+	if (slash)
+		s->path[at++] = '/';
 	memcpy(s->path + at, name, len + 1);
 	s->path_len = at + len;
 	return 0;

@@ -1,0 +1,22 @@
+/* The file systems that were written to: each is synced once, at the end. */
+#ifndef CLIENT_SYNCS_H
+#define CLIENT_SYNCS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct syncs_place;
+struct syncs { /* all zero: empty */
+	struct syncs_place *list;
+	size_t count;
+};
+
+/* Notes the file system of a held directory. */
+MUST_CHECK int syncs_add(struct syncs *s, int dir, struct err *e);
+/* syncfs of all that were noted. */
+MUST_CHECK int syncs_all(const struct syncs *s, struct err *e);
+void syncs_release(struct syncs *s);
+
+#endif
