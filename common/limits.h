@@ -4,58 +4,58 @@
 #define COMMON_LIMITS_H
 
 /* Names and paths, bytes. */
-#define LIMIT_NAME_BYTES      64    /* channel, transcript, profile, mirror, site */
-#define LIMIT_COMPONENT_BYTES 255   /* NAME_MAX of every Linux file system */
-#define LIMIT_PATH_BYTES      4095  /* PATH_MAX less the NUL */
-#define LIMIT_PATH_DEPTH      2048  /* components: PATH_MAX of one-byte names */
-#define LIMIT_TEXT_BYTES      4096  /* author, message, pattern, argument */
-#define LIMIT_HOST_BYTES      253   /* DNS name, RFC 1035 */
+#define LIMIT_NAME_BYTES      64 /* channel, transcript, profile, mirror, site */
+#define LIMIT_COMPONENT_BYTES 255  /* NAME_MAX of every Linux file system */
+#define LIMIT_PATH_BYTES      4095 /* PATH_MAX less the NUL */
+#define LIMIT_PATH_DEPTH      2048 /* components: PATH_MAX of one-byte names */
+#define LIMIT_TEXT_BYTES      4096 /* author, message, pattern, argument */
+#define LIMIT_HOST_BYTES      253  /* DNS name, RFC 1035 */
 
 /* Statements, bytes and counts. */
-#define LIMIT_ROOT_BYTES      (64 * 1024)
-#define LIMIT_ROSTER_BYTES    (4 * 1024 * 1024) /* 10,000 mirrors */
-#define LIMIT_HEAD_BYTES      (8 * 1024)
-#define LIMIT_RELEASE_BYTES   (8 * 1024 * 1024) /* 50,000 host lines */
-#define LIMIT_SIGNATURES      64
-#define LIMIT_KEYS            64    /* keys of a trust root */
-#define LIMIT_ROOT_VERSIONS   1024  /* root updates followed in one run */
-#define LIMIT_CHANNELS        64
-#define LIMIT_MIRRORS         10000
-#define LIMIT_MIRROR_KEYS     4     /* keys of one mirror: now, next, spare */
+#define LIMIT_ROOT_BYTES       65536
+#define LIMIT_ROSTER_BYTES     4194304 /* 10,000 mirrors */
+#define LIMIT_HEAD_BYTES       8192
+#define LIMIT_RELEASE_BYTES    8388608 /* 50,000 host lines */
+#define LIMIT_SIGNATURES       64
+#define LIMIT_KEYS             64   /* keys of a trust root */
+#define LIMIT_ROOT_VERSIONS    1024 /* root updates followed in one run */
+#define LIMIT_CHANNELS         64
+#define LIMIT_MIRRORS          10000
+#define LIMIT_MIRROR_KEYS      4 /* keys of one mirror: now, next, spare */
 #define LIMIT_MIRROR_ADDRESSES 16
-#define LIMIT_TRANSCRIPTS     256   /* transcripts of one release */
-#define LIMIT_PROFILES        4096
-#define LIMIT_HOSTS           50000
-#define LIMIT_EXCLUDES        1024  /* patterns of one transcript */
+#define LIMIT_TRANSCRIPTS      256 /* transcripts of one release */
+#define LIMIT_PROFILES         4096
+#define LIMIT_HOSTS            50000
+#define LIMIT_EXCLUDES         1024 /* patterns of one transcript */
 
 /* Manifests. */
-#define LIMIT_MANIFEST_BYTES  (8ULL << 30) /* text of one: 50 million entries */
-#define LIMIT_MANIFEST_LINE   (256 * 1024) /* escaped paths, or one xattr */
-#define LIMIT_XATTR_NAME      255
-#define LIMIT_XATTR_BYTES     65536 /* XATTR_SIZE_MAX */
-#define LIMIT_XATTRS          256   /* of one object */
-#define LIMIT_XATTR_TEXT      (1024 * 1024) /* manifest lines of one object's */
-#define LIMIT_DIR_ENTRIES     10000000 /* names of one directory, in memory */
+#define LIMIT_MANIFEST_BYTES (8ULL << 30) /* text of one: 50 million entries */
+#define LIMIT_MANIFEST_LINE  262144       /* escaped paths, or one xattr */
+#define LIMIT_XATTR_NAME     255
+#define LIMIT_XATTR_BYTES    65536         /* XATTR_SIZE_MAX */
+#define LIMIT_XATTRS         256           /* of one object */
+#define LIMIT_XATTR_TEXT     (1024 * 1024) /* manifest lines of one object's */
+#define LIMIT_DIR_ENTRIES    10000000 /* names of one directory, in memory */
 
 /* Content. */
-#define LIMIT_ZSTD_WINDOW_LOG 27    /* 128 MiB: more is refused by the decoder */
-#define LIMIT_CHAIN           8     /* releases followed by data transcripts */
-#define LIMIT_BATCH_OBJECTS   8192  /* digests of one POST /v1/objects */
+#define LIMIT_ZSTD_WINDOW_LOG 27   /* 128 MiB: more is refused by the decoder */
+#define LIMIT_CHAIN           8    /* releases followed by data transcripts */
+#define LIMIT_BATCH_OBJECTS   8192 /* digests of one POST /v1/objects */
 #define LIMIT_DELTA_MEMBERS   10000000
 
 /* Processes and the network. */
-#define LIMIT_IPC_BYTES       (256 * 1024) /* one message between our processes */
-#define LIMIT_HTTP_HEADER_BYTES (16 * 1024)
-#define LIMIT_HTTP_BODY_BYTES (32 * LIMIT_BATCH_OBJECTS) /* request body */
-#define LIMIT_SEARCH_DOMAINS  32
-#define LIMIT_CANDIDATES      64
-#define LIMIT_ADDRESSES       32    /* of one candidate */
-#define LIMIT_DNS_BYTES       65535
-#define LIMIT_CONNECT_MS      5000  /* one connection attempt */
-#define LIMIT_STAGGER_MS      250   /* RFC 8305 section 5 */
-#define LIMIT_STALL_MS        15000 /* no byte for so long: the peer is gone */
-#define LIMIT_MIN_RATE        1024  /* bytes a second, averaged over a transfer */
-#define LIMIT_WAIT_S          300   /* longest long poll */
-#define LIMIT_CONFIG_BYTES    (8 * 1024 * 1024)
+#define LIMIT_IPC_BYTES         262144 /* one message between our processes */
+#define LIMIT_HTTP_HEADER_BYTES 16384
+#define LIMIT_HTTP_BODY_BYTES   262144 /* request body: a batch of digests */
+#define LIMIT_SEARCH_DOMAINS    32
+#define LIMIT_CANDIDATES        64
+#define LIMIT_ADDRESSES         32 /* of one candidate */
+#define LIMIT_DNS_BYTES         65535
+#define LIMIT_CONNECT_MS        5000  /* one connection attempt */
+#define LIMIT_STAGGER_MS        250   /* RFC 8305 section 5 */
+#define LIMIT_STALL_MS          15000 /* no byte for so long: the peer is gone */
+#define LIMIT_MIN_RATE          1024 /* bytes a second, averaged over a transfer */
+#define LIMIT_WAIT_S            300 /* longest long poll */
+#define LIMIT_CONFIG_BYTES      8388608
 
 #endif
