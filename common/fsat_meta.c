@@ -142,6 +142,14 @@ fsat_utime(
 	return place_finish(&p, ret, "set time of", path, e);
 }
 
+/* Whether the kernel's new calls could not do it: it has none, or what is held
+ * is held by name only (O_PATH), which they refuse where /proc does not. */
+static bool
+needs_proc(const struct place *p)
+{
+	return errno == ENOSYS || (errno == EBADF && p->empty != 0);
+}
+
 /* One question to the kernel about attributes: the list when name is NULL. */
 static ssize_t
 ask_by_proc(const struct place *p, const char *name, void *dst, size_t size)
@@ -171,7 +179,7 @@ ask(const struct place *p, const char *name, void *dst, size_t size)
 	else
 		n = syscall(CALL_GETXATTRAT, p->dir, p->name, flags, name,
 		    &args, sizeof(args));
-	if (n < 0 && errno == ENOSYS)
+	if (n < 0 && needs_proc(p))
 		return ask_by_proc(p, name, dst, size);
 	return n;
 }
@@ -289,7 +297,7 @@ fsat_xattr_set(int dir, const char *path, const char *name, const void *value,
 	args.size = (uint32_t)len;
 	n = syscall(CALL_SETXATTRAT, p.dir, p.name,
 	    AT_SYMLINK_NOFOLLOW | p.empty, name, &args, sizeof(args));
-	if (n != 0 && errno == ENOSYS)
+	if (n != 0 && needs_proc(&p))
 		n = set_by_proc(&p, name, value == NULL ? "" : value, len);
 	ret = finish_xattr(&p, n, "of", path, e);
 	if (ret != 0)
@@ -309,7 +317,7 @@ fsat_xattr_remove(int dir, const char *path, const char *name, struct err *e)
 		return ret;
 	n = syscall(CALL_REMOVEXATTRAT, p.dir, p.name,
 	    AT_SYMLINK_NOFOLLOW | p.empty, name);
-	if (n != 0 && errno == ENOSYS)
+	if (n != 0 && needs_proc(&p))
 		n = set_by_proc(&p, name, NULL, 0);
 	ret = finish_xattr(&p, n, "of", path, e);
 	if (ret != 0)

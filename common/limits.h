@@ -34,7 +34,7 @@
 #define LIMIT_XATTR_NAME     255
 #define LIMIT_XATTR_BYTES    65536         /* XATTR_SIZE_MAX */
 #define LIMIT_XATTRS         256           /* of one object */
-#define LIMIT_XATTR_TEXT     (1024 * 1024) /* manifest lines of one object's */
+#define LIMIT_XATTR_TEXT      1048576 /* manifest lines of one object's */
 #define LIMIT_DIR_ENTRIES    10000000 /* names of one directory, in memory */
 
 /* Content. */

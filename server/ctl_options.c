@@ -453,8 +453,8 @@ check_mirror(struct parse *p)
 		return err_set(p->e, ERR_USAGE, "mirror add needs --site");
 	if (o->spki_count == 0)
 		return err_set(p->e, ERR_USAGE,
-		    "mirror add needs --key sha256:..., which peciad prints "
-		    "at its start");
+		    "mirror add needs --key sha256:..., which peciad "
+		    "--show-identity prints");
 	return 0;
 }
 

@@ -292,16 +292,15 @@ ctl_publish(const struct ctl_options *o, struct err *e)
 		return ret;
 	if (o->noop && o->json)
 		r.changes = json_array_new();
-	ret = load_keys(&r, e);
+	ret = ctl_open(o, !o->noop, &r.origin, e);
 	if (ret == 0)
-		ret = ctl_open(o, !o->noop, &r.origin, e);
+		ret = load_keys(&r, e);
 	if (ret == 0) {
 		r.progress = progress_new();
 		ret = publish(&r, e);
 		progress_free(r.progress);
 	}
-	if (r.origin.repo != NULL)
-		origin_release(&r.origin);
+	origin_release(&r.origin);
 	json_free(r.changes);
 	releasefile_release(&r.file);
 	key_free(r.release);

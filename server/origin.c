@@ -2,6 +2,8 @@
  * in the process of peciad that signs heads. */
 #include "server/origin.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,7 +33,18 @@ origin_release(struct origin *o)
 	o->repo = NULL;
 }
 
-/* What the holder wrote into the lock file, as far as it is plain text. */
+/* Whoever held the lock before may have left its text, and a holder of another
+ * program writes none: the text counts while its process lives. */
+static bool
+is_alive(const char *holder)
+{
+	uint64_t pid;
+
+	return text_u64(holder, strcspn(holder, " "), INT32_MAX, &pid) == 0 &&
+	    pid > 0 && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+/* What the holder wrote into the lock file: "PID WHAT since TIME". */
 static void
 read_holder(struct origin *o, char holder[HOLDER_BYTES])
 {
@@ -39,12 +52,11 @@ read_holder(struct origin *o, char holder[HOLDER_BYTES])
 
 	buf_init(&text, HOLDER_BYTES - 1);
 	if (fsat_read_file(
-	        repo_fd(o->repo), "lock", HOLDER_BYTES - 1, &text, NULL) != 0 ||
-	    text.len == 0 || memchr(text.data, '\n', text.len) == NULL)
-		buf_clear(&text);
-	snprintf(holder, HOLDER_BYTES, "%.*s",
-	    (int)strcspn(buf_str(&text), "\n"), buf_str(&text));
-	if (holder[0] == '\0')
+	        repo_fd(o->repo), "lock", HOLDER_BYTES - 1, &text, NULL) == 0 &&
+	    is_alive(buf_str(&text)))
+		snprintf(holder, HOLDER_BYTES, "process %.*s",
+		    (int)strcspn(buf_str(&text), "\n"), buf_str(&text));
+	else
 		snprintf(holder, HOLDER_BYTES, "another process");
 	buf_release(&text);
 }
@@ -57,14 +69,14 @@ write_holder(struct origin *o, const char *what)
 	int fd = -1, len;
 
 	text_time(when, time(NULL));
-	len = snprintf(text, sizeof(text), "%s, process %ld, since %s\n", what,
-	    (long)getpid(), when);
+	len = snprintf(text, sizeof(text), "%ld %s since %s\n", (long)getpid(),
+	    what, when);
 	if (len < 0 || (size_t)len >= sizeof(text) ||
 	    fsat_open_write(repo_fd(o->repo), "lock", 0600, &fd, NULL) != 0)
 		return;
 	if (ftruncate(fd, 0) != 0 ||
 	    fsat_write_all(fd, text, (size_t)len, NULL) != 0)
-		len = 0;
+		errno = 0;
 	close(fd);
 }
 

@@ -249,7 +249,23 @@ take_all(struct replicator *r, struct err *e)
 	return rc;
 }
 
-/* Waits for news of any channel; *quick: the upstream does not hold polls. */
+/* *news: what is held is another head afterwards. */
+static int
+take_reply(struct replicator *r, const char *channel, const char *etag,
+    const struct buf *bytes, bool *news, struct err *e)
+{
+	char now[LEARN_ETAG_BYTES];
+	int rc;
+
+	trust_set_time(r->trust, time(NULL));
+	rc = take_head(r, channel, bytes, e);
+	learn_etag(&r->learn, channel, now);
+	*news = rc == 0 && strcmp(now, etag) != 0;
+	return rc;
+}
+
+/* Waits for news of any channel.  *quick: the upstream does not hold polls, be
+ * it that it cannot, tags otherwise, or is behind us. */
 static int
 wait_for_news(struct replicator *r, bool *quick, struct err *e)
 {
@@ -260,6 +276,7 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 	char channel[LIMIT_NAME_BYTES + 1] = "";
 	struct fetch_get gets[LIMIT_CHANNELS];
 	time_t begun = time(NULL);
+	bool news = false;
 	struct buf body;
 	int rc = 0;
 
@@ -279,12 +296,13 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = WAIT_S };
 	}
 	rc = fetch_race(r->fetch, gets, n, &which, &body, e);
-	*quick = rc == 0 && which == n && time(NULL) - begun < WAIT_S / 2;
 	if (rc == 0 && which < n) {
+		/* The roster may be replaced on the way. */
 		memcpy(channel, roster->channels[which], sizeof(channel));
-		trust_set_time(r->trust, time(NULL));
-		rc = take_head(r, channel, &body, e);
+		rc = take_reply(
+		    r, channel, etags[which], &body, &news, e);
 	}
+	*quick = rc == 0 && !news && time(NULL) - begun < WAIT_S / 2;
 out:
 	free(paths);
 	free(etags);
@@ -329,8 +347,12 @@ follow(struct replicator *r, struct err *e)
 		}
 		if ((rc = wait_for_news(r, &quick, e)) != 0)
 			return rc;
-		if (quick)
+		/* All, lest one channel's answers hide another's. */
+		if (quick) {
 			pause_s(r, POLL_S);
+			if ((rc = take_all(r, e)) != 0)
+				return rc;
+		}
 		if (r->away && time(NULL) - r->away_since > HOME_S)
 			return 0;
 	}

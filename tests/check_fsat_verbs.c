@@ -419,6 +419,29 @@ START_TEST(attributes_are_set_listed_read_and_removed)
 }
 END_TEST
 
+START_TEST(attributes_are_reached_through_a_held_name)
+{
+	struct err e = ERR_INIT;
+	struct buf b;
+	int fd;
+
+	if (_i == 1)
+		fsat_pair_be_old_kernel();
+	buf_init(&b, 1000);
+	OK(fsat_hold(pair.in, "file", &fd, &e));
+	if (fsat_xattr_set(fd, "", "user.a", "1", 1, &e) == ERR_UNSUPPORTED)
+		return; /* this file system has none */
+	OK(fsat_xattr_list(fd, "", &b, &e));
+	ck_assert_ptr_nonnull(memmem(b.data, b.len, "user.a", 7));
+	buf_clear(&b);
+	OK(fsat_xattr_get(fd, "", "user.a", &b, &e));
+	ck_assert_uint_eq(b.len, 1);
+	OK(fsat_xattr_remove(fd, "", "user.a", &e));
+	close(fd);
+	buf_release(&b);
+}
+END_TEST
+
 /* ---- locks, events, space ---- */
 
 START_TEST(a_lock_is_held_by_one)
@@ -582,6 +605,8 @@ main(void)
 	tcase_add_loop_test(t, metadata_is_of_the_name_or_the_descriptor, 0, 2);
 	tcase_add_loop_test(
 	    t, attributes_are_set_listed_read_and_removed, 0, 2);
+	tcase_add_loop_test(
+	    t, attributes_are_reached_through_a_held_name, 0, 2);
 	tcase_add_test(t, a_lock_is_held_by_one);
 	tcase_add_test(t, a_watch_tells_of_new_names);
 	tcase_add_test(t, free_space_is_told);

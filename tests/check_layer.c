@@ -61,7 +61,7 @@ add_line(struct manifest_writer *w, const char *line, size_t i)
 	struct err e = ERR_INIT;
 	int n = sscanf(line + 2, "%63s %63s", first, second);
 
-	snprintf(owner, sizeof(owner), "owner%zu", i);
+	(void)snprintf(owner, sizeof(owner), "owner%zu", i);
 	m.owner = owner;
 	m.group = "group";
 	m.mode = 0700 + (uint32_t)i;
@@ -164,7 +164,7 @@ must_be_of_its_source(const struct layer_entry *x)
 {
 	char owner[8];
 
-	snprintf(owner, sizeof(owner), "owner%zu", x->source);
+	(void)snprintf(owner, sizeof(owner), "owner%zu", x->source);
 	if (x->m.type == MANIFEST_HARDLINK)
 		return;
 	if (x->implied && strcmp(x->m.owner, "root") == 0) {
@@ -404,7 +404,7 @@ add_many(struct buf *text, size_t files, bool link)
 	m.type = MANIFEST_FILE;
 	m.path = path;
 	for (size_t i = 0; i < files; i++) {
-		snprintf(path, sizeof(path), "%08zu", i);
+		(void)snprintf(path, sizeof(path), "%08zu", i);
 		ck_assert_int_eq(manifest_writer_add(w, &m, NULL), 0);
 	}
 	m.type = MANIFEST_HARDLINK;
@@ -412,7 +412,7 @@ add_many(struct buf *text, size_t files, bool link)
 	m.target = "00000007";
 	if (link)
 		ck_assert_int_eq(manifest_writer_add(w, &m, NULL), 0);
-	snprintf(path, sizeof(path), "%08zu", files - 1);
+	(void)snprintf(path, sizeof(path), "%08zu", files - 1);
 	m.path = "unknown";
 	m.target = path;
 	if (link)

@@ -22,7 +22,7 @@ static void
 make(uint64_t i, char path[64], struct fsat_stat *st,
     struct statcache_record *record)
 {
-	snprintf(path, 64, "usr/share/doc/package-%03u/file-%05u",
+	(void)snprintf(path, 64, "usr/share/doc/package-%03u/file-%05u",
 	    (unsigned)(i / 50), (unsigned)i);
 	*st = (struct fsat_stat){ .dev = 1 + i % 3,
 		.ino = UINT64_MAX - i,
@@ -314,9 +314,9 @@ START_TEST(records_come_in_order_and_within_limits)
 	struct buf text;
 	int fd = empty_file();
 
-	buf_init(&text, 2 << 20);
-	memset(buf_reserve(&text, 2 << 20), 'x', 2 << 20);
-	buf_commit(&text, 2 << 20);
+	buf_init(&text, (size_t)2 << 20);
+	memset(buf_reserve(&text, (size_t)2 << 20), 'x', 2 << 20);
+	buf_commit(&text, (size_t)2 << 20);
 	text.data[LIMIT_PATH_BYTES + 1] = '\0';
 	ck_assert_int_eq(statcache_writer_new(fd, &started, &w, NULL), 0);
 	statcache_record_init(&record, ".", &st);

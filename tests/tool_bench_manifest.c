@@ -26,7 +26,7 @@ must(int rc, const struct err *e)
 {
 	if (rc == 0)
 		return;
-	fprintf(stderr, "%s\n", e->msg);
+	(void)fprintf(stderr, "%s\n", e->msg);
 	exit(1);
 }
 
@@ -44,10 +44,10 @@ synthetic(uint64_t i, char *path, size_t size, struct manifest_entry *m)
 	m->mtime.tv_sec = 1718000000 + (time_t)(i % 100000);
 	m->mtime.tv_nsec = (long)(i * 7919 % 1000000000);
 	if (file == 0) {
-		snprintf(path, size, "share/doc/package-%07" PRIu64, dir);
+		(void)snprintf(path, size, "share/doc/package-%07" PRIu64, dir);
 		return;
 	}
-	snprintf(path, size,
+	(void)snprintf(path, size,
 	    "share/doc/package-%07" PRIu64 "/file-%03" PRIu64 ".txt", dir,
 	    file);
 	m->type = MANIFEST_FILE;
@@ -201,13 +201,15 @@ main(int argc, char **argv)
 		hashed = least(hashed, read_all(&text, false, &e));
 		cached = least(cached, pass_cache(fd, &e));
 	}
-	printf("entries %" PRIu64 " text_bytes %zu statcache_bytes %lld\n",
+	(void)printf("entries %" PRIu64
+	             " text_bytes %zu statcache_bytes %lld\n",
 	    entries, text.len, (long long)lseek(fd, 0, SEEK_END));
-	printf("manifest write %.1f ns an entry (with its clock and digest)\n",
+	(void)printf(
+	    "manifest write %.1f ns an entry (with its clock and digest)\n",
 	    wrote / (double)entries);
-	printf("manifest read %.1f ns an entry, %.1f with digest\n",
+	(void)printf("manifest read %.1f ns an entry, %.1f with digest\n",
 	    parsed / (double)entries, hashed / (double)entries);
-	printf("statcache read %.1f ns a record, %.1f ms in all\n",
+	(void)printf("statcache read %.1f ns a record, %.1f ms in all\n",
 	    cached / (double)entries, cached / 1e6);
 	buf_release(&text);
 	close(fd);

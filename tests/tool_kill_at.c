@@ -7,7 +7,6 @@
  * status is the command's, 137 when it was killed; 77: tracing is not allowed
  * here. */
 #include <errno.h>
-#include <linux/ptrace.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +45,7 @@ run_command(char **argv)
 static int
 at_change(pid_t pid)
 {
-	struct ptrace_syscall_info info;
+	struct __ptrace_syscall_info info;
 
 	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_INFO, pid,
 	        sizeof(info), &info) <= 0)

@@ -12,7 +12,7 @@ must(int rc, const struct err *e)
 {
 	if (rc == 0)
 		return;
-	fprintf(stderr, "%s\n", e->msg);
+	(void)fprintf(stderr, "%s\n", e->msg);
 	exit(1);
 }
 
@@ -84,7 +84,7 @@ main(int argc, char **argv)
 		    fsat_rename(cache_dir, "new-cache", cache_dir, "cache", &e),
 		    &e);
 	}
-	fprintf(stderr,
+	(void)fprintf(stderr,
 	    "entries %llu files %llu wanted %llu skipped %llu text %llu "
 	    "ms %.1f\n",
 	    (unsigned long long)totals.entries,

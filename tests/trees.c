@@ -389,7 +389,7 @@ add_entry(struct manifest_writer *w, const struct spec *s)
 void
 specs_manifest(const struct spec *specs, struct buf *text)
 {
-	static const struct spec top = { 'd', .path = "." };
+	static const struct spec top = D(".");
 	const struct spec *list[SPECS_MAX];
 	struct manifest_writer *w = NULL;
 	struct manifest_totals totals;

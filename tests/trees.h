@@ -20,6 +20,23 @@ struct spec {
 	unsigned minor; /* of a device of major 1; of 'c' and 'b' */
 };
 
+/* One of a list: path, text; the rest by name. */
+#define SPEC(letter, ...)               \
+ {                                      \
+  .type = (letter), .path = __VA_ARGS__ \
+ }
+#define F(...) SPEC('f', __VA_ARGS__)
+#define D(...) SPEC('d', __VA_ARGS__)
+#define L(...) SPEC('l', __VA_ARGS__)
+#define H(...) SPEC('h', __VA_ARGS__)
+#define P(...) SPEC('p', __VA_ARGS__)
+#define C(...) SPEC('c', __VA_ARGS__)
+#define B(...) SPEC('b', __VA_ARGS__)
+#define END \
+ {          \
+  0         \
+ }
+
 /* Whether user.* attributes and devices can be made in this directory. */
 bool spec_has_xattrs(int dir);
 bool spec_has_devices(int dir);

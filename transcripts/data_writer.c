@@ -1,5 +1,7 @@
 /* Data transcripts, writing: libarchive makes the tar, zst.c compresses it,
- * as libarchive offers no long window.  Publishers only. */
+ * as libarchive offers no long window.  A small one is compressed as a whole:
+ * zstd then takes tables that fit, instead of clearing 100 MB of them for a
+ * stream that may become anything.  Publishers only. */
 #include "transcripts/data.h"
 
 #include <errno.h>
@@ -9,11 +11,13 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 #include "common/zst.h"
 
 #define PIECE_BYTES    ((size_t)128 * 1024)
+#define SMALL_BYTES    ((size_t)4 * 1024 * 1024)
 #define WINDOW_LOG_MIN 20
 
 struct data_writer {
@@ -22,6 +26,9 @@ struct data_writer {
 	struct zst_encoder *encoder;
 	struct digest_state *digest;
 	uint8_t *piece;
+	struct buf small; /* the tar, until it is streamed */
+	bool streaming;
+	unsigned window_log;
 	int fd;
 	time_t mtime;
 	uint64_t size_bytes;
@@ -55,6 +62,57 @@ write_file(void *arg, const void *data, size_t len, struct err *e)
 	return fsat_write_all(w->fd, data, len, e);
 }
 
+static int
+start_stream(struct data_writer *w, struct err *e)
+{
+	int ret = zst_encoder_set_window(w->encoder, w->window_log, e);
+
+	if (ret == 0)
+		ret = zst_begin(w->encoder, ZST_SIZE_UNKNOWN, e);
+	if (ret == 0)
+		ret = zst_feed(
+		    w->encoder, w->small.data, w->small.len, write_file, w, e);
+	w->streaming = true;
+	buf_release(&w->small);
+	return ret;
+}
+
+static int
+add_tar(struct data_writer *w, const void *data, size_t len, struct err *e)
+{
+	int ret = 0;
+
+	if (!w->streaming && len <= SMALL_BYTES - w->small.len) {
+		buf_add(&w->small, data, len);
+		return buf_check(&w->small, "data transcript", e);
+	}
+	if (!w->streaming)
+		ret = start_stream(w, e);
+	if (ret == 0)
+		ret = zst_feed(w->encoder, data, len, write_file, w, e);
+	return ret;
+}
+
+static int
+end_tar(struct data_writer *w, struct err *e)
+{
+	size_t bound = zst_bound(w->small.len), len = 0;
+	uint8_t *frame;
+	int ret;
+
+	if (w->streaming)
+		return zst_end(w->encoder, write_file, w, e);
+	frame = malloc(bound);
+	if (frame == NULL)
+		return err_memory(e);
+	ret = zst_encode(
+	    w->encoder, w->small.data, w->small.len, frame, bound, &len, e);
+	if (ret == 0)
+		ret = write_file(w, frame, len, e);
+	free(frame);
+	return ret;
+}
+
 /* libarchive's archive_write_callback. */
 static la_ssize_t
 compress(struct archive *a, void *arg, const void *data, size_t len)
@@ -62,8 +120,7 @@ compress(struct archive *a, void *arg, const void *data, size_t len)
 	struct data_writer *w = arg;
 
 	if (w->failed == 0)
-		w->failed =
-		    zst_feed(w->encoder, data, len, write_file, w, w->e);
+		w->failed = add_tar(w, data, len, w->e);
 	if (w->failed == 0)
 		return (la_ssize_t)len;
 	archive_set_error(a, EIO, "write failed");
@@ -110,17 +167,14 @@ data_writer_new(
 		return err_memory(e);
 	w->fd = options->fd;
 	w->mtime = options->mtime;
+	w->window_log = window_log(options->content_bytes);
+	buf_init(&w->small, SMALL_BYTES);
 	w->piece = malloc(PIECE_BYTES);
 	ret = w->piece != NULL ? 0 : err_memory(e);
 	if (ret == 0)
 		ret = digest_new(&w->digest, e);
 	if (ret == 0)
 		ret = zst_encoder_new(options->level, &w->encoder, e);
-	if (ret == 0)
-		ret = zst_encoder_set_window(
-		    w->encoder, window_log(options->content_bytes), e);
-	if (ret == 0)
-		ret = zst_begin(w->encoder, ZST_SIZE_UNKNOWN, e);
 	if (ret == 0)
 		ret = open_archive(w, e);
 	if (ret != 0) {
@@ -219,7 +273,7 @@ data_writer_end(struct data_writer *w, struct digest *digest,
 	if (archive_write_close(w->archive) != ARCHIVE_OK)
 		return archive_failed(w, e);
 	w->ended = true;
-	ret = zst_end(w->encoder, write_file, w, e);
+	ret = end_tar(w, e);
 	if (ret != 0)
 		return ret;
 	digest_end(w->digest, digest);
@@ -240,6 +294,7 @@ data_writer_free(struct data_writer *w)
 	archive_entry_free(w->entry);
 	zst_encoder_free(w->encoder);
 	digest_free(w->digest);
+	buf_release(&w->small);
 	free(w->piece);
 	free(w);
 }

@@ -25,6 +25,12 @@ struct manifest_order {
 const char *manifest_order_next(struct manifest_order *order,
     enum manifest_type type, const char *path, size_t len);
 
+/* Takes apart a line of len bytes, of which the last is the LF, but not an
+ * xattr's: all of m but xattrs.  NULL, or what is wrong.  The line is
+ * overwritten; m points into it. */
+const char *manifest_parse_line(char *line, size_t len,
+    struct manifest_order *order, struct manifest_entry *m);
+
 /* NULL, or what is wrong with the name of a user or group. */
 const char *manifest_owner_fault(const char *name, size_t len);
 

@@ -3,9 +3,10 @@
 #include "common/text.h"
 #include "transcripts/manifest_text.h"
 
-#define BUFFER_BYTES (256 * 1024)
+#define BUFFER_BYTES 262144
 /* A byte is escaped as four; owner, group, target, path and the rest. */
-#define LINE_BYTES (4 * (2 * MANIFEST_OWNER_BYTES + 2 * LIMIT_PATH_BYTES) + 256)
+#define LINE_BYTES \
+ ((size_t)4 * (2 * MANIFEST_OWNER_BYTES + 2 * LIMIT_PATH_BYTES) + 256)
 
 struct manifest_writer {
 	manifest_sink sink;

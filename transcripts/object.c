@@ -154,7 +154,10 @@ put_content(struct object_writer *w, const void *data, size_t len,
 	bool has = false;
 	int ret;
 
-	digest_of(data, len, &o.digest);
+	/* With a state of our own: digest_of looks the algorithm up. */
+	digest_reset(w->digest);
+	digest_add(w->digest, data, len);
+	digest_end(w->digest, &o.digest);
 	ret = repo_has_object(w->repo, &o.digest, &has, e);
 	if (ret != 0)
 		return ret;

@@ -102,7 +102,7 @@ owner_new(lookup_fn lookup, uint32_t id, struct owner **out, struct err *e)
 		return rc;
 	}
 	if (owner->name[0] == '\0')
-		snprintf(owner->name, sizeof(owner->name), "#%u", id);
+		(void)snprintf(owner->name, sizeof(owner->name), "#%u", id);
 	*out = owner;
 	return 0;
 }

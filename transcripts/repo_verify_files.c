@@ -427,6 +427,7 @@ static int
 find_missing(struct verify *v, struct err *e)
 {
 	char path[REPO_PATH_BYTES];
+	const struct wanted *last = NULL;
 	bool has = false;
 	int ret = 0;
 
@@ -435,6 +436,11 @@ find_missing(struct verify *v, struct err *e)
 
 		if (!w->newest || w->kind == WANTED_RELEASE)
 			continue;
+		/* Several transcripts may be alike. */
+		if (last != NULL && last->kind == w->kind &&
+		    digest_equal(&last->digest, &w->digest))
+			continue;
+		last = w;
 		if (w->kind == WANTED_DATA)
 			repo_path_data(path, &w->digest);
 		else

@@ -1,0 +1,878 @@
+/* Manifests against real directories: what is told to differ.
+ * run: also as nobody */
+#include "transcripts/compare.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/text.h"
+#include "tests/scratch.h"
+#include "tests/trees.h"
+
+#define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
+#define TOP      D(".")
+
+static struct scratch top;
+
+static void
+set_up(void)
+{
+	umask(022);
+	scratch_make(&top);
+}
+
+static void
+tear_down(void)
+{
+	scratch_remove(&top);
+}
+
+/* "+path", "-path" or "~LETTERS path", a line each. */
+static int
+record(void *arg, const struct compare_diff *d, struct err *e)
+{
+	static const char letters[] = "TCSLDOGMtX";
+	struct buf *text = arg;
+
+	if (d->kind == COMPARE_CHANGE) {
+		buf_add_byte(text, '~');
+		for (unsigned i = 0; letters[i] != '\0'; i++)
+			if ((d->bits & 1u << i) != 0)
+				buf_add_byte(text, (uint8_t)letters[i]);
+		buf_add_byte(text, ' ');
+	} else {
+		buf_add_byte(text, d->kind == COMPARE_CREATE ? '+' : '-');
+	}
+	ck_assert_int_eq(d->want == NULL, d->kind == COMPARE_DELETE);
+	ck_assert_int_eq(d->have == NULL, d->kind == COMPARE_CREATE);
+	if (d->want != NULL)
+		ck_assert_str_eq(d->want->m.path, d->path);
+	text_escape(text, d->path, strlen(d->path));
+	buf_add_byte(text, '\n');
+	return buf_check(text, "record", e);
+}
+
+static int
+run(const struct source *sources, size_t count, struct compare_options *o,
+    struct buf *text, struct compare_totals *totals, struct err *e)
+{
+	struct wanted w;
+	int rc;
+
+	wanted_open(&w, sources, count);
+	o->root = top.fd;
+	o->want = w.layer;
+	rc = compare_run(o, record, text, totals, e);
+	wanted_close(&w);
+	return rc;
+}
+
+static void
+expect_with(const struct source *sources, size_t count,
+    struct compare_options o, const char *told)
+{
+	struct compare_totals totals;
+	struct err e = ERR_INIT;
+	struct buf text;
+
+	buf_init(&text, 1 << 24);
+	OK(run(sources, count, &o, &text, &totals, &e));
+	ck_assert_str_eq(buf_str(&text), told);
+	buf_release(&text);
+}
+
+static void
+expect(const struct source *source, const char *told)
+{
+	expect_with(source, 1, (struct compare_options){ 0 }, told);
+}
+
+static void
+expect_exact(const struct spec *want, const char *told)
+{
+	expect(&(struct source){ .specs = want }, told);
+}
+
+static void
+expect_overlay(const struct spec *want, const char *told)
+{
+	expect(&(struct source){ .specs = want, .overlay = true }, told);
+}
+
+static void
+expect_error(const struct source *source, struct compare_options o, int code,
+    const char *word)
+{
+	struct compare_totals totals;
+	struct err e = ERR_INIT;
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	ck_assert_int_eq(run(source, 1, &o, &text, &totals, &e), code);
+	ck_assert_msg(
+	    strstr(e.msg, word) != NULL, "%s: not in \"%s\"", word, e.msg);
+	buf_release(&text);
+}
+
+/* ---- one thing ---- */
+
+START_TEST(tells_each_difference_alone)
+{
+	static const struct {
+		struct spec have, want;
+		const char *told;
+		bool root, xattrs;
+	} rows[] = {
+		{ F("x", "one"), F("x", "one"), .told = "" },
+		{ F("x", "one"), F("x", "two"), .told = "~C x\n" },
+		{ F("x", "one"), F("x", "longer"), .told = "~C x\n" },
+		{ F("x", "one"), F("x", ""), .told = "~C x\n" },
+		{ F("x", "one"), F("x", "one", 0600), .told = "~M x\n" },
+		{ F("x", "one"), F("x", "one", 04755), .told = "~M x\n" },
+		{ F("x", "one"), F("x", "one", .sec = 1), .told = "~t x\n" },
+		{ F("x", "one"), F("x", "one", .nsec = 1), .told = "~t x\n" },
+		{ F("x", "one"), F("x", "one", .owner = "#12345"),
+		    .told = "~O x\n" },
+		{ F("x", "one"), F("x", "one", .group = "#12345"),
+		    .told = "~G x\n" },
+		{ F("x", "one"),
+		    F("x", "two", 0600, .sec = 7, .owner = "#1", .group = "#1"),
+		    .told = "~COGMt x\n" },
+		{ F("x", "one"), F("x", "one", .xattr = "v"), .told = "~X x\n",
+		    .xattrs = true },
+		{ F("x", "one", .xattr = "v"), F("x", "one"), .told = "~X x\n",
+		    .xattrs = true },
+		{ F("x", "one", .xattr = "v"), F("x", "one", .xattr = "w"),
+		    .told = "~X x\n", .xattrs = true },
+		{ F("x", "one", .xattr = "v"), F("x", "one", .xattr = "v"),
+		    .told = "", .xattrs = true },
+		{ D("x"), D("x"), .told = "" },
+		{ D("x"), D("x", .mode = 0700), .told = "~M x\n" },
+		{ D("x"), D("x", .sec = 1), .told = "~t x\n" },
+		{ D("x", .xattr = "v"), D("x"), .told = "~X x\n",
+		    .xattrs = true },
+		{ L("x", "to"), L("x", "to"), .told = "" },
+		{ L("x", "to"), L("x", "t"), .told = "~S x\n" },
+		{ L("x", "to"), L("x", "too"), .told = "~S x\n" },
+		{ L("x", "to"), L("x", "to", .sec = 1), .told = "~t x\n" },
+		{ L("x", "to"), L("x", "to", .owner = "#12345"),
+		    .told = "~O x\n" },
+		/* A symlink's mode says nothing. */
+		{ L("x", "to"), L("x", "to", 0700), .told = "" },
+		{ P("x"), P("x"), .told = "" },
+		{ P("x"), P("x", .mode = 0600), .told = "~M x\n" },
+		{ C("x", .minor = 3), C("x", .minor = 3), .told = "",
+		    .root = true },
+		{ C("x", .minor = 3), C("x", .minor = 5), .told = "~D x\n",
+		    .root = true },
+		{ B("x", .minor = 3), B("x", .minor = 5), .told = "~D x\n",
+		    .root = true },
+	};
+	bool xattrs = spec_has_xattrs(top.fd);
+	bool devices = spec_has_devices(top.fd);
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct spec have[] = { TOP, rows[i].have, END };
+		const struct spec want[] = { rows[i].want, END };
+
+		if ((rows[i].root && !devices) || (rows[i].xattrs && !xattrs))
+			continue;
+		specs_make(top.fd, have);
+		expect_exact(want, rows[i].told);
+		OK(fsat_remove_tree(top.fd, "x", &e));
+	}
+}
+END_TEST
+
+START_TEST(tells_every_change_of_type)
+{
+	static const struct spec kinds[] = { F("x", "one"), D("x"),
+		L("x", "to"), P("x"), C("x", .minor = 3), B("x", .minor = 3) };
+	const size_t count = spec_has_devices(top.fd) ? 6 : 4;
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < count; k++) {
+			const struct spec have[] = { TOP, kinds[i], END };
+			const struct spec want[] = { kinds[k], END };
+
+			specs_make(top.fd, have);
+			expect_exact(want, i == k ? "" : "~T x\n");
+			OK(fsat_remove_tree(top.fd, "x", &e));
+		}
+}
+END_TEST
+
+START_TEST(creates_what_is_missing_in_path_order)
+{
+	static const struct spec want[] = { D("a"), F("a/f", "1"), D("a/d"),
+		L("a/d/l", "x"), F("a b"), P("p"), H("q", "a/f"), END };
+	static const struct spec top_only[] = { TOP, END };
+
+	specs_make(top.fd, top_only);
+	expect_exact(want, "+a\n+a/d\n+a/d/l\n+a/f\n+a\\040b\n+p\n+q\n");
+}
+END_TEST
+
+START_TEST(tells_what_takes_a_directory_s_place_and_what_goes_with_it)
+{
+	static const struct spec have[] = { TOP, F("x/deep/file", "1"),
+		F("x/own", "1"), F("x/zz", "1"), END };
+	static const struct spec want[] = { F("x", "1"), END };
+
+	specs_make(top.fd, have);
+	expect_overlay(want, "-x/deep/file\n-x/deep\n-x/own\n-x/zz\n~T x\n");
+	expect_exact(want, "-x/deep/file\n-x/deep\n-x/own\n-x/zz\n~T x\n");
+}
+END_TEST
+
+START_TEST(makes_all_below_a_file_that_becomes_a_directory)
+{
+	static const struct spec have[] = { TOP, F("x", "1"), L("y", "x"),
+		END };
+	static const struct spec want[] = { D("x"), F("x/f", "1"), D("y"),
+		D("y/d"), F("y/d/f"), END };
+
+	specs_make(top.fd, have);
+	expect_exact(want, "~T x\n+x/f\n~T y\n+y/d\n+y/d/f\n");
+}
+END_TEST
+
+/* ---- exact and overlay ---- */
+
+START_TEST(deletes_what_is_not_listed_children_first)
+{
+	static const struct spec have[] = { TOP, F("!first"), F("a/b/c/d/e"),
+		L("a/b/link", "/etc"), F("a/b!"), F("keep/file", "1"),
+		D("keep"), F("keep/other"), P("keep/zz"), D("zz"), END };
+	static const struct spec want[] = { D("keep"), F("keep/file", "1"),
+		END };
+
+	specs_make(top.fd, have);
+	expect_exact(want,
+	    "-!first\n-a/b/c/d/e\n-a/b/c/d\n-a/b/c\n-a/b/link\n"
+	    "-a/b\n-a/b!\n-a\n-keep/other\n-keep/zz\n-zz\n");
+	expect_overlay(want, "");
+}
+END_TEST
+
+START_TEST(walks_deep_and_wide_unlisted_trees)
+{
+	static const struct spec want[] = { TOP, END };
+	struct err e = ERR_INIT;
+	struct buf told, path;
+	size_t lines = 0;
+
+	/* As deep as a path can be: 1,000 directories of three bytes each. */
+	buf_init(&path, LIMIT_PATH_BYTES + 1);
+	for (int i = 0; i < 1000; i++)
+		buf_addf(&path, "%sabc", i == 0 ? "" : "/");
+	OK(fsat_mkdir_all(top.fd, buf_str(&path), 0755, &e));
+	for (int i = 0; i < 300; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "abc/%d", i);
+		OK(fsat_mkdir(top.fd, name, 0755, &e));
+	}
+	specs_make(top.fd, want);
+	buf_init(&told, 1 << 24);
+	OK(run(&(struct source){ .specs = want }, 1,
+	    &(struct compare_options){ 0 }, &told,
+	    &(struct compare_totals){ 0 }, &e));
+	for (const char *s = buf_str(&told); *s != '\0'; s++)
+		lines += *s == '\n';
+	ck_assert_uint_eq(lines, 1300);
+	buf_release(&told);
+	buf_release(&path);
+}
+END_TEST
+
+START_TEST(spares_what_is_excluded_and_what_leads_there)
+{
+	static const struct spec have[] = { TOP, F("a/b/c.log"), F("a/b/gone"),
+		F("a/gone"), F("tmp/x/y"), F("var/run/pid"), F("var/gone"),
+		F("listed.log", "old"), END };
+	static const struct spec want[] = { F("listed.log", "new"), END };
+	static const struct source source = { .specs = want,
+		.excludes = { "*.log", "tmp", "var/run" } };
+
+	specs_make(top.fd, have);
+	expect(&source, "-a/b/gone\n-a/gone\n~C listed.log\n-var/gone\n");
+}
+END_TEST
+
+START_TEST(applies_excludes_below_their_target_only)
+{
+	static const struct spec have[] = { TOP, D("one"), F("one/a.log"),
+		D("two"), F("two/a.log"), END };
+	static const struct spec none[] = { END };
+	static const struct source sources[] = {
+		{ .specs = none, "/one", .excludes = { "*.log" } },
+		{ .specs = none, "/two" },
+	};
+
+	specs_make(top.fd, have);
+	expect_with(sources, 2, (struct compare_options){ 0 }, "-two/a.log\n");
+}
+END_TEST
+
+START_TEST(never_deletes_what_is_kept)
+{
+	static const struct spec have[] = { TOP, F("var/lib/own/state"),
+		F("var/lib/other"), F("var/lib/own.not"), END };
+	static const struct spec want[] = { TOP, END };
+	static const char *const keep[] = { "var/lib/own", "nowhere/at/all" };
+	const struct source source = { .specs = want };
+	struct fsat_stat st;
+	struct err e = ERR_INIT;
+
+	specs_make(top.fd, have);
+	expect_with(&source, 1,
+	    (struct compare_options){ .keep = keep, .keep_count = 2 },
+	    "-var/lib/other\n-var/lib/own.not\n");
+	/* The same by what it is and not by its path. */
+	OK(fsat_stat(top.fd, "var/lib/own", &st, &e));
+	expect_with(&source, 1, (struct compare_options){ .keep_dir = &st },
+	    "-var/lib/other\n-var/lib/own.not\n");
+}
+END_TEST
+
+START_TEST(refuses_to_replace_a_directory_that_holds_what_must_stay)
+{
+	static const struct spec have[] = { TOP, F("var/own/state"),
+		F("var/x.log"), END };
+	static const struct spec want[] = { F("var"), END };
+	static const char *const keep[] = { "var/own" };
+	static const struct source plain = { .specs = want };
+	static const struct source excluding = { .specs = want,
+		.excludes = { "*.log" } };
+
+	specs_make(top.fd, have);
+	expect_error(&plain,
+	    (struct compare_options){ .keep = keep, .keep_count = 1 },
+	    ERR_UNSUPPORTED, "var: ");
+	expect_error(&plain,
+	    (struct compare_options){ .keep = keep, .keep_count = 1 },
+	    ERR_UNSUPPORTED, "var/own");
+	expect_error(&excluding, (struct compare_options){ 0 }, ERR_UNSUPPORTED,
+	    "var/x.log is excluded");
+}
+END_TEST
+
+/* ---- targets ---- */
+
+START_TEST(makes_parents_of_targets_where_they_are_missing)
+{
+	static const struct spec want[] = { F("index"), END };
+	static const struct spec have[] = { D("srv"), END };
+	static const struct source source = {
+		.specs = want, "/srv/a/b", .overlay = true
+	};
+
+	expect(&source, "+srv\n+srv/a\n+srv/a/b\n+srv/a/b/index\n");
+	specs_make(top.fd, have);
+	expect(&source, "+srv/a\n+srv/a/b\n+srv/a/b/index\n");
+}
+END_TEST
+
+START_TEST(leaves_parents_of_targets_as_they_are)
+{
+	static const struct spec have[] = { TOP,
+		D("srv", .mode = 0700, .sec = 5), F("srv/mine"),
+		D("srv/a", .mode = 0711, .sec = 7), F("srv/a/mine"), END };
+	static const struct spec want[] = { END };
+
+	specs_make(top.fd, have);
+	expect(
+	    &(struct source){ .specs = want, "/srv/a", .overlay = true }, "");
+	expect(&(struct source){ .specs = want, "/srv/a" },
+	    "~Mt srv/a\n-srv/a/mine\n");
+}
+END_TEST
+
+START_TEST(says_what_stands_in_a_target_s_way)
+{
+	static const struct spec have[] = { TOP, D("real/b"), L("link", "real"),
+		F("file"), END };
+	static const struct spec want[] = { F("f"), END };
+	static const struct compare_options none = { 0 };
+
+	specs_make(top.fd, have);
+	expect_error(&(struct source){ .specs = want, "/link/b" }, none,
+	    ERR_UNSUPPORTED,
+	    "link: on the way to a target, but not a "
+	    "directory (a symlink");
+	expect_error(
+	    &(struct source){ .specs = want, "/link", .overlay = true }, none,
+	    ERR_UNSUPPORTED, "symlink");
+	expect_error(
+	    &(struct source){ .specs = want, "/file/x", .overlay = true }, none,
+	    ERR_UNSUPPORTED,
+	    "file: on the way to a target, but not a "
+	    "directory");
+}
+END_TEST
+
+START_TEST(needs_no_right_to_list_what_only_leads_to_a_target)
+{
+	static const struct spec have[] = { F("srv/a/f", "1"), D("srv/a"),
+		D("srv", .mode = 0311), END };
+	static const struct spec want[] = { F("f", "1"), END };
+	static const struct spec back[] = { D("srv"), END };
+
+	specs_make(top.fd, have);
+	expect(&(struct source){ .specs = want, "/srv/a" }, "");
+	specs_make(top.fd, back);
+}
+END_TEST
+
+START_TEST(compares_the_root_itself)
+{
+	static const struct spec have[] = { D(".", .mode = 0711), END };
+	static const struct spec want[] = { D(".", .mode = 0755, .sec = 9),
+		END };
+
+	specs_make(top.fd, have);
+	expect_exact(want, "~Mt .\n");
+	expect_overlay(want, "");
+}
+END_TEST
+
+START_TEST(layers_overlays_over_an_exact_tree)
+{
+	static const struct spec have[] = { TOP, D("etc"), F("etc/a", "base"),
+		F("etc/b", "web"), F("etc/c"), END };
+	static const struct spec base[] = { D("etc"), F("etc/a", "base"),
+		F("etc/b", "base"), END };
+	static const struct spec web[] = { F("b", "web"), END };
+	static const struct source sources[] = { { .specs = base, "/" },
+		{ .specs = web, "/etc", .overlay = true } };
+
+	specs_make(top.fd, have);
+	expect_with(sources, 2, (struct compare_options){ 0 }, "-etc/c\n");
+}
+END_TEST
+
+START_TEST(takes_names_of_any_bytes)
+{
+	static const struct spec have[] = { TOP, F("-x", "1"),
+		F("a\nb/c\\d", "1"), D("a\nb"), F("\xff\xfe\x01", "1"),
+		F(" ", "1"), F("...", "1"), F("gone\t"), END };
+	static const struct spec want[] = { F("-x", "2"), D("a\nb"),
+		F("a\nb/c\\d", "1"), F("\xff\xfe\x01", "2"), F(" ", "1"),
+		F("...", "2"), F("a\nb-"), END };
+
+	specs_make(top.fd, have);
+	expect_exact(
+	    want, "~C -x\n~C ...\n+a\\012b-\n-gone\\011\n~C \xff\xfe\\001\n");
+}
+END_TEST
+
+/* ---- hard links ---- */
+
+START_TEST(knows_hard_links)
+{
+	static const struct spec have[] = { TOP, F("a", "1"), H("b", "a"),
+		F("c", "1"), L("d", "a"), END };
+	static const struct spec want[] = { F("a", "1"), H("b", "a"),
+		H("c", "a"), H("d", "a"), H("e", "a"), END };
+
+	specs_make(top.fd, have);
+	expect_exact(want, "~L c\n~T d\n+e\n");
+}
+END_TEST
+
+START_TEST(renews_a_group_with_its_first_name)
+{
+	static const struct spec have[] = { TOP, F("a", "1"), H("b", "a"),
+		F("p/a", "1"), H("p/b", "p/a"), F("q", "1"), END };
+	static const struct spec content[] = { F("a", "2"), H("b", "a"), D("p"),
+		F("p/a", "1", 0600), H("p/b", "p/a"), F("p/x", "1"),
+		H("q", "p/x"), END };
+
+	specs_make(top.fd, have);
+	/* Metadata are of the inode: the other name has them too. */
+	expect_exact(content, "~C a\n~L b\n~t p\n~M p/a\n+p/x\n~L q\n");
+}
+END_TEST
+
+/* ---- owners ---- */
+
+START_TEST(refuses_owners_that_are_unknown_here)
+{
+	static const struct spec user[] = {
+		F("x", .owner = "nobody-is-called-so"), END
+	};
+	static const struct spec group[] = {
+		F("x", .group = "nobody-is-called-so"), END
+	};
+	static const struct compare_options none = { 0 };
+	static const struct spec have[] = { F("x"), END };
+
+	expect_error(&(struct source){ .specs = user }, none, ERR_UNSUPPORTED,
+	    "x: no user is called nobody-is-called-so here");
+	expect_error(&(struct source){ .specs = group }, none, ERR_UNSUPPORTED,
+	    "x: no group is called nobody-is-called-so here");
+	specs_make(top.fd, have);
+	expect_error(&(struct source){ .specs = user }, none, ERR_UNSUPPORTED,
+	    "x: no user is called");
+}
+END_TEST
+
+static int
+check_ids(void *arg, const struct compare_diff *d, struct err *e)
+{
+	const uint32_t *want = arg;
+
+	(void)e;
+	ck_assert_uint_eq(d->uid, want[0]);
+	ck_assert_uint_eq(d->gid, want[1]);
+	return 0;
+}
+
+START_TEST(gives_owners_as_numbers)
+{
+	static const struct {
+		struct spec have, want;
+		bool ignore;
+		uint32_t ids[2];
+	} rows[] = {
+		{ END, F("x", .owner = "root", .group = "root"),
+		    .ids = { 0, 0 } },
+		{ END, F("x", .owner = "#4294967294", .group = "#7"),
+		    .ids = { 4294967294, 7 } },
+		{ END, F("x", .owner = "who", .group = "who"), true,
+		    .ids = { UINT32_MAX, UINT32_MAX } },
+		{ F("x"), F("x", .owner = "who", .group = "who", .sec = 1),
+		    true, .ids = { UINT32_MAX, UINT32_MAX } },
+	};
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct spec have[] = { TOP, rows[i].have, END };
+		const struct spec want[] = { rows[i].want, END };
+		const struct source source = { .specs = want, .overlay = true };
+		uint32_t ids[2] = { geteuid(), getegid() };
+		struct compare_totals totals;
+		struct wanted w;
+
+		if (rows[i].ids[0] != UINT32_MAX)
+			memcpy(ids, rows[i].ids, sizeof(ids));
+		specs_make(top.fd, have);
+		wanted_open(&w, &source, 1);
+		OK(compare_run(&(struct compare_options){ .root = top.fd,
+		                   .want = w.layer,
+		                   .ignore_owner = rows[i].ignore },
+		    check_ids, ids, &totals, &e));
+		wanted_close(&w);
+		OK(fsat_remove_tree(top.fd, "x", &e));
+	}
+}
+END_TEST
+
+/* ---- the stat cache ---- */
+
+struct cached {
+	int fd;
+	struct statcache_reader *reader;
+};
+
+/* A cache that says of x what the arguments do. */
+static void
+make_cache(struct cached *c, const char *content, time_t started)
+{
+	struct timespec start = { started, 0 };
+	struct statcache_writer *w = NULL;
+	struct statcache_record record;
+	struct err e = ERR_INIT;
+	struct fsat_stat st;
+
+	OK(fsat_open_write(top.fd, "cache", 0600, &c->fd, &e));
+	ck_assert_int_eq(ftruncate(c->fd, 0), 0);
+	OK(statcache_writer_new(c->fd, &start, &w, &e));
+	OK(fsat_stat(top.fd, "t/x", &st, &e));
+	statcache_record_init(&record, "t/x", &st);
+	digest_of(content, strlen(content), &record.digest);
+	OK(statcache_writer_add(w, &record, &e));
+	OK(statcache_writer_end(w, &e));
+	statcache_writer_free(w);
+	ck_assert_int_eq(lseek(c->fd, 0, SEEK_SET), 0);
+	OK(statcache_reader_new(c->fd, &c->reader, &e));
+}
+
+static void
+close_cache(struct cached *c)
+{
+	statcache_reader_free(c->reader);
+	close(c->fd);
+}
+
+START_TEST(believes_the_stat_cache_and_reads_what_it_does_not_have)
+{
+	static const struct spec have[] = { D("t"), F("t/w", "12"),
+		F("t/x", "real"), END };
+	static const struct spec want[] = { F("w", "12"), F("x", "fake"), END };
+	static const struct source source = { .specs = want, "/t" };
+	/* What the cache says, from when on it doubts, what is read. */
+	static const struct {
+		const char *content;
+		time_t ahead;
+		const char *told;
+		uint64_t read_bytes;
+	} rows[] = {
+		{ .content = "fake", 100, "", 2 },
+		{ .content = "else", 100, "~C t/x\n", 2 },
+		{ .content = "fake", -100, "~C t/x\n", 6 },
+	};
+	struct err e = ERR_INIT;
+	struct compare_totals totals;
+	struct cached c;
+	struct buf told;
+
+	specs_make(top.fd, have);
+	buf_init(&told, 4096);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct compare_options o = { 0 };
+
+		make_cache(&c, rows[i].content, time(NULL) + rows[i].ahead);
+		o.cache = c.reader;
+		buf_clear(&told);
+		OK(run(&source, 1, &o, &told, &totals, &e));
+		ck_assert_str_eq(buf_str(&told), rows[i].told);
+		ck_assert_uint_eq(totals.read_bytes, rows[i].read_bytes);
+		close_cache(&c);
+	}
+	buf_release(&told);
+}
+END_TEST
+
+START_TEST(reads_again_what_was_touched_since)
+{
+	static const struct spec have[] = { D("t"), F("t/x", "real"), END };
+	static const struct spec want[] = { F("x", "fake"), END };
+	static const struct source source = { .specs = want, "/t" };
+	static const struct spec again[] = { F("t/x", "real"), END };
+	struct compare_options o = { 0 };
+	struct err e = ERR_INIT;
+	struct cached c;
+
+	specs_make(top.fd, have);
+	make_cache(&c, "fake", time(NULL) + 100);
+	/* The same size and time, another inode. */
+	OK(fsat_rename(top.fd, "t/x", top.fd, "old", &e));
+	specs_make(top.fd, again);
+	specs_make(top.fd, (const struct spec[]){ D("t"), END });
+	o.cache = c.reader;
+	expect_with(&source, 1, o, "~C t/x\n");
+	close_cache(&c);
+}
+END_TEST
+
+START_TEST(goes_on_without_a_damaged_stat_cache)
+{
+	static const struct spec have[] = { D("t"), F("t/x", "real"), END };
+	static const struct spec want[] = { F("x", "real"), END };
+	static const struct source source = { .specs = want, "/t" };
+	struct err e = ERR_INIT;
+	struct cached c;
+	off_t size;
+
+	specs_make(top.fd, have);
+	make_cache(&c, "fake", time(NULL) + 100);
+	size = lseek(c.fd, 0, SEEK_END);
+	for (off_t at = 40; at < size; at++) {
+		struct compare_options o = { 0 };
+		uint8_t byte;
+
+		ck_assert_int_eq(pread(c.fd, &byte, 1, at), 1);
+		byte ^= 1;
+		ck_assert_int_eq(pwrite(c.fd, &byte, 1, at), 1);
+		ck_assert_int_eq(lseek(c.fd, 0, SEEK_SET), 0);
+		statcache_reader_free(c.reader);
+		OK(statcache_reader_new(c.fd, &c.reader, &e));
+		o.cache = c.reader;
+		/* The record is right, or there is none: "fake" is wanted by
+		 * nobody, so it would be told. */
+		if (at < size - 16)
+			expect_with(&source, 1, o, "");
+		byte ^= 1;
+		ck_assert_int_eq(pwrite(c.fd, &byte, 1, at), 1);
+	}
+	close_cache(&c);
+}
+END_TEST
+
+/* ---- mounts ---- */
+
+START_TEST(stays_off_what_is_mounted)
+{
+	static const struct spec have[] = { TOP, D("m"), D("deep/m"),
+		F("deep/x"), END };
+	static const struct spec none[] = { TOP, END };
+	static const struct spec file[] = { F("m"), END };
+	static const struct spec tree[] = { D("m", .mode = 0700), F("m/f"),
+		END };
+	struct err e = ERR_INIT;
+	char path[300];
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0)
+		return;
+	ck_assert_int_eq(
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	/* Held before, it would lead to the other mounts. */
+	close(top.fd);
+	OK(fsat_operator_dir(top.path, false, 0, &top.fd, &e));
+	specs_make(top.fd, have);
+	snprintf(path, sizeof(path), "%s/m", top.path);
+	ck_assert_int_eq(mount("none", path, "tmpfs", 0, "mode=0755"), 0);
+	snprintf(path, sizeof(path), "%s/deep/m", top.path);
+	ck_assert_int_eq(mount("none", path, "tmpfs", 0, "mode=0755"), 0);
+	expect_exact(none, "-deep/x\n");
+	expect_error(&(struct source){ .specs = file },
+	    (struct compare_options){ 0 }, ERR_UNSUPPORTED, "m: a mount point");
+	/* A directory that is wanted may well be one. */
+	expect_exact(tree, "-deep/x\n~Mt m\n+m/f\n");
+	snprintf(path, sizeof(path), "%s/m", top.path);
+	ck_assert_int_eq(umount(path), 0);
+	snprintf(path, sizeof(path), "%s/deep/m", top.path);
+	ck_assert_int_eq(umount(path), 0);
+}
+END_TEST
+
+/* ---- what was dropped ---- */
+
+static void
+expect_dropped(
+    const struct source *was, const struct source *want, const char *told)
+{
+	struct err e = ERR_INIT;
+	struct wanted a, b;
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	wanted_open(&a, was, 1);
+	wanted_open(&b, want, 1);
+	OK(compare_dropped(top.fd, a.layer, b.layer, record, &text, &e));
+	ck_assert_str_eq(buf_str(&text), told);
+	wanted_close(&a);
+	wanted_close(&b);
+	buf_release(&text);
+}
+
+START_TEST(drops_what_only_the_former_tree_lists_and_is_there)
+{
+	static const struct spec have[] = { TOP, F("-x"), D("a"), F("a/1"),
+		F("a/2"), F("a/mine"), F("b"), D("c"), F("c/f"), L("l", "c"),
+		F("z"), END };
+	static const struct spec was[] = { F("-x"), F("!gone"), D("a"),
+		F("a/1"), F("a/2"), F("b"), D("c"), F("c/f"), D("l"), F("l/f"),
+		F("z"), END };
+	static const struct spec want[] = { F("-x"), D("a"), F("a/2"), F("b"),
+		F("new"), END };
+	static const struct spec none[] = { END };
+
+	specs_make(top.fd, have);
+	expect_dropped(&(struct source){ .specs = was, .overlay = true },
+	    &(struct source){ .specs = want, .overlay = true },
+	    "-a/1\n-c\n-c/f\n-l\n-z\n");
+	expect_dropped(&(struct source){ .specs = was },
+	    &(struct source){ .specs = was }, "");
+	expect_dropped(&(struct source){ .specs = was, .overlay = true },
+	    &(struct source){ .specs = none, .overlay = true },
+	    "--x\n-a\n-a/1\n-a/2\n-b\n-c\n-c/f\n-l\n-z\n");
+	expect_dropped(&(struct source){ .specs = none },
+	    &(struct source){ .specs = was }, "");
+}
+END_TEST
+
+START_TEST(drops_no_parent_of_a_target_and_nothing_excluded)
+{
+	static const struct spec have[] = { F("srv/a/f"), F("srv/a/g.log"),
+		END };
+	static const struct spec was[] = { F("f"), F("g.log"), END };
+	static const struct spec none[] = { END };
+
+	specs_make(top.fd, have);
+	expect_dropped(&(struct source){ .specs = was, "/srv/a", true },
+	    &(struct source){ .specs = none, "/etc" },
+	    "-srv/a/f\n-srv/a/g.log\n");
+	expect_dropped(&(struct source){ .specs = was, "/srv/a", true },
+	    &(struct source){
+	        .specs = none, "/srv/a", .excludes = { "*.log" } },
+	    "-srv/a/f\n");
+	/* An exact target is listed itself. */
+	expect_dropped(&(struct source){ .specs = was, "/srv/a" },
+	    &(struct source){ .specs = none, "/etc" },
+	    "-srv/a\n-srv/a/f\n-srv/a/g.log\n");
+}
+END_TEST
+
+START_TEST(an_error_of_the_taker_ends_it)
+{
+	static const struct spec want[] = { F("x"), END };
+	const struct source source = { .specs = want };
+	struct compare_totals totals;
+	struct err e = ERR_INIT;
+	struct buf full;
+
+	buf_init(&full, 1);
+	ck_assert_int_eq(
+	    run(&source, 1, &(struct compare_options){ 0 }, &full, &totals, &e),
+	    ERR_LIMIT);
+	buf_release(&full);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("compare");
+	TCase *t = tcase_create("compare");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, tells_each_difference_alone);
+	tcase_add_test(t, tells_every_change_of_type);
+	tcase_add_test(t, creates_what_is_missing_in_path_order);
+	tcase_add_test(
+	    t, tells_what_takes_a_directory_s_place_and_what_goes_with_it);
+	tcase_add_test(t, makes_all_below_a_file_that_becomes_a_directory);
+	tcase_add_test(t, deletes_what_is_not_listed_children_first);
+	tcase_add_test(t, walks_deep_and_wide_unlisted_trees);
+	tcase_add_test(t, spares_what_is_excluded_and_what_leads_there);
+	tcase_add_test(t, applies_excludes_below_their_target_only);
+	tcase_add_test(t, never_deletes_what_is_kept);
+	tcase_add_test(
+	    t, refuses_to_replace_a_directory_that_holds_what_must_stay);
+	tcase_add_test(t, makes_parents_of_targets_where_they_are_missing);
+	tcase_add_test(t, leaves_parents_of_targets_as_they_are);
+	tcase_add_test(t, says_what_stands_in_a_target_s_way);
+	tcase_add_test(t, needs_no_right_to_list_what_only_leads_to_a_target);
+	tcase_add_test(t, compares_the_root_itself);
+	tcase_add_test(t, layers_overlays_over_an_exact_tree);
+	tcase_add_test(t, takes_names_of_any_bytes);
+	tcase_add_test(t, knows_hard_links);
+	tcase_add_test(t, renews_a_group_with_its_first_name);
+	tcase_add_test(t, refuses_owners_that_are_unknown_here);
+	tcase_add_test(t, gives_owners_as_numbers);
+	tcase_add_test(
+	    t, believes_the_stat_cache_and_reads_what_it_does_not_have);
+	tcase_add_test(t, reads_again_what_was_touched_since);
+	tcase_add_test(t, goes_on_without_a_damaged_stat_cache);
+	tcase_add_test(t, stays_off_what_is_mounted);
+	tcase_add_test(t, drops_what_only_the_former_tree_lists_and_is_there);
+	tcase_add_test(t, drops_no_parent_of_a_target_and_nothing_excluded);
+	tcase_add_test(t, an_error_of_the_taker_ends_it);
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}

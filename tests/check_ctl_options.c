@@ -1,0 +1,207 @@
+/* The command line of peciactl. */
+#include "server/ctl_options.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define ZEROES   "00000000000000000000000000000000"
+#define KEY      "sha256:" ZEROES "00000000000000000000000000000001"
+
+/* Parses blank-separated words behind the program's name. */
+struct line {
+	char text[1024];
+	char *argv[32];
+	int argc;
+	struct ctl_options o;
+	struct err e;
+};
+
+static int
+parse(struct line *l, const char *words)
+{
+	char *save = NULL, *word;
+
+	memset(l, 0, sizeof(*l));
+	snprintf(l->text, sizeof(l->text), "peciactl %s", words);
+	for (word = strtok_r(l->text, " ", &save); word != NULL;
+	     word = strtok_r(NULL, " ", &save))
+		l->argv[l->argc++] = word;
+	return ctl_options_parse(l->argc, l->argv, &l->o, &l->e);
+}
+
+START_TEST(verbs_are_known_wherever_options_stand)
+{
+	static const struct {
+		const char *words;
+		enum ctl_verb verb, topic;
+	} cases[] = {
+		{ "init", CTL_INIT, CTL_NONE },
+		{ "--repo r init --keys k", CTL_INIT, CTL_NONE },
+		{ "publish a=b", CTL_PUBLISH, CTL_NONE },
+		{ "log --json", CTL_LOG, CTL_NONE },
+		{ "show", CTL_SHOW, CTL_NONE },
+		{ "--json verify", CTL_VERIFY, CTL_NONE },
+		{ "mirror add m --site s --key " KEY, CTL_MIRROR_ADD,
+		    CTL_NONE },
+		{ "mirror --json list", CTL_MIRROR_LIST, CTL_NONE },
+		{ "mirror remove m", CTL_MIRROR_REMOVE, CTL_NONE },
+		{ "refresh", CTL_REFRESH, CTL_NONE },
+		{ "--help", CTL_HELP, CTL_NONE },
+		{ "-h publish", CTL_HELP, CTL_PUBLISH },
+		{ "publish x --help", CTL_HELP, CTL_PUBLISH },
+		{ "help show", CTL_HELP, CTL_SHOW },
+		{ "mirror --help", CTL_HELP, CTL_MIRROR_ADD },
+		{ "--version", CTL_VERSION, CTL_NONE },
+		{ "version", CTL_VERSION, CTL_NONE },
+	};
+	struct line l;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		ck_assert_msg(parse(&l, cases[i].words) == 0, "%s: %s",
+		    cases[i].words, l.e.msg);
+		ck_assert_int_eq(l.o.verb, cases[i].verb);
+		ck_assert_int_eq(l.o.topic, cases[i].topic);
+		ck_assert_ptr_nonnull(ctl_help(l.o.topic));
+	}
+}
+END_TEST
+
+START_TEST(wrong_lines_are_refused_with_the_reason)
+{
+	static const struct {
+		const char *words, *want;
+	} cases[] = {
+		{ "", "no command" },
+		{ "publsh", "unknown command publsh" },
+		{ "mirror", "add, list or remove" },
+		{ "mirror shine", "add, list or remove" },
+		{ "publish", "needs a FILE.conf" },
+		{ "publish a.conf b.conf", "b.conf is one too many" },
+		{ "publish a.conf a=b", "a=b is one too many" },
+		{ "publish a=b a.conf", "a.conf is one too many" },
+		{ "publish a.conf --exact", "--exact goes with NAME=DIR" },
+		{ "publish a=b --site s", "--site does not belong" },
+		{ "publish a=b --channel", "--channel needs a value" },
+		{ "publish a=b --channel ../x", "--channel ../x" },
+		{ "publish a=b --expect -1", "--expect -1: not a number" },
+		{ "publish a=b --expect 01", "--expect 01: not a number" },
+		{ "publish a=b --wait 1h", "--wait 1h" },
+		{ "publish a=b --lifetime 0", "--lifetime 0" },
+		{ "publish a=b --lifetime 367d", "--lifetime 367d" },
+		{ "publish a=b --lifetime x", "--lifetime x" },
+		{ "publish a=b --json --json", "--json is given twice" },
+		{ "publish a=b --frob", "unknown option --frob" },
+		{ "log x", "x: unexpected" },
+		{ "log --keys k --noop", "--noop does not belong to log" },
+		{ "show 1 2", "2: unexpected" },
+		{ "show one", "show one: not a number" },
+		{ "verify --anchor sha256:00", "--anchor sha256:00" },
+		{ "init --address :", "--address" },
+		{ "mirror add", "needs the mirror's NAME" },
+		{ "mirror add a/b", "mirror add a/b" },
+		{ "mirror add m --key " KEY, "needs --site" },
+		{ "mirror add m --site s", "needs --key" },
+		{ "mirror add m --site s --key 1", "--key 1" },
+		{ "mirror remove m --site s", "--site does not belong" },
+	};
+	struct line l;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		ck_assert_int_eq(parse(&l, cases[i].words), ERR_USAGE);
+		ck_assert_msg(strstr(l.e.msg, cases[i].want) != NULL, "%s: %s",
+		    cases[i].words, l.e.msg);
+	}
+}
+END_TEST
+
+START_TEST(values_arrive)
+{
+	struct line l;
+
+	ck_assert_int_eq(
+	    parse(&l,
+	        "publish base=tree web=www:/srv/www -m why --author me "
+	        "--source r1 --channel testing --expect 0 --noop --full "
+	        "--exact --lifetime 36h --wait 7 --json"),
+	    0);
+	ck_assert_uint_eq(l.o.source_count, 2);
+	ck_assert_str_eq(l.o.sources[1], "web=www:/srv/www");
+	ck_assert_str_eq(l.o.message, "why");
+	ck_assert_str_eq(l.o.author, "me");
+	ck_assert_str_eq(l.o.source, "r1");
+	ck_assert_str_eq(l.o.channel, "testing");
+	ck_assert(l.o.expects && l.o.expect == 0);
+	ck_assert(l.o.noop && l.o.full && l.o.exact && l.o.json);
+	ck_assert_uint_eq(l.o.lifetime_s, 36 * 3600);
+	ck_assert_uint_eq(l.o.wait_ms, 7000);
+
+	ck_assert_int_eq(parse(&l, "show 17"), 0);
+	ck_assert_uint_eq(l.o.serial, 17);
+	ck_assert_int_eq(parse(&l, "verify --anchor " KEY), 0);
+	ck_assert(l.o.has_anchor && l.o.anchor.b[31] == 1);
+	ck_assert_int_eq(parse(&l,
+	                     "mirror add m --site s --key " KEY " --key " KEY
+	                     " --address a.example --address [::1]:443"),
+	    0);
+	ck_assert_str_eq(l.o.name, "m");
+	ck_assert_str_eq(l.o.site, "s");
+	ck_assert_uint_eq(l.o.spki_count, 2);
+	ck_assert_uint_eq(l.o.address_count, 2);
+}
+END_TEST
+
+START_TEST(what_is_not_given_has_its_default)
+{
+	struct line l;
+
+	ck_assert_int_eq(parse(&l, "publish a=b"), 0);
+	ck_assert_str_eq(l.o.channel, "production");
+	ck_assert_uint_eq(l.o.wait_ms, CTL_DEFAULT_WAIT_S * 1000);
+	ck_assert_uint_eq(l.o.lifetime_s, CTL_DEFAULT_LIFETIME_S);
+	ck_assert(!l.o.expects);
+	ctl_options_defaults(&l.o, NULL, "");
+	ck_assert_str_eq(l.o.repo, CTL_DEFAULT_REPO);
+	ck_assert_str_eq(l.o.keys, CTL_DEFAULT_KEYS);
+	ck_assert_int_eq(parse(&l, "log"), 0);
+	ctl_options_defaults(&l.o, "/r", "/k");
+	ck_assert_str_eq(l.o.repo, "/r");
+	ck_assert_str_eq(l.o.keys, "/k");
+	ck_assert_int_eq(parse(&l, "log --repo a --keys b"), 0);
+	ctl_options_defaults(&l.o, "/r", "/k");
+	ck_assert_str_eq(l.o.repo, "a");
+	ck_assert_str_eq(l.o.keys, "b");
+}
+END_TEST
+
+START_TEST(pairs_are_told_from_files)
+{
+	ck_assert(ctl_is_pair("base=dir"));
+	ck_assert(ctl_is_pair("a.b-c_1="));
+	ck_assert(!ctl_is_pair("site.conf"));
+	ck_assert(!ctl_is_pair("./a=b.conf"));
+	ck_assert(!ctl_is_pair("=x"));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("ctl_options");
+	TCase *t = tcase_create("ctl_options");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, verbs_are_known_wherever_options_stand);
+	tcase_add_test(t, wrong_lines_are_refused_with_the_reason);
+	tcase_add_test(t, values_arrive);
+	tcase_add_test(t, what_is_not_given_has_its_default);
+	tcase_add_test(t, pairs_are_told_from_files);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

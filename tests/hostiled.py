@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""An HTTPS server that serves a repository and does as its rules say, wrong.
+
+usage: hostiled.py --identity DIR --repo DIR [--client CERT.pem] RULES LOG
+
+Prints "ready 127.0.0.1:PORT" and ends when its standard input closes.  RULES is
+read again at each request: lines "PREFIX ACTION...", the first one whose PREFIX
+begins the request's path counts; no rule: as an honest server.  LOG gets a line
+a request: "GET PATH", with " certificate" when the client showed its own
+(CERT.pem says which one that is).  Actions:
+
+  file=PATH      that file's bytes
+  status=N       that status with a short text
+  redirect=URL   302
+  flip[=N]       a bit in byte N (half way) is another
+  append=N       N bytes more, Content-Length says so
+  cut=N          true Content-Length, N bytes, then the end
+  stall=N        true Content-Length, N bytes, then nothing
+  drip           true Content-Length, a byte a second
+  long=N short=N Content-Length says N more or less than there is
+  unsized        no Content-Length, the end says it
+  endless        a chunked body without an end
+  raw=HEX        these bytes for the whole answer
+  noise          random bytes for the whole answer
+  header=N       N bytes of header
+
+Actions for /v1/objects, of each object:
+
+  frame=PATH     that file's bytes for its frame
+  lacks          says that it is not there
+  swap           in the other order
+  fewer          the last one is left out
+  more           the first one again behind the last
+  huge           a length of 2^62
+"""
+import argparse
+import os
+import socket
+import ssl
+import sys
+import threading
+import time
+
+ABSENT = (1 << 64) - 1
+
+
+def rule_for(args, path):
+    with open(args.rules, encoding="ascii") as rules:
+        for line in rules:
+            words = line.split()
+            if words and path.startswith(words[0]):
+                return dict((word.partition("=")[0], word.partition("=")[2])
+                            for word in words[1:])
+    return {}
+
+
+def read_file(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def frames(args, rule, body):
+    wanted = [body[at:at + 32] for at in range(0, len(body), 32)]
+    if "swap" in rule:
+        wanted.reverse()
+    if "fewer" in rule:
+        wanted.pop()
+    if "more" in rule:
+        wanted.append(wanted[0])
+    out = []
+    for digest in wanted:
+        name = digest.hex()
+        frame = read_file(os.path.join(args.repo, "v1/object", name[:2], name))
+        if "frame" in rule:
+            frame = read_file(rule["frame"])
+        size = ABSENT if frame is None or "lacks" in rule else len(frame)
+        out.append(digest + (1 << 62 if "huge" in rule else size).to_bytes(8, "big"))
+        if size != ABSENT:
+            out.append(frame)
+    return b"".join(out)
+
+
+class Connection:
+    def __init__(self, args, tls):
+        self.args, self.tls, self.pending = args, tls, b""
+        self.certificate = tls.getpeercert(binary_form=True)
+
+    def read_request(self):
+        while b"\r\n\r\n" not in self.pending:
+            more = self.tls.recv(65536)
+            if not more:
+                return None
+            self.pending += more
+        head, _, self.pending = self.pending.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = lines[0].split(" ")
+        fields = {line.split(":")[0].lower(): line.split(":", 1)[1].strip()
+                  for line in lines[1:]}
+        length = int(fields.get("content-length", 0))
+        while len(self.pending) < length:
+            self.pending += self.tls.recv(65536)
+        body, self.pending = self.pending[:length], self.pending[length:]
+        return method, target.split("?")[0], fields, body
+
+    def content(self, rule, method, path, body):
+        if "status" in rule:
+            return int(rule["status"]), b"as it was told to\n"
+        if "redirect" in rule:
+            return 302, b""
+        if method == "POST":
+            data = frames(self.args, rule, body)
+        elif "file" in rule:
+            data = read_file(rule["file"])
+        else:
+            data = read_file(self.args.repo + path)
+        if data is None:
+            return 404, b"not here\n"
+        if "flip" in rule:
+            at = int(rule["flip"] or len(data) // 2)
+            data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+        if "append" in rule:
+            data += bytes(int(rule["append"]))
+        return 200, data
+
+    def send_head(self, status, rule, length):
+        head = f"HTTP/1.1 {status} Said\r\n"
+        if "redirect" in rule:
+            head += f"Location: {rule['redirect']}\r\n"
+        if "header" in rule:
+            head += "X-Long: " + "x" * int(rule["header"]) + "\r\n"
+        if "endless" in rule:
+            head += "Transfer-Encoding: chunked\r\n"
+        elif "unsized" not in rule:
+            length += int(rule.get("long", 0)) - int(rule.get("short", 0))
+            head += f"Content-Length: {length}\r\n"
+        self.tls.sendall((head + "\r\n").encode())
+
+    def send_endless(self):
+        block = b"10000\r\n" + bytes(65536) + b"\r\n"
+        while True:
+            self.tls.sendall(block)
+
+    def wait_for_end(self):
+        while self.tls.recv(65536):
+            pass
+
+    def answer(self, method, path, body):
+        """Whether the connection goes on."""
+        rule = rule_for(self.args, path)
+        if "raw" in rule or "noise" in rule:
+            self.tls.sendall(bytes.fromhex(rule["raw"]) if "raw" in rule
+                             else os.urandom(5000))
+            return False
+        status, data = self.content(rule, method, path, body)
+        self.send_head(status, rule, len(data))
+        if "endless" in rule:
+            self.send_endless()
+        if "drip" in rule:
+            for at in range(len(data)):
+                self.tls.sendall(data[at:at + 1])
+                time.sleep(1)
+        if "cut" in rule or "stall" in rule:
+            data = data[:int(rule.get("cut") or rule.get("stall"))]
+        self.tls.sendall(data)
+        if "stall" in rule:
+            self.wait_for_end()
+        return not rule.keys() & {"cut", "long", "short", "unsized", "stall"}
+
+    def log(self, method, path):
+        with open(self.args.log, "a", encoding="ascii") as log:
+            shown = " certificate" if self.certificate else ""
+            log.write(f"{method} {path}{shown}\n")
+
+    def serve(self):
+        while True:
+            request = self.read_request()
+            if request is None:
+                return
+            method, path, _, body = request
+            self.log(method, path)
+            if not self.answer(method, path, body):
+                return
+
+
+def serve(args, context, plain):
+    try:
+        with context.wrap_socket(plain, server_side=True) as tls:
+            Connection(args, tls).serve()
+    except (OSError, ValueError):
+        pass
+    finally:
+        plain.close()
+
+
+def accept_all(args, context, listener):
+    while True:
+        plain, _ = listener.accept()
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=serve, args=(args, context, plain), daemon=True).start()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--identity", required=True)
+    parser.add_argument("--repo", required=True)
+    parser.add_argument("--client")
+    parser.add_argument("rules")
+    parser.add_argument("log")
+    args = parser.parse_args()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(args.identity + "/cert.pem", args.identity + "/key.pem")
+    if args.client:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(args.client)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    threading.Thread(target=accept_all, args=(args, context, listener), daemon=True).start()
+    print(f"ready 127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    sys.stdin.read()
+
+
+main()
