@@ -43,6 +43,9 @@ $(shell mkdir -p $(BUILD))
 $(file >$(BUILD)/flags,$(flags))
 endif
 
+# V=1 shows the commands.
+say = $(if $(V),,@echo '$(1)'; )
+
 # objects FOLDER: its .o files.  named PREFIX: programs made of tests/PREFIX_*.c.
 objects = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c))
 named   = $(patsubst tests/$(1)_%.c,$(BUILD)/$(or $(2),$(1))_%,$(wildcard tests/$(1)_*.c))
@@ -59,7 +62,7 @@ all: $(programs)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(call say,CC $<)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 $(BUILD)/libcommon.a: $(call objects,common)
 $(BUILD)/libtranscripts.a: $(call objects,transcripts)
@@ -68,21 +71,21 @@ $(BUILD)/libclient.a: $(filter-out $(mains),$(call objects,client))
 $(BUILD)/libtests.a: $(filter-out $(own),$(call objects,tests))
 $(BUILD)/lib%.a:
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR $@)ar rcs $@ $^
 
 $(BUILD)/peciad $(BUILD)/peciactl: $(BUILD)/%: $(BUILD)/server/main_%.o $(BUILD)/libserver.a $(archives)
-	$(CC) $(LINK) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/pecia: $(BUILD)/client/main_pecia.o $(BUILD)/libclient.a $(archives)
-	$(CC) $(LINK) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(tested)
-	$(CC) $(LINK) -o $@ $^ -lcheck -lsubunit -lm -lrt $(LIBS)
-$(BUILD)/tool_%: $(BUILD)/tests/tool_%.o $(tested)
-	$(CC) $(LINK) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ -lcheck -lsubunit -lm -lrt $(LIBS)
+$(BUILD)/tool_%: $(BUILD)/tests/tool_%.o $(BUILD)/libserver.a $(BUILD)/libclient.a $(archives)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/replay_%: $(BUILD)/tests/fuzz_%.o $(BUILD)/tests/replay.o $(tested)
-	$(CC) $(LINK) -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ $(LIBS)
 $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(tested)
-	$(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(call say,LD $@)$(CC) $(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # All that a test run needs.
 checks: all $(call named,check) $(call named,tool) $(call named,fuzz,replay)
@@ -94,12 +97,12 @@ check:
 
 demo:
 	@tools/install-deps build demo
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(call named,tool)
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@tests/demo/run $(BUILD)
 
 bench:
 	@tools/install-deps build bench
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(call named,tool)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure
 	@tests/bench/run $(BUILD)
 
 lint:

@@ -46,8 +46,20 @@ net_add() {
 	ip -n "$1" link set lo up
 }
 
+# In a chroot / is no mount point, and `ip netns exec` wants one: the script
+# begins again where it is, seen by nobody else.
+net_mount_root() {
+	mountpoint -q / && return
+	[ -z "${NET_MOUNTED-}" ] || net_skip "the root directory cannot be made a mount point"
+	# shellcheck disable=SC2016 # for the inner shell
+	NET_MOUNTED=1 exec unshare -m --propagation unchanged bash -c \
+		'mount --rbind / /mnt && exec chroot /mnt bash -c '\''cd "$1" && shift && exec "$@"'\'' - "$@"' \
+		- "$PWD" "$0" "$@"
+}
+
 net_begin() {
 	[ "$(id -u)" = 0 ] || net_skip "needs root for network namespaces"
+	net_mount_root "$@"
 	trap net_end EXIT
 	trap 'exit 130' INT TERM
 	net_add "$NET-wan" 2>/dev/null ||
