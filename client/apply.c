@@ -3,6 +3,7 @@
 
 #include "client/cache.h"
 #include "client/commit.h"
+#include "client/dirtimes.h"
 #include "client/journal.h"
 #include "client/tree.h"
 #include "common/crypto_key.h"
@@ -203,7 +204,8 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	struct stage *stage = NULL;
 	int rc;
 
-	if ((rc = journal_write_stages(s->state.dir, plan, e)) != 0)
+	if ((rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
+	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
 	rc = stage_new(s->root, plan, &stage, e);
 	if (rc == 0)
@@ -224,6 +226,8 @@ commit_journal(struct state *state, int root, struct journal_header *h,
 	int rc;
 
 	rc = journal_open(state->dir, &j, h, e);
+	if (rc == 0)
+		rc = dirtimes_forget(state->dir, e);
 	if (rc == 0)
 		rc = commit_steps(root, j, e);
 	journal_free(j);
@@ -254,6 +258,25 @@ commit_plan(struct session *s, struct plan *plan, struct err *e)
 	return rc;
 }
 
+/* Whether a file of the state is there; in doubt, it is. */
+static bool
+has_file(const struct session *s, const char *name)
+{
+	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
+
+	return fsat_stat(s->state.dir, name, &st, &ignored) != ERR_NOT_FOUND;
+}
+
+/* Before there is a journal: as if nothing had been begun. */
+static int
+undo_stages(struct session *s, struct err *e)
+{
+	int rc = journal_undo_stages(s->state.dir, s->root, e);
+
+	return rc != 0 ? rc : dirtimes_restore(s->state.dir, s->root, e);
+}
+
 static int
 change(struct session *s, struct content *content, struct plan *plan,
     content_progress progress, void *arg, struct err *e)
@@ -265,8 +288,11 @@ change(struct session *s, struct content *content, struct plan *plan,
 		return rc;
 	rc = stage_all(s, content, plan, progress, arg, e);
 	if (rc == 0)
-		return commit_plan(s, plan, e);
-	if (journal_undo_stages(s->state.dir, s->root, &undo) != 0)
+		rc = commit_plan(s, plan, e);
+	/* What a journal says is carried through by the next run. */
+	if (rc == 0 || has_file(s, JOURNAL_NAME))
+		return rc;
+	if (undo_stages(s, &undo) != 0)
 		log_err(LOG_ERROR, "stages not removed", &undo, NULL);
 	return rc;
 }
@@ -319,7 +345,8 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 
 /* ---- after a crash ---- */
 
-/* The journal was whole: its steps are carried through. */
+/* The journal was whole: its steps are carried through.  What it commits was
+ * fresh when it was verified, and is judged by that time. */
 static int
 finish_commit(struct session *s, struct err *e)
 {
@@ -334,6 +361,7 @@ finish_commit(struct session *s, struct err *e)
 	if (rc == 0) {
 		snprintf(s->head.channel, sizeof(s->head.channel), "%s",
 		    a.channel);
+		trust_set_time(s->trust, a.when);
 		rc = make_current(s, &h.head, &h.applied, e);
 	}
 	if (rc == 0)
@@ -342,24 +370,17 @@ finish_commit(struct session *s, struct err *e)
 	return rc;
 }
 
-static bool
-has_file(const struct session *s, const char *name)
-{
-	struct err ignored = ERR_INIT;
-	struct fsat_stat st;
-
-	return fsat_stat(s->state.dir, name, &st, &ignored) == 0;
-}
-
 int
 apply_recover(struct session *s, bool *recovered, struct err *e)
 {
+	bool begun = has_file(s, JOURNAL_NAME);
 	int rc = 0;
 
-	*recovered = has_file(s, JOURNAL_NAME) || has_file(s, JOURNAL_STAGES);
-	if (has_file(s, JOURNAL_NAME))
+	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
+	    has_file(s, DIRTIMES_NAME);
+	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)
-		rc = journal_undo_stages(s->state.dir, s->root, e);
+		rc = undo_stages(s, e);
 	return rc != 0 ? err_prefix(e, "finishing an interrupted run") : 0;
 }

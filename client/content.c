@@ -28,6 +28,7 @@ struct content {
 	struct plan_item **files; /* to be filled, sorted by digest, path */
 	size_t file_count;
 	struct plan_item *current;
+	struct err failing; /* of the server asked for objects */
 	content_progress progress;
 	void *progress_arg;
 	uint64_t done_bytes;
@@ -196,12 +197,16 @@ end_manifest(void *arg, const struct fetch_member *m, const char *bad,
 	struct manifest_taking *mt = arg;
 
 	(void)m;
+	(void)e;
 	if (mt->basis_fd >= 0)
 		close(mt->basis_fd);
 	mt->basis_fd = -1;
-	if (bad != NULL)
-		return err_set(e, ERR_VERIFY, "manifest of %s: %s",
-		    mt->t->name, bad);
+	if (bad != NULL) {
+		/* It comes as a whole then. */
+		log_event(LOG_NOTICE, "manifest delta not used", "transcript",
+		    mt->t->name, "why", bad, NULL);
+		return 0;
+	}
 	mt->taken = true;
 	return 0;
 }
@@ -637,30 +642,36 @@ object_data(void *arg, const void *data, size_t len, struct err *e)
 	return write_file(arg, data, len, e);
 }
 
+/* The server's first failing; what else it has is taken all the same. */
+static void
+note_failing(struct content *c, int code, const struct fetch_want *want,
+    const char *why)
+{
+	char hex[DIGEST_HEX];
+
+	if (c->failing.code != 0)
+		return;
+	digest_hex(&want->digest, hex);
+	(void)err_set(&c->failing, code, "object %s: %s", hex, why);
+}
+
 static int
 object_end(void *arg, const struct fetch_want *want, const char *bad,
     struct err *e)
 {
 	struct content *c = arg;
-	char hex[DIGEST_HEX];
-	int rc;
 
-	rc = end_file(c, bad, &c->counts.object_files, e);
-	if (rc != 0 || bad == NULL)
-		return rc;
-	digest_hex(&want->digest, hex);
-	return err_set(e, ERR_VERIFY, "object %s: %s", hex, bad);
+	if (bad != NULL)
+		note_failing(c, ERR_VERIFY, want, bad);
+	return end_file(c, bad, &c->counts.object_files, e);
 }
 
 static int
 object_missing(void *arg, const struct fetch_want *want, struct err *e)
 {
-	char hex[DIGEST_HEX];
-
-	(void)arg;
-	digest_hex(&want->digest, hex);
-	return err_set(e, ERR_NOT_FOUND, "object %s: the server lacks it",
-	    hex);
+	(void)e;
+	note_failing(arg, ERR_NOT_FOUND, want, "the server lacks it");
+	return 0;
 }
 
 static int
@@ -714,8 +725,13 @@ fill_objects(struct content *c, size_t unused, struct err *e)
 	(void)unused;
 	if ((rc = list_wants(c, &wants, &count, e)) != 0)
 		return rc;
+	err_clear(&c->failing);
 	rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
 	free(wants);
+	if (rc == 0 && c->failing.code != 0) {
+		*e = c->failing;
+		return e->code;
+	}
 	if (rc != 0 && c->current != NULL &&
 	    end_file(c, "broken off", &c->counts.object_files, &late) != 0) {
 		*e = late;

@@ -297,6 +297,7 @@ journal_write(int state, int root, const struct journal_header *h,
     const struct plan *p, struct err *e)
 {
 	struct writer w = { .fd = -1 };
+	struct err ignored = ERR_INIT;
 	struct digest sum;
 	int rc;
 
@@ -321,6 +322,9 @@ journal_write(int state, int root, const struct journal_header *h,
 out:
 	if (w.fd >= 0)
 		close(w.fd);
+	/* It may have filled what the next run needs. */
+	if (rc != 0)
+		(void)!fsat_unlink(state, JOURNAL_TEMP, &ignored);
 	digest_free(w.hash);
 	buf_release(&w.b);
 	return rc != 0 ? err_prefix(e, "journal") : 0;

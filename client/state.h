@@ -10,7 +10,8 @@
  *     applied          which release the machine is on (text)
  *     cache            stat cache of the applied release
  *     tmp/             data transcripts on their way
- *     stages journal   a commit under way
+ *     stages dirtimes  what is staged, beside what
+ *     journal          a commit under way
  */
 #ifndef CLIENT_STATE_H
 #define CLIENT_STATE_H

@@ -191,16 +191,15 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct buf body;
-	int rc;
+	int rc = ERR_NOT_FOUND;
 
 	note_trouble(s, s->peer.route, failed);
 	buf_init(&body, LIMIT_ROOT_BYTES);
-	for (;;) {
+	/* A fetcher that dies each time must not hold us for ever. */
+	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES; i++) {
 		rc = fetch_connect(s->fetch, &s->peer, &why);
-		if (rc == ERR_NOT_FOUND) {
-			rc = no_server(s, &why, e);
+		if (rc == ERR_NOT_FOUND)
 			break;
-		}
 		/* Any answer shows who it is. */
 		if (rc == 0)
 			rc = learn_get(&s->learn, "/v1/root/1",
@@ -212,5 +211,5 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 		note_trouble(s, s->peer.route, &why);
 	}
 	buf_release(&body);
-	return rc;
+	return rc == 0 ? 0 : no_server(s, &why, e);
 }

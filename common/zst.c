@@ -105,16 +105,19 @@ zst_encoder_set_window(
 }
 
 int
-zst_encode(struct zst_encoder *z, const void *src, size_t len, void *dst,
-    size_t dst_size, size_t *dst_len, struct err *e)
+zst_encode(struct zst_encoder *z, const void *src, size_t len, struct buf *out,
+    struct err *e)
 {
-	size_t ret;
+	size_t bound = zst_bound(len), ret;
+	uint8_t *frame = buf_reserve(out, bound);
 
+	if (frame == NULL)
+		return buf_check(out, "zstd frame", e);
 	ZSTD_CCtx_reset(z->ctx, ZSTD_reset_session_only);
-	ret = ZSTD_compress2(z->ctx, dst, dst_size, src, len);
+	ret = ZSTD_compress2(z->ctx, frame, bound, src, len);
 	if (ZSTD_isError(ret))
 		return fail(e, ERR_LIMIT, "compress", ret);
-	*dst_len = ret;
+	buf_commit(out, ret);
 	return 0;
 }
 

@@ -9,39 +9,38 @@
 size_t zst_bound(size_t len);
 
 struct zst_encoder; /* reusable, one thread at a time */
-MUST_CHECK int zst_encoder_new(int level, struct zst_encoder **out,
-    struct err *e);
+MUST_CHECK int zst_encoder_new(
+    int level, struct zst_encoder **out, struct err *e);
 void zst_encoder_free(struct zst_encoder *z);
 /* For all frames that follow: look for repetitions as far back as
  * 1 << window_log bytes, 20 to LIMIT_ZSTD_WINDOW_LOG (long distance matching).
  * A decoder needs that much memory. */
-MUST_CHECK int zst_encoder_set_window(struct zst_encoder *z,
-    unsigned window_log, struct err *e);
-/* One frame of the whole content, with content size and checksum, into dst of
- * at least zst_bound(len) bytes. */
+MUST_CHECK int zst_encoder_set_window(
+    struct zst_encoder *z, unsigned window_log, struct err *e);
+/* Adds one frame of the whole content, with content size and checksum, to
+ * `out`, which must have room for zst_bound(len) bytes more: ERR_LIMIT. */
 MUST_CHECK int zst_encode(struct zst_encoder *z, const void *src, size_t len,
-    void *dst, size_t dst_size, size_t *dst_len, struct err *e);
+    struct buf *out, struct err *e);
 /* Streaming: begin with the exact content size (or ZST_SIZE_UNKNOWN, which
  * leaves it out of the frame), then feed all of it, then end; output goes to
  * the sink in pieces.  After an error begin again. */
 #define ZST_SIZE_UNKNOWN UINT64_MAX
-typedef int (*zst_sink)(void *arg, const void *data, size_t len,
-    struct err *e);
-MUST_CHECK int zst_begin(struct zst_encoder *z, uint64_t content_bytes,
-    struct err *e);
+typedef int (*zst_sink)(void *arg, const void *data, size_t len, struct err *e);
+MUST_CHECK int zst_begin(
+    struct zst_encoder *z, uint64_t content_bytes, struct err *e);
 /* ERR_CHANGED once more than content_bytes was fed. */
 MUST_CHECK int zst_feed(struct zst_encoder *z, const void *src, size_t len,
     zst_sink sink, void *arg, struct err *e);
 /* ERR_CHANGED when what was fed is not content_bytes long. */
-MUST_CHECK int zst_end(struct zst_encoder *z, zst_sink sink, void *arg,
-    struct err *e);
+MUST_CHECK int zst_end(
+    struct zst_encoder *z, zst_sink sink, void *arg, struct err *e);
 
 struct zst_decoder; /* reusable, one thread at a time */
 MUST_CHECK int zst_decoder_new(struct zst_decoder **out, struct err *e);
 void zst_decoder_free(struct zst_decoder *z);
 /* Starts one frame that may decode to at most max_bytes. */
-MUST_CHECK int zst_decode_begin(struct zst_decoder *z, uint64_t max_bytes,
-    struct err *e);
+MUST_CHECK int zst_decode_begin(
+    struct zst_decoder *z, uint64_t max_bytes, struct err *e);
 /* Decodes a piece of the frame; the sink gets content.  ERR_FORMAT for bytes
  * that are no zstd frame (skippable ones too) or follow the frame's end,
  * ERR_LIMIT past max_bytes. */

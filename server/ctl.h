@@ -36,6 +36,11 @@ MUST_CHECK int ctl_verify(
  * origin_load. */
 MUST_CHECK int ctl_open(
     const struct ctl_options *o, bool lock, struct origin *out, struct err *e);
+/* roster_add_mirror with the addresses of the command line. */
+struct roster;
+struct roster_mirror;
+MUST_CHECK int ctl_roster_add(const struct ctl_options *o,
+    const struct roster_mirror *mirror, struct roster *r, struct err *e);
 /* json_print to stdout; frees j. */
 MUST_CHECK int ctl_print_json(struct json *j, struct err *e);
 /* Prints text from outside on one line, control bytes as \ooo. */

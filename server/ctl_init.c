@@ -221,23 +221,12 @@ put_roster(struct init *i, struct err *e)
 	struct roster_mirror m = {
 		.name = MIRROR_NAME, .site = MIRROR_NAME, .key_count = 1
 	};
-	struct origin *o = &i->origin;
-	char *copies[LIMIT_MIRROR_ADDRESSES] = { NULL };
-	int ret = 0;
+	int ret;
 
 	m.keys[0] = i->identity;
-	for (size_t a = 0; ret == 0 && a < i->o->address_count; a++) {
-		copies[a] = strdup(i->o->addresses[a]);
-		if (copies[a] == NULL)
-			ret = err_memory(e);
-		m.addresses[m.address_count++] = copies[a];
-	}
+	ret = ctl_roster_add(i->o, &m, &i->origin.roster, e);
 	if (ret == 0)
-		ret = roster_add_mirror(&o->roster, &m, e);
-	if (ret == 0)
-		ret = origin_put_roster(o, i->keys[KEYS_RELEASE], e);
-	for (size_t a = 0; a < i->o->address_count; a++)
-		free(copies[a]);
+		ret = origin_put_roster(&i->origin, i->keys[KEYS_RELEASE], e);
 	return ret;
 }
 

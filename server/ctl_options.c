@@ -364,10 +364,12 @@ take_verb(struct parse *p, enum ctl_verb *verb)
 
 	next = p->word_count > 1 ? p->words[1] : "";
 	for (int v = CTL_NONE + 1; v < CTL_VERBS; v++) {
+		const char *second = verb_words[v].second;
+
 		if (strcmp(verb_words[v].first, word) != 0)
 			continue;
-		is_group |= verb_words[v].second != NULL;
-		if (is_group && strcmp(verb_words[v].second, next) != 0)
+		is_group = second != NULL;
+		if (second != NULL && strcmp(second, next) != 0)
 			continue;
 		*verb = (enum ctl_verb)v;
 		p->words += is_group ? 2 : 1;

@@ -57,27 +57,37 @@ put_change(const struct ctl_options *o, struct change *c, const char *done,
 	return ret;
 }
 
+int
+ctl_roster_add(const struct ctl_options *o, const struct roster_mirror *mirror,
+    struct roster *r, struct err *e)
+{
+	char *copies[LIMIT_MIRROR_ADDRESSES] = { NULL };
+	struct roster_mirror m = *mirror;
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < o->address_count; i++) {
+		copies[i] = strdup(o->addresses[i]);
+		if (copies[i] == NULL)
+			ret = err_memory(e);
+		m.addresses[i] = copies[i];
+	}
+	m.address_count = o->address_count;
+	if (ret == 0)
+		ret = roster_add_mirror(r, &m, e);
+	for (size_t i = 0; i < o->address_count; i++)
+		free(copies[i]);
+	return ret;
+}
+
 static int
 add(const struct ctl_options *o, struct roster *r, struct err *e)
 {
 	struct roster_mirror m = { .key_count = o->spki_count };
-	int ret = 0;
 
 	snprintf(m.name, sizeof(m.name), "%s", o->name);
 	snprintf(m.site, sizeof(m.site), "%s", o->site);
 	memcpy(m.keys, o->spki, sizeof(m.keys));
-	for (size_t i = 0; ret == 0 && i < o->address_count; i++) {
-		m.addresses[m.address_count] = strdup(o->addresses[i]);
-		if (m.addresses[m.address_count] == NULL)
-			ret = err_memory(e);
-		else
-			m.address_count++;
-	}
-	if (ret == 0)
-		ret = roster_add_mirror(r, &m, e);
-	for (size_t i = 0; i < m.address_count; i++)
-		free(m.addresses[i]);
-	return ret;
+	return ctl_roster_add(o, &m, r, e);
 }
 
 int

@@ -70,8 +70,8 @@ MUST_CHECK int origin_put_roster(
  * newest.  All that was installed before is durable first. */
 MUST_CHECK int origin_put_head(struct origin *o, const struct key *key,
     struct head *head, uint64_t lifetime_s, struct err *e);
-/* Signs the heads of all channels again, or only those that name an older root
- * or roster than there is.  *count gets how many. */
+/* Loads again, and signs the heads of all channels again, or only those that
+ * name an older root or roster than there is.  *count gets how many. */
 MUST_CHECK int origin_refresh(struct origin *o, const struct key *key,
     uint64_t lifetime_s, bool only_stale, size_t *count, struct err *e);
 

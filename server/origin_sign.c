@@ -134,7 +134,8 @@ origin_refresh(struct origin *o, const struct key *key, uint64_t lifetime_s,
 {
 	struct head head;
 	size_t n = 0;
-	int ret = 0;
+	/* Whoever had the lock before may have changed the roster. */
+	int ret = origin_load(o, e);
 
 	for (size_t i = 0; ret == 0 && i < o->roster.channel_count; i++) {
 		ret = origin_head(o, o->roster.channels[i], &head, e);

@@ -39,48 +39,49 @@ find_wanted(const struct publish_tree *t, const struct digest *d)
 	return NULL;
 }
 
-static int
-add_wanted(struct publish_tree *t, const struct manifest_entry *m,
-    struct publish_wanted **out, struct err *e)
+/* NULL without memory. */
+static struct publish_wanted *
+add_wanted(
+    struct publish_tree *t, const struct manifest_entry *m, struct err *e)
 {
-	struct publish_wanted *w = find_wanted(t, &m->digest);
 	size_t size = strlen(m->path) + 1;
+	struct publish_wanted *w = calloc(1, sizeof(*w) + size);
 
 	if (w == NULL) {
-		w = calloc(1, sizeof(*w) + size);
-		if (w == NULL)
-			return err_memory(e);
-		w->digest = m->digest;
-		w->size_bytes = m->size_bytes;
-		memcpy(w->path, m->path, size);
-		if (table_add(&t->table, &w->node, hash_of(&m->digest), e) !=
-		    0) {
-			free(w);
-			return ERR_NO_MEMORY;
-		}
+		err_memory(e);
+		return NULL;
 	}
-	*out = w;
-	return 0;
+	w->digest = m->digest;
+	w->size_bytes = m->size_bytes;
+	memcpy(w->path, m->path, size);
+	if (table_add(&t->table, &w->node, hash_of(&m->digest), e) != 0) {
+		free(w);
+		return NULL;
+	}
+	return w;
 }
 
 static int
 want_content(struct publish_tree *t, const struct manifest_entry *new,
     const struct manifest_entry *old, struct err *e)
 {
-	struct publish_wanted *w = NULL;
 	bool has_old = old != NULL && old->type == MANIFEST_FILE;
-	int ret;
+	struct publish_wanted *w;
 
 	if (new->type != MANIFEST_FILE ||
 	    (has_old && digest_equal(&new->digest, &old->digest)))
 		return 0;
-	ret = add_wanted(t, new, &w, e);
-	if (ret == 0 && has_old && !w->has_basis) {
+	w = find_wanted(t, &new->digest);
+	if (w == NULL)
+		w = add_wanted(t, new, e);
+	if (w == NULL)
+		return ERR_NO_MEMORY;
+	if (has_old && !w->has_basis) {
 		w->has_basis = true;
 		w->basis = old->digest;
 		w->basis_bytes = old->size_bytes;
 	}
-	return ret;
+	return 0;
 }
 
 static int

@@ -129,7 +129,7 @@ publish_match(struct publish_tree *t, struct err *e)
 	progress_begin(t->p->options->progress, "matching", t->t->name);
 	m.old = calloc(t->removed_count, sizeof(*m.old));
 	m.new = calloc(wanted, sizeof(*m.new));
-	m.for_new = calloc(wanted, sizeof(*m.for_new));
+	m.for_new = calloc(wanted, sizeof(struct publish_wanted *));
 	m.jobs = calloc(t->removed_count + wanted, sizeof(*m.jobs));
 	if (m.old == NULL || m.new == NULL || m.for_new == NULL ||
 	    m.jobs == NULL)

@@ -502,6 +502,19 @@ has_manifest(struct pull *p, const struct release_transcript *t, bool *has,
 
 /* ---- a transcript ---- */
 
+/* One that is damaged though it is what was signed is kept, as part of the
+ * release, and the rest comes another way. */
+static int
+pass_over_damage(int rc, const struct release_transcript *t, struct err *e)
+{
+	if (rc != ERR_FORMAT && rc != ERR_LIMIT)
+		return rc;
+	log_err(LOG_WARNING, "data transcript not used", e, "transcript",
+	    t->name, NULL);
+	err_clear(e);
+	return 0;
+}
+
 /* Manifest and objects as far as the data transcript brings them. */
 static int
 unpack_data(struct pull *p, const struct release_transcript *t,
@@ -515,7 +528,7 @@ unpack_data(struct pull *p, const struct release_transcript *t,
 
 	if ((rc = bring_data(p, t, &data, e)) != 0 ||
 	    (rc = has_manifest(p, t, &have, e)) != 0 ||
-	    (rc = first_pass(&u, data, !have, e)) != 0)
+	    (rc = pass_over_damage(first_pass(&u, data, !have, e), t, e)) != 0)
 		goto out;
 	if (!have && !u.has_manifest && (rc = fetch_manifest(p, t, e)) != 0)
 		goto out;
@@ -523,7 +536,7 @@ unpack_data(struct pull *p, const struct release_transcript *t,
 	wants_sort(&missing);
 	u.missing = &missing;
 	if (rc == 0 && missing.count > 0)
-		rc = second_pass(&u, data, e);
+		rc = pass_over_damage(second_pass(&u, data, e), t, e);
 out:
 	wants_release(&missing);
 	wants_release(&u.bases);
@@ -554,49 +567,87 @@ pull_transcript(struct pull *p, const struct release_transcript *t,
 
 /* ---- objects ---- */
 
+/* The upstream's first failing; what else it has is taken all the same. */
+static void
+note_failing(struct pull *p, int code, const char *why)
+{
+	if (p->failing.code == 0)
+		(void)err_set(&p->failing, code, "%s", why);
+}
+
+static bool
+is_upstreams_fault(int rc)
+{
+	return rc == ERR_VERIFY || rc == ERR_FORMAT || rc == ERR_LIMIT;
+}
+
 static int
 frame_begin(void *arg, const struct fetch_want *want, struct err *e)
 {
 	struct pull *p = arg;
 
+	p->spoiled = false;
 	return object_begin(p->writer, OBJECT_FRAME, &want->digest,
 	    want->size_bytes, e);
+}
+
+/* An error of this side, or 0 after noting one of the upstream's. */
+static int
+judge_frame(struct pull *p, int rc, const struct err *why, struct err *e)
+{
+	if (rc == 0)
+		return 0;
+	p->spoiled = true;
+	if (is_upstreams_fault(rc)) {
+		note_failing(p, rc, why->msg);
+		return 0;
+	}
+	*e = *why;
+	return rc;
 }
 
 static int
 frame_data(void *arg, const void *data, size_t len, struct err *e)
 {
+	struct err why = ERR_INIT;
 	struct pull *p = arg;
 
-	return object_feed(p->writer, data, len, e);
+	return p->spoiled ? 0 : judge_frame(p,
+	    object_feed(p->writer, data, len, &why), &why, e);
 }
 
 static int
 frame_end(void *arg, const struct fetch_want *want, const char *bad,
     struct err *e)
 {
-	struct pull *p = arg;
+	struct err why = ERR_INIT;
 	char hex[DIGEST_HEX];
+	struct pull *p = arg;
 	int rc;
 
+	if (p->spoiled)
+		return 0;
 	digest_hex(&want->digest, hex);
 	if (bad != NULL) {
 		object_cancel(p->writer);
-		return err_set(e, ERR_VERIFY, "object %s: %s", hex, bad);
+		rc = err_set(&why, ERR_VERIFY, "object %s: %s", hex, bad);
+	} else {
+		rc = object_end(p->writer, &why);
 	}
-	p->objects++;
-	rc = object_end(p->writer, e);
-	return rc != 0 ? err_prefix(e, "object %s", hex) : 0;
+	p->objects += rc == 0;
+	return judge_frame(p, rc, &why, e);
 }
 
 static int
 frame_missing(void *arg, const struct fetch_want *want, struct err *e)
 {
-	char hex[DIGEST_HEX];
+	char hex[DIGEST_HEX], why[DIGEST_HEX + 64];
 
-	(void)arg;
+	(void)e;
 	digest_hex(&want->digest, hex);
-	return err_set(e, ERR_NOT_FOUND, "object %s: upstream lacks it", hex);
+	snprintf(why, sizeof(why), "object %s: upstream lacks it", hex);
+	note_failing(arg, ERR_NOT_FOUND, why);
+	return 0;
 }
 
 /* A large object, into a file that a cut transfer goes on with.  The frame's
@@ -647,9 +698,14 @@ pull_objects(struct pull *p, struct wants *w, struct err *e)
 	}
 	if (rc != 0)
 		return rc;
+	err_clear(&p->failing);
 	rc = fetch_objects(p->fetch, w->list, small, &taker, e);
 	if (rc != 0)
 		object_cancel(p->writer);
+	if (rc == 0 && p->failing.code != 0) {
+		*e = p->failing;
+		return e->code;
+	}
 	return rc;
 }
 

@@ -13,6 +13,8 @@ struct pull {
 	struct fetch *fetch;
 	struct object_writer *writer;
 	struct object_reader *reader;
+	struct err failing; /* the first object that upstream could not give */
+	bool spoiled;       /* the rest of the current one is passed over */
 
 	/* Counted, for the log. */
 	uint64_t data_objects; /* that came by data transcripts */

@@ -30,6 +30,7 @@ struct replicator {
 	struct pull pull;
 	bool away; /* at another upstream than the first */
 	time_t away_since;
+	bool followed; /* an upstream gave all it had in this round */
 };
 
 static bool
@@ -220,33 +221,51 @@ held_serial(struct replicator *r, const char *channel)
 	return head->serial;
 }
 
-/* Every channel of the roster once, without waiting. */
+/* One channel, as it is now. */
+static int
+take_channel(struct replicator *r, const char *channel, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct buf bytes;
+	bool changed;
+	int rc;
+
+	buf_init(&bytes, LIMIT_HEAD_BYTES);
+	rc = learn_head(&r->learn, channel, &bytes, &changed, &why);
+	if (rc == ERR_NOT_FOUND)
+		rc = 0; /* an upstream that does not have it yet */
+	else if (rc == 0 && changed)
+		rc = take_head(r, channel, &bytes, &why);
+	buf_release(&bytes);
+	if (rc != 0)
+		*e = why;
+	return rc;
+}
+
+/* Every channel of the roster once, without waiting.  One that fails does not
+ * keep the others back, as long as the upstream answers. */
 static int
 take_all(struct replicator *r, struct err *e)
 {
 	char channel[LIMIT_NAME_BYTES + 1];
-	struct buf bytes;
-	bool changed;
-	int rc = 0;
+	int first = 0;
 
-	buf_init(&bytes, LIMIT_HEAD_BYTES);
 	/* The roster may be replaced on the way, and with it the list. */
-	for (size_t i = 0; rc == 0 &&
-	     i < trust_roster(r->trust)->channel_count; i++) {
+	for (size_t i = 0; i < trust_roster(r->trust)->channel_count; i++) {
+		struct err why = ERR_INIT;
+		int rc;
+
 		memcpy(channel, trust_roster(r->trust)->channels[i],
 		    sizeof(channel));
-		rc = learn_head(&r->learn, channel, &bytes, &changed, e);
-		if (rc == ERR_NOT_FOUND) {
-			/* An upstream that does not have it yet. */
-			err_clear(e);
-			rc = 0;
-			continue;
+		rc = take_channel(r, channel, &why);
+		if (rc != 0 && first == 0) {
+			first = rc;
+			*e = why;
 		}
-		if (rc == 0 && changed)
-			rc = take_head(r, channel, &bytes, e);
+		if (rc == ERR_NET || rc == ERR_TIMEOUT)
+			break;
 	}
-	buf_release(&bytes);
-	return rc;
+	return first;
 }
 
 /* *news: what is held is another head afterwards. */
@@ -337,6 +356,7 @@ follow(struct replicator *r, struct err *e)
 
 	if ((rc = greet(r, e)) != 0)
 		return rc;
+	r->followed = true;
 	log_event(LOG_INFO, "following", "upstream", r->peer.route, NULL);
 	while (!stopping(r)) {
 		if (trust_roster(r->trust)->channel_count == 0) {
@@ -371,19 +391,19 @@ note_where(struct replicator *r, bool first)
 static int
 round_of_upstreams(struct replicator *r, struct err *e)
 {
+	struct err why = ERR_INIT;
 	bool first = true;
 	int rc;
 
+	r->followed = false;
 	if ((rc = fetch_rewind(r->fetch, e)) != 0)
 		return rc;
-	while (!stopping(r)) {
-		struct err why = ERR_INIT;
-
+	/* Bounded: a fetcher that dies each time has no last candidate. */
+	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES && !stopping(r); i++) {
+		err_clear(&why);
 		rc = fetch_connect(r->fetch, &r->peer, &why);
-		if (rc == ERR_NOT_FOUND) {
-			*e = why;
-			return rc;
-		}
+		if (rc == ERR_NOT_FOUND)
+			break;
 		if (rc == 0) {
 			note_where(r, first);
 			rc = follow(r, &why);
@@ -394,7 +414,10 @@ round_of_upstreams(struct replicator *r, struct err *e)
 		log_err(LOG_WARNING, "upstream failed", &why, "upstream",
 		    r->peer.route, NULL);
 	}
-	return 0;
+	if (stopping(r))
+		return 0;
+	*e = why;
+	return e->code;
 }
 
 static int
@@ -405,10 +428,10 @@ loop(struct replicator *r, struct err *e)
 	while (!stopping(r)) {
 		int rc = round_of_upstreams(r, e);
 
-		if (rc == 0) {
+		if (rc == 0 || r->followed)
 			backoff = BACKOFF_S;
+		if (rc == 0)
 			continue;
-		}
 		log_err(LOG_WARNING, "no upstream", e, NULL);
 		err_clear(e);
 		pause_s(r, backoff);

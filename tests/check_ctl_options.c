@@ -134,7 +134,7 @@ START_TEST(values_arrive)
 	ck_assert_str_eq(l.o.channel, "testing");
 	ck_assert(l.o.expects && l.o.expect == 0);
 	ck_assert(l.o.noop && l.o.full && l.o.exact && l.o.json);
-	ck_assert_uint_eq(l.o.lifetime_s, 36 * 3600);
+	ck_assert_uint_eq(l.o.lifetime_s, UINT64_C(36) * 3600);
 	ck_assert_uint_eq(l.o.wait_ms, 7000);
 
 	ck_assert_int_eq(parse(&l, "show 17"), 0);
@@ -158,7 +158,7 @@ START_TEST(what_is_not_given_has_its_default)
 
 	ck_assert_int_eq(parse(&l, "publish a=b"), 0);
 	ck_assert_str_eq(l.o.channel, "production");
-	ck_assert_uint_eq(l.o.wait_ms, CTL_DEFAULT_WAIT_S * 1000);
+	ck_assert_uint_eq(l.o.wait_ms, UINT64_C(1000) * CTL_DEFAULT_WAIT_S);
 	ck_assert_uint_eq(l.o.lifetime_s, CTL_DEFAULT_LIFETIME_S);
 	ck_assert(!l.o.expects);
 	ctl_options_defaults(&l.o, NULL, "");

@@ -385,7 +385,7 @@ START_TEST(every_truncation_is_refused_or_whole)
 {
 	size_t whole = 0;
 
-	for (size_t len = 0; len < strlen(sample); len++) {
+	for (size_t len = 1; len < strlen(sample); len++) {
 		struct err e = ERR_INIT;
 		struct buf again;
 
@@ -405,9 +405,9 @@ END_TEST
 
 START_TEST(what_a_flipped_bit_leaves_valid_is_canonical)
 {
-	char text[sizeof(sample)];
+	char *text = strdup(sample);
 
-	memcpy(text, sample, sizeof(sample));
+	ck_assert_ptr_nonnull(text);
 	for (size_t i = 0; i < strlen(sample) * 8; i++) {
 		struct err e = ERR_INIT;
 		struct buf again;
@@ -419,6 +419,7 @@ START_TEST(what_a_flipped_bit_leaves_valid_is_canonical)
 		text[i / 8] = sample[i / 8];
 		buf_release(&again);
 	}
+	free(text);
 }
 END_TEST
 

@@ -234,7 +234,7 @@ START_TEST(an_endless_line_is_not_read_to_its_end)
 
 	ck_assert_int_eq(manifest_reader_new(endless, &given, &r, NULL), 0);
 	ck_assert_int_eq(manifest_reader_next(r, &m, NULL), ERR_LIMIT);
-	ck_assert_uint_lt(given, 4 * LIMIT_MANIFEST_LINE);
+	ck_assert_uint_lt(given, (uint64_t)4 * LIMIT_MANIFEST_LINE);
 	manifest_reader_free(r);
 }
 END_TEST

@@ -176,13 +176,10 @@ compress(const struct buf *content, struct buf *frame)
 {
 	struct zst_encoder *z = NULL;
 	struct err e = ERR_INIT;
-	size_t bound = zst_bound(content->len), len = 0;
 
-	buf_init(frame, bound + 100);
+	buf_init(frame, zst_bound(content->len) + 100);
 	OK(zst_encoder_new(19, &z, &e));
-	OK(zst_encode(z, content->data, content->len, buf_reserve(frame, bound),
-	    bound, &len, &e));
-	buf_commit(frame, len);
+	OK(zst_encode(z, content->data, content->len, frame, &e));
 	zst_encoder_free(z);
 }
 

@@ -36,14 +36,10 @@ encode(const struct buf *content, int level, struct buf *frame)
 {
 	struct zst_encoder *z = NULL;
 	struct err e = ERR_INIT;
-	size_t len = 0;
 
 	buf_init(frame, zst_bound(content->len));
 	OK(zst_encoder_new(level, &z, &e));
-	OK(zst_encode(z, content->data, content->len,
-	    buf_reserve(frame, zst_bound(content->len)),
-	    zst_bound(content->len), &len, &e));
-	buf_commit(frame, len);
+	OK(zst_encode(z, content->data, content->len, frame, &e));
 	zst_encoder_free(z);
 }
 

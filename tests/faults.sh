@@ -11,6 +11,8 @@
 #     either_tree A B ROOT       ROOT is A or is B
 #     at_serial REPO SERIAL [CHANNEL]
 #     no_stages ROOT             nothing staged is left
+#     snapshot DIR               what there is, without what reading changes and
+#                                the times of change, which staging changes
 #     random N                   0 to N-1
 #
 # With tests/net.sh: net_begin first.
@@ -89,6 +91,10 @@ at_serial() {
 
 no_stages() {
 	[ -z "$(find "$1" -name '.pecia-*' -print -quit)" ]
+}
+
+snapshot() {
+	find "$1" -printf '%P %y %m %U %G %s %i %n %T@ %l\n' | sort
 }
 
 random() {

@@ -16,6 +16,7 @@ a request: "GET PATH", with " certificate" when the client showed its own
   append=N       N bytes more, Content-Length says so
   cut=N          true Content-Length, N bytes, then the end
   stall=N        true Content-Length, N bytes, then nothing
+  hold=N         true Content-Length, N bytes, the rest when RULES says so no more
   drip           true Content-Length, a byte a second
   long=N short=N Content-Length says N more or less than there is
   unsized        no Content-Length, the end says it
@@ -143,6 +144,10 @@ class Connection:
         while True:
             self.tls.sendall(block)
 
+    def wait_for_rules(self, path):
+        while "hold" in rule_for(self.args, path):
+            time.sleep(0.02)
+
     def wait_for_end(self):
         while self.tls.recv(65536):
             pass
@@ -164,6 +169,11 @@ class Connection:
                 time.sleep(1)
         if "cut" in rule or "stall" in rule:
             data = data[:int(rule.get("cut") or rule.get("stall"))]
+        if "hold" in rule:
+            at = int(rule["hold"])
+            self.tls.sendall(data[:at])
+            self.wait_for_rules(path)
+            data = data[at:]
         self.tls.sendall(data)
         if "stall" in rule:
             self.wait_for_end()

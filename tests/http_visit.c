@@ -137,6 +137,18 @@ answer_once(struct tls_peer *p, const void *arg)
 const char hello[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
                      "ETag: \"abc\"\r\n\r\nhello";
 
+const struct tls_identity *
+visit_client_identity(void)
+{
+	return client_id;
+}
+
+const struct tls_identity *
+visit_server_identity(void)
+{
+	return server_id;
+}
+
 void
 visit_server_digest(struct digest *out)
 {

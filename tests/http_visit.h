@@ -22,6 +22,9 @@ struct visit {
  * proxies that nobody may listen to. */
 void visit_set_up(void);
 void visit_tear_down(void);
+/* Both identities, valid until visit_tear_down. */
+const struct tls_identity *visit_client_identity(void);
+const struct tls_identity *visit_server_identity(void);
 /* What the server's key is called. */
 void visit_server_digest(struct digest *out);
 

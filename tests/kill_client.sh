@@ -17,11 +17,11 @@ text() { # FILE SEED LINES
 make_trees() {
 	local i
 	mkdir -p "$R1"/{same,etc,gone,dir-to-file/deep/er,dir-to-link/sub}
-	for i in $(seq 200); do
+	for i in $(seq 80); do
 		text "$R1/same/s$i" "s$i" 20
 		text "$R1/etc/e$i" "one $i" $((i % 40 + 1))
 	done
-	for i in $(seq 40); do
+	for i in $(seq 12); do
 		text "$R1/gone/g$i" "gone $i" 10
 		text "$R1/dir-to-file/deep/d$i" "deep $i" 5
 		text "$R1/dir-to-link/sub/l$i" "sub $i" 5
@@ -35,11 +35,11 @@ make_trees() {
 	ln "$R1/same/s3" "$R1/hard-one"
 	ln "$R1/same/s3" "$R1/hard-two"
 	mkfifo "$R1/fifo"
-	head -c 3000000 /dev/urandom >"$R1/large"
+	head -c 1000000 /dev/urandom >"$R1/large"
 	chown nobody:nogroup "$R1/etc/e7"
 
 	cp -a "$R1" "$R2"
-	for i in $(seq 1 3 200); do
+	for i in $(seq 1 3 80); do
 		text "$R2/etc/e$i" "two $i" $((i % 50 + 1))
 	done
 	rm -rf "$R2"/{gone,dir-to-file,dir-to-link,file-to-dir,file-to-link,link-to-file,link-to-dir,fifo,hard-two}
@@ -47,7 +47,7 @@ make_trees() {
 	ln -s same "$R2/dir-to-link"
 	mkdir -p "$R2"/{file-to-dir/a/b,link-to-dir/c,fresh/tree/of}
 	ln -s etc "$R2/file-to-link"
-	for i in $(seq 60); do
+	for i in $(seq 15); do
 		text "$R2/file-to-dir/a/b/n$i" "new $i" 4
 		text "$R2/link-to-dir/c/n$i" "newer $i" 4
 		text "$R2/fresh/tree/of/n$i" "fresh $i" 7
@@ -59,7 +59,7 @@ make_trees() {
 	chmod 700 "$R2/same"
 	chown nobody "$R2/same/s6"
 	setfattr -n user.note -v "of r2" "$R2/same/s7" 2>/dev/null
-	printf 'a middle' | dd of="$R2/large" bs=1 seek=1500000 conv=notrunc status=none
+	printf 'a middle' | dd of="$R2/large" bs=1 seek=500000 conv=notrunc status=none
 
 	cp -a "$R1" "$R3"
 	rm -rf "$R3"/{same/s1*,etc/e2*}
@@ -162,9 +162,9 @@ if [ $? = 77 ]; then
 	done_checks
 fi
 halves=0 old_kept=0 new_done=0
-sweep base "$R1" "$R2" "${server[2]}" 24
-sweep base2 "$R2" "$R3" "${server[3]}" 16
-echo "40 kills by call: $halves found begun, $old_kept ended old, $new_done new"
+sweep base "$R1" "$R2" "${server[2]}" 20
+sweep base2 "$R2" "$R3" "${server[3]}" 10
+echo "30 kills by call: $halves found begun, $old_kept ended old, $new_done new"
 
 # A machine that was off while the head expired finishes what it had begun.
 cp -a "$R2" "$T/r4"

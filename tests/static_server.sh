@@ -4,6 +4,7 @@
 # run: limit 120
 # A web server that knows nothing of us serves a copy of the repository under a
 # rostered key: a client and a mirror use it as they use peciad.
+# shellcheck disable=SC2317 # check and wait_for call functions
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/e2e.sh
@@ -52,7 +53,6 @@ nginx_up() {
 	done
 	fail "nginx: try $try: $(cat "$T/nginx/error.log")"
 }
-# shellcheck disable=SC2317 # wait_for calls it
 answers_or_died() {
 	! kill -0 "$1" || openssl s_client -connect "127.0.0.1:$port" </dev/null
 }

@@ -28,8 +28,8 @@ data_name(const struct data_member *m, char name[DATA_NAME_BYTES])
 
 	digest_hex(&m->digest, digest);
 	digest_hex(&m->basis, basis);
-	snprintf(name, DATA_NAME_BYTES, "%s/%s%s%s", folder_of(m->kind), digest,
-	    delta ? "-" : "", delta ? basis : "");
+	(void)snprintf(name, DATA_NAME_BYTES, "%s/%s%s%s", folder_of(m->kind),
+	    digest, delta ? "-" : "", delta ? basis : "");
 }
 
 static bool

@@ -37,11 +37,11 @@ struct data_member {
 };
 
 /* Up to size bytes, *got 0 at the end. */
-typedef int (*data_source)(void *arg, void *dst, size_t size, size_t *got,
-    struct err *e);
+typedef int (*data_source)(
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
 
 /* Name of a member in the archive. */
-#define DATA_NAME_BYTES (sizeof("manifest/-") + 2 * (DIGEST_HEX - 1))
+#define DATA_NAME_BYTES (sizeof("manifest/-") + (size_t)2 * (DIGEST_HEX - 1))
 void data_name(const struct data_member *m, char name[DATA_NAME_BYTES]);
 /* The inverse: sets all but size_bytes. */
 MUST_CHECK int data_name_parse(const char *name, struct data_member *out);
@@ -62,8 +62,7 @@ MUST_CHECK int data_writer_new(const struct data_options *options,
 /* The source must give exactly m->size_bytes: ERR_CHANGED.  ERR_USAGE: out of
  * order.  After an error only data_writer_free is left. */
 MUST_CHECK int data_writer_add(struct data_writer *w,
-    const struct data_member *m, data_source source, void *arg,
-    struct err *e);
+    const struct data_member *m, data_source source, void *arg, struct err *e);
 /* Digest and size of the file. */
 MUST_CHECK int data_writer_end(struct data_writer *w, struct digest *digest,
     uint64_t *size_bytes, struct err *e);
@@ -74,19 +73,19 @@ void data_writer_free(struct data_writer *w);
 struct data_reader;
 MUST_CHECK int data_reader_new(data_source source, void *arg,
     uint64_t file_bytes, struct data_reader **out, struct err *e);
-MUST_CHECK int data_reader_open(int fd, uint64_t file_bytes,
-    struct data_reader **out, struct err *e);
+MUST_CHECK int data_reader_open(
+    int fd, uint64_t file_bytes, struct data_reader **out, struct err *e);
 void data_reader_free(struct data_reader *r);
 /* The next member; what was not read of the last is passed over.  *more is
  * false at the end, with *m untouched.  ERR_FORMAT: damaged or cut off, no
  * zstd, no tar, longer than file_bytes, an unknown name, anything but a plain
  * file, wrong order; ERR_LIMIT: more than LIMIT_DELTA_MEMBERS.  After an error
  * only data_reader_free is left. */
-MUST_CHECK int data_reader_next(struct data_reader *r, struct data_member *m,
-    bool *more, struct err *e);
+MUST_CHECK int data_reader_next(
+    struct data_reader *r, struct data_member *m, bool *more, struct err *e);
 /* Content of the member: up to size bytes, *got 0 after its last.  A
  * data_source (and delta_source) with the reader as its argument. */
-MUST_CHECK int data_reader_read(void *reader, void *dst, size_t size,
-    size_t *got, struct err *e);
+MUST_CHECK int data_reader_read(
+    void *reader, void *dst, size_t size, size_t *got, struct err *e);
 
 #endif

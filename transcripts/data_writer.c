@@ -96,20 +96,16 @@ add_tar(struct data_writer *w, const void *data, size_t len, struct err *e)
 static int
 end_tar(struct data_writer *w, struct err *e)
 {
-	size_t bound = zst_bound(w->small.len), len = 0;
-	uint8_t *frame;
+	struct buf frame;
 	int ret;
 
 	if (w->streaming)
 		return zst_end(w->encoder, write_file, w, e);
-	frame = malloc(bound);
-	if (frame == NULL)
-		return err_memory(e);
-	ret = zst_encode(
-	    w->encoder, w->small.data, w->small.len, frame, bound, &len, e);
+	buf_init(&frame, zst_bound(w->small.len));
+	ret = zst_encode(w->encoder, w->small.data, w->small.len, &frame, e);
 	if (ret == 0)
-		ret = write_file(w, frame, len, e);
-	free(frame);
+		ret = write_file(w, frame.data, frame.len, e);
+	buf_release(&frame);
 	return ret;
 }
 

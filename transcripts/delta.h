@@ -16,11 +16,11 @@
  * long.  From: measurements in doc/content.md. */
 #define DELTA_MANIFEST_BLOCK 64
 
-typedef int (*delta_sink)(void *arg, const void *data, size_t len,
-    struct err *e);
+typedef int (*delta_sink)(
+    void *arg, const void *data, size_t len, struct err *e);
 /* Up to size bytes, *got 0 at the end. */
-typedef int (*delta_source)(void *arg, void *dst, size_t size, size_t *got,
-    struct err *e);
+typedef int (*delta_source)(
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
 
 /* Two regular files, each read from its start; descriptors are borrowed. */
 struct delta_pair {
@@ -33,11 +33,11 @@ struct delta_pair {
 /* The delta that makes the new content of the basis, in pieces to the sink.
  * ERR_LIMIT: it would be longer than max_bytes, what the sink got is of no
  * use.  Memory: some 40 MB at most. */
-MUST_CHECK int delta_make(const struct delta_pair *pair, delta_sink sink,
-    void *arg, struct err *e);
+MUST_CHECK int delta_make(
+    const struct delta_pair *pair, delta_sink sink, void *arg, struct err *e);
 
 struct delta_patch {
-	int basis_fd; /* read by offset, borrowed */
+	int basis_fd;        /* read by offset, borrowed */
 	delta_source source; /* of the delta */
 	void *source_arg;
 	delta_sink sink; /* of the result */

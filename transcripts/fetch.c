@@ -24,8 +24,9 @@ struct fetch {
 	struct digest_state *hash;
 	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
 	uint32_t tried;  /* candidates asked for since the start or rewind */
-	bool
-	    broken; /* the conversation is out of step: nothing more is asked */
+	/* The conversation is out of step: nothing more is asked. */
+	bool broken;
+	bool failed; /* the fetcher ended its last answer with FAILED */
 };
 
 static int
@@ -139,9 +140,10 @@ next_reply(
 		f->broken = true;
 		return err_prefix(e, "fetcher");
 	}
-	if (msg->type == WIRE_FAILED)
-		return failed_reply(msg, e);
-	return 0;
+	if (msg->type != WIRE_FAILED)
+		return 0;
+	f->failed = true;
+	return failed_reply(msg, e);
 }
 
 static int
@@ -163,6 +165,7 @@ request(
 
 	if (f->broken)
 		return err_set(e, ERR_NET, "the fetcher is gone");
+	f->failed = false;
 	if ((rc = ipc_send(f->ipc, type, data, len, e)) != 0) {
 		f->broken = true;
 		return err_prefix(e, "fetcher");
@@ -742,7 +745,7 @@ fetch_objects(struct fetch *f, const struct fetch_want *wants, size_t count,
 	}
 	/* What the fetcher still says belongs to no later question, unless it
 	 * ended the conversation about these objects itself. */
-	if (rc != 0 && rc != ERR_NET && rc != ERR_TIMEOUT)
+	if (rc != 0 && !f->failed)
 		f->broken = true;
 	return rc;
 }
@@ -852,6 +855,7 @@ fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
 
 	if (f->broken)
 		return err_set(e, ERR_NET, "the fetcher is gone");
+	f->failed = false;
 	buf_init(&b, 8);
 	buf_add_u64(&b, size_bytes);
 	rc = buf_check(&b, "request", e);
@@ -860,9 +864,8 @@ fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
 	buf_release(&b);
 	if (rc == 0)
 		rc = unpack_members(f, unpacker, e);
-	/* A FORMAT error came from the fetcher, which is done with it; any other
-	 * left it in the middle. */
-	if (rc != 0 && rc != ERR_FORMAT)
+	/* As above. */
+	if (rc != 0 && !f->failed)
 		f->broken = true;
 	return rc != 0 ? err_prefix(e, "data transcript") : 0;
 }

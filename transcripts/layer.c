@@ -435,7 +435,7 @@ layer_new(const struct layer_source *sources, size_t count, struct layer **out,
 		return err_memory(e);
 	l->room = LAYER_OVERRIDDEN_BYTES;
 	l->cursors = calloc(count, sizeof(*l->cursors));
-	l->order = calloc(count, sizeof(*l->order));
+	l->order = calloc(count, sizeof(struct cursor *));
 	if (l->cursors == NULL || l->order == NULL)
 		rc = err_memory(e);
 	for (i = 0; i < count && rc == 0; i++) {

@@ -26,7 +26,7 @@
 /* Memory for regular files that later sources override, as hard links may ask
  * for them: about 300,000.  Only a link that asks for one beyond is an error
  * (ERR_LIMIT). */
-#define LAYER_OVERRIDDEN_BYTES (64 * 1024 * 1024)
+#define LAYER_OVERRIDDEN_BYTES 67108864
 
 /* All of it is borrowed and must outlive the layer.  The reader has not been
  * read from. */

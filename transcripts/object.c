@@ -29,8 +29,7 @@ struct object_writer {
 	/* Content that fits, and the frame, or as much of it as was not yet
 	 * written to temp. */
 	uint8_t *content;
-	uint8_t *frame;
-	size_t frame_size, frame_len;
+	struct buf frame;
 	uint64_t stored_bytes; /* of the last frame that was installed */
 };
 
@@ -52,10 +51,9 @@ object_writer_new(
 		return err_memory(e);
 	w->repo = r;
 	w->temp.fd = -1;
-	w->frame_size = zst_bound(OBJECT_MEMORY_BYTES);
+	buf_init(&w->frame, zst_bound(OBJECT_MEMORY_BYTES));
 	w->content = malloc(OBJECT_MEMORY_BYTES);
-	w->frame = malloc(w->frame_size);
-	ret = w->content != NULL && w->frame != NULL ? 0 : err_memory(e);
+	ret = w->content != NULL ? 0 : err_memory(e);
 	if (ret == 0)
 		ret = zst_encoder_new(level, &w->encoder, e);
 	if (ret == 0)
@@ -80,7 +78,7 @@ object_writer_free(struct object_writer *w)
 	zst_decoder_free(w->decoder);
 	digest_free(w->digest);
 	free(w->content);
-	free(w->frame);
+	buf_release(&w->frame);
 	free(w);
 }
 
@@ -92,34 +90,26 @@ flush_frame(struct object_writer *w, struct err *e)
 	if (w->temp.fd < 0)
 		ret = repo_temp_new(w->repo, &w->temp, e);
 	if (ret == 0)
-		ret = repo_temp_write(&w->temp, w->frame, w->frame_len, e);
-	w->frame_len = 0;
+		ret = repo_temp_write(&w->temp, w->frame.data, w->frame.len, e);
+	buf_clear(&w->frame);
 	return ret;
 }
 
-/* A zst_sink: collects the frame, so that a small one is one write. */
+/* A zst_sink: collects the frame, so that a small one is one write.  Pieces
+ * are far smaller than what the collection may hold, or are passed on. */
 static int
 add_frame(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct object_writer *w = arg;
-	const uint8_t *p = data;
-	int ret;
+	int ret = 0;
 
-	while (len > 0) {
-		size_t n = w->frame_size - w->frame_len;
-
-		n = len < n ? len : n;
-		memcpy(w->frame + w->frame_len, p, n);
-		w->frame_len += n;
-		p += n;
-		len -= n;
-		if (w->frame_len == w->frame_size) {
-			ret = flush_frame(w, e);
-			if (ret != 0)
-				return ret;
-		}
-	}
-	return 0;
+	if (len > w->frame.max - w->frame.len)
+		ret = flush_frame(w, e);
+	if (ret == 0 && len > w->frame.max)
+		return repo_temp_write(&w->temp, data, len, e);
+	if (ret == 0)
+		buf_add(&w->frame, data, len);
+	return ret == 0 ? buf_check(&w->frame, "frame", e) : ret;
 }
 
 /* A zst_sink: content of a frame that came. */
@@ -162,8 +152,7 @@ put_content(struct object_writer *w, const void *data, size_t len,
 	if (ret != 0)
 		return ret;
 	if (!has) {
-		ret = zst_encode(w->encoder, data, len, w->frame, w->frame_size,
-		    &w->frame_len, e);
+		ret = zst_encode(w->encoder, data, len, &w->frame, e);
 		if (ret == 0)
 			ret = install_frame(w, &o.digest, e);
 		if (ret != 0)
@@ -273,8 +262,8 @@ finish_frame(struct object_writer *w, struct err *e)
 		return zst_decode_end(w->decoder, e);
 	if (w->size_bytes > OBJECT_MEMORY_BYTES)
 		return zst_end(w->encoder, add_frame, w, e);
-	return zst_encode(w->encoder, w->content, (size_t)w->size_bytes,
-	    w->frame, w->frame_size, &w->frame_len, e);
+	return zst_encode(
+	    w->encoder, w->content, (size_t)w->size_bytes, &w->frame, e);
 }
 
 int
@@ -301,7 +290,7 @@ void
 object_cancel(struct object_writer *w)
 {
 	repo_temp_discard(w->repo, &w->temp);
-	w->frame_len = 0;
+	buf_clear(&w->frame);
 	w->got_bytes = 0;
 	w->open = false;
 }

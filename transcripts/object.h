@@ -15,7 +15,7 @@
 #include "common/err.h"
 
 /* Content up to this size is handled in memory, more is streamed. */
-#define OBJECT_MEMORY_BYTES (4 * 1024 * 1024)
+#define OBJECT_MEMORY_BYTES ((size_t)4 * 1024 * 1024)
 /* A file that changed while it was read is read so often. */
 #define OBJECT_READ_TRIES 3
 
@@ -23,8 +23,8 @@ struct repo;
 struct object_writer;
 
 /* `level` is zstd's.  The repository is borrowed. */
-MUST_CHECK int object_writer_new(struct repo *r, int level,
-    struct object_writer **out, struct err *e);
+MUST_CHECK int object_writer_new(
+    struct repo *r, int level, struct object_writer **out, struct err *e);
 void object_writer_free(struct object_writer *w);
 
 /* The content of an open regular file, read from its start.  `name` is for
@@ -33,7 +33,7 @@ void object_writer_free(struct object_writer *w);
 struct object {
 	struct digest digest;
 	uint64_t size_bytes;
-	bool stored; /* false: it was there already */
+	bool stored;           /* false: it was there already */
 	uint64_t stored_bytes; /* of the frame; 0 when it was there */
 };
 MUST_CHECK int object_put_file(struct object_writer *w, int fd,
@@ -45,11 +45,14 @@ MUST_CHECK int object_put_bytes(struct object_writer *w, const void *data,
  * cancel (which begin does too).  Size and digest are known beforehand;
  * ERR_VERIFY when what came is something else.  A frame is decoded no further
  * than size_bytes and stored as it came. */
-enum object_form { OBJECT_CONTENT, OBJECT_FRAME };
+enum object_form {
+	OBJECT_CONTENT,
+	OBJECT_FRAME
+};
 MUST_CHECK int object_begin(struct object_writer *w, enum object_form form,
     const struct digest *digest, uint64_t size_bytes, struct err *e);
-MUST_CHECK int object_feed(struct object_writer *w, const void *data,
-    size_t len, struct err *e);
+MUST_CHECK int object_feed(
+    struct object_writer *w, const void *data, size_t len, struct err *e);
 MUST_CHECK int object_end(struct object_writer *w, struct err *e);
 void object_cancel(struct object_writer *w);
 /* The three in one, of the frame that remains to be read from fd. */
@@ -59,15 +62,14 @@ MUST_CHECK int object_put_frame(struct object_writer *w, int fd,
 /* Content in pieces.  ERR_NOT_FOUND; ERR_LIMIT past max_bytes; ERR_VERIFY
  * after the last piece when the digest is wrong: what the sink got is to be
  * thrown away then. */
-typedef int (*object_sink)(void *arg, const void *data, size_t len,
-    struct err *e);
+typedef int (*object_sink)(
+    void *arg, const void *data, size_t len, struct err *e);
 struct object_reader; /* reusable, one thread at a time */
-MUST_CHECK int object_reader_new(struct repo *r, struct object_reader **out,
-    struct err *e);
+MUST_CHECK int object_reader_new(
+    struct repo *r, struct object_reader **out, struct err *e);
 void object_reader_free(struct object_reader *o);
-MUST_CHECK int object_read(struct object_reader *o,
-    const struct digest *digest, uint64_t max_bytes, object_sink sink,
-    void *arg, struct err *e);
+MUST_CHECK int object_read(struct object_reader *o, const struct digest *digest,
+    uint64_t max_bytes, object_sink sink, void *arg, struct err *e);
 /* A frame that remains to be read from fd; the sink may be NULL. */
 struct object_frame {
 	int fd;

@@ -8,7 +8,7 @@
 #include "transcripts/manifest_text.h"
 
 #define FIRST_BYTES 4096
-#define LAST_BYTES  (16 * 1024 * 1024) /* a group of a million members */
+#define LAST_BYTES  16777216 /* a group of a million members */
 
 struct owner {
 	struct table_node node;

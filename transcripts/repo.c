@@ -17,6 +17,7 @@
 #define PARTIAL_PREFIX  "partial-"
 #define PARTIAL_BYTES   160 /* of a partial file's name */
 #define TEMP_NAME_TRIES 1000
+#define DAY_S           ((time_t)86400)
 
 struct repo {
 	char *name;
@@ -398,7 +399,7 @@ repo_temp_new(struct repo *r, struct repo_temp *t, struct err *e)
 	ret = tmp_dir(r, &dir, e);
 	/* A process of the same number may have left some behind. */
 	for (int i = 0; ret == 0 && i < TEMP_NAME_TRIES; i++) {
-		snprintf(t->name, sizeof(t->name), TEMP_PREFIX "%ld-%llu",
+		(void)snprintf(t->name, sizeof(t->name), TEMP_PREFIX "%ld-%llu",
 		    (long)getpid(),
 		    (unsigned long long)atomic_fetch_add(&r->next_temp, 1));
 		ret = fsat_create(dir, t->name, 0644, &t->fd, e);
@@ -627,7 +628,7 @@ clean_one(int dir, const char *name, time_t now, struct err *e)
 		ret = fsat_stat(dir, name, &st, e);
 		if (ret != 0)
 			return ret;
-		if (now - st.mtime.tv_sec < REPO_PARTIAL_DAYS * 86400)
+		if (now - st.mtime.tv_sec < REPO_PARTIAL_DAYS * DAY_S)
 			return 0;
 	}
 	return fsat_remove_tree(dir, name, e);

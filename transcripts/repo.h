@@ -48,8 +48,8 @@ MUST_CHECK int repo_clean(struct repo *r, struct err *e);
 void repo_path_root(char path[REPO_PATH_BYTES], uint64_t version);
 void repo_path_roster(char path[REPO_PATH_BYTES]);
 /* ERR_USAGE unless it is a channel's name. */
-MUST_CHECK int repo_path_channel(char path[REPO_PATH_BYTES],
-    const char *channel, struct err *e);
+MUST_CHECK int repo_path_channel(
+    char path[REPO_PATH_BYTES], const char *channel, struct err *e);
 void repo_path_release(char path[REPO_PATH_BYTES], const struct digest *d);
 void repo_path_manifest(char path[REPO_PATH_BYTES], const struct digest *d);
 void repo_path_data(char path[REPO_PATH_BYTES], const struct digest *d);
@@ -57,21 +57,21 @@ void repo_path_object(char path[REPO_PATH_BYTES], const struct digest *d);
 
 /* Looking.  Files are opened for reading; *size_bytes (may be NULL) gets the
  * length as stored.  ERR_NOT_FOUND when there is none. */
-MUST_CHECK int repo_has(struct repo *r, const char *path, bool *has,
-    struct err *e);
+MUST_CHECK int repo_has(
+    struct repo *r, const char *path, bool *has, struct err *e);
 MUST_CHECK int repo_open_file(struct repo *r, const char *path, int *fd,
     uint64_t *size_bytes, struct err *e);
-MUST_CHECK int repo_has_object(struct repo *r, const struct digest *d,
-    bool *has, struct err *e);
-MUST_CHECK int repo_open_object(struct repo *r, const struct digest *d,
-    int *fd, uint64_t *size_bytes, struct err *e);
+MUST_CHECK int repo_has_object(
+    struct repo *r, const struct digest *d, bool *has, struct err *e);
+MUST_CHECK int repo_open_object(struct repo *r, const struct digest *d, int *fd,
+    uint64_t *size_bytes, struct err *e);
 /* The highest n of v1/root/<n>, 0 when there is none. */
-MUST_CHECK int repo_newest_root(struct repo *r, uint64_t *version,
-    struct err *e);
+MUST_CHECK int repo_newest_root(
+    struct repo *r, uint64_t *version, struct err *e);
 /* Names of v1/channel.  Release with fsat_names_release. */
 struct fsat_names;
-MUST_CHECK int repo_channels(struct repo *r, struct fsat_names *out,
-    struct err *e);
+MUST_CHECK int repo_channels(
+    struct repo *r, struct fsat_names *out, struct err *e);
 
 /* Statements: small, read and written as a whole.  Written ones are durable
  * (content and name) when this returns, and old or new after any crash. */
@@ -84,26 +84,28 @@ MUST_CHECK int repo_switch_head(struct repo *r, const char *channel,
     const void *data, size_t len, struct err *e);
 /* Makes all that was installed before durable. */
 MUST_CHECK int repo_sync(struct repo *r, struct err *e);
+
 /* A new file on its way into the repository: new, write, then install or
  * discard.  Discard after install or on a fresh REPO_TEMP_INIT does nothing.
  * What is written to fd by other means is not in cache/sums. */
 struct repo_temp {
 	int fd;
-	char name[32]; /* within tmp */
+	char name[32];       /* within tmp */
 	struct repo_sum sum; /* of what repo_temp_write wrote */
 };
-/* clang-format off */
-#define REPO_TEMP_INIT { .fd = -1 }
-/* clang-format on */
-MUST_CHECK int repo_temp_new(struct repo *r, struct repo_temp *t,
-    struct err *e);
-MUST_CHECK int repo_temp_write(struct repo_temp *t, const void *data,
-    size_t len, struct err *e);
+#define REPO_TEMP_INIT \
+ {                     \
+  .fd = -1             \
+ }
+MUST_CHECK int repo_temp_new(
+    struct repo *r, struct repo_temp *t, struct err *e);
+MUST_CHECK int repo_temp_write(
+    struct repo_temp *t, const void *data, size_t len, struct err *e);
 /* Closes it and renames it to the path.  Not durable before repo_sync. */
-MUST_CHECK int repo_temp_install(struct repo *r, struct repo_temp *t,
-    const char *path, struct err *e);
-MUST_CHECK int repo_temp_install_object(struct repo *r, struct repo_temp *t,
-    const struct digest *d, struct err *e);
+MUST_CHECK int repo_temp_install(
+    struct repo *r, struct repo_temp *t, const char *path, struct err *e);
+MUST_CHECK int repo_temp_install_object(
+    struct repo *r, struct repo_temp *t, const struct digest *d, struct err *e);
 void repo_temp_discard(struct repo *r, struct repo_temp *t);
 /* A file for reading and writing that no name leads to. */
 MUST_CHECK int repo_temp_nameless(struct repo *r, int *fd, struct err *e);
@@ -113,8 +115,8 @@ MUST_CHECK int repo_temp_nameless(struct repo *r, int *fd, struct err *e);
  * end; *size_bytes is what is there. */
 MUST_CHECK int repo_partial_open(struct repo *r, const char *name, int *fd,
     uint64_t *size_bytes, struct err *e);
-MUST_CHECK int repo_partial_install(struct repo *r, const char *name,
-    const char *path, struct err *e);
+MUST_CHECK int repo_partial_install(
+    struct repo *r, const char *name, const char *path, struct err *e);
 void repo_partial_discard(struct repo *r, const char *name);
 
 /* What repo_verify found. */

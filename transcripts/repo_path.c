@@ -7,14 +7,14 @@
 void
 repo_path_root(char path[REPO_PATH_BYTES], uint64_t version)
 {
-	snprintf(
+	(void)snprintf(
 	    path, REPO_PATH_BYTES, "v1/root/%llu", (unsigned long long)version);
 }
 
 void
 repo_path_roster(char path[REPO_PATH_BYTES])
 {
-	snprintf(path, REPO_PATH_BYTES, "v1/roster");
+	(void)snprintf(path, REPO_PATH_BYTES, "v1/roster");
 }
 
 int
@@ -24,7 +24,7 @@ repo_path_channel(
 	if (!text_is_name(channel, strlen(channel)))
 		return err_set(
 		    e, ERR_USAGE, "'%.80s' is no channel's name", channel);
-	snprintf(path, REPO_PATH_BYTES, "v1/channel/%s", channel);
+	(void)snprintf(path, REPO_PATH_BYTES, "v1/channel/%s", channel);
 	return 0;
 }
 
@@ -34,7 +34,7 @@ path_of(char path[REPO_PATH_BYTES], const char *folder, const struct digest *d)
 	char hex[DIGEST_HEX];
 
 	digest_hex(d, hex);
-	snprintf(path, REPO_PATH_BYTES, "v1/%s/%s", folder, hex);
+	(void)snprintf(path, REPO_PATH_BYTES, "v1/%s/%s", folder, hex);
 }
 
 void
@@ -61,5 +61,5 @@ repo_path_object(char path[REPO_PATH_BYTES], const struct digest *d)
 	char hex[DIGEST_HEX];
 
 	digest_hex(d, hex);
-	snprintf(path, REPO_PATH_BYTES, "v1/object/%.2s/%s", hex, hex);
+	(void)snprintf(path, REPO_PATH_BYTES, "v1/object/%.2s/%s", hex, hex);
 }

@@ -17,7 +17,7 @@ verify_found(struct verify *v, enum repo_finding kind, const char *path,
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	pthread_mutex_lock(&v->lock);
 	v->result.findings[kind]++;
@@ -123,7 +123,7 @@ check_top(struct verify *v, struct err *e)
 		for (size_t j = 0; j < sizeof(known) / sizeof(known[0]); j++)
 			if (strcmp(names.names[i], known[j]) == 0)
 				is_known = true;
-		snprintf(path, sizeof(path), "v1/%s", names.names[i]);
+		(void)snprintf(path, sizeof(path), "v1/%s", names.names[i]);
 		if (!is_known)
 			verify_found(v, REPO_UNKNOWN, path, "unknown file");
 	}

@@ -106,7 +106,7 @@ check_root_names(struct chains *c, struct err *e)
 		const char *name = names.names[i];
 		uint64_t n = 0;
 
-		snprintf(path, sizeof(path), "v1/root/%s", name);
+		(void)snprintf(path, sizeof(path), "v1/root/%s", name);
 		if (text_u64(name, strlen(name), names.count, &n) != 0 ||
 		    n == 0)
 			verify_found(c->v, REPO_UNKNOWN, path,
@@ -269,7 +269,7 @@ verify_head(struct chains *c, const char *channel, struct err *e)
 	int ret;
 
 	if (repo_path_channel(path, channel, NULL) != 0) {
-		snprintf(path, sizeof(path), "v1/channel/%s", channel);
+		(void)snprintf(path, sizeof(path), "v1/channel/%s", channel);
 		verify_found(c->v, REPO_UNKNOWN, path, "not a channel's name");
 		return 0;
 	}
@@ -322,7 +322,7 @@ verify_stray(struct chains *c, const char *name, struct err *e)
 	size_t count = 0;
 	int ret;
 
-	snprintf(path, sizeof(path), "v1/release/%s", name);
+	(void)snprintf(path, sizeof(path), "v1/release/%s", name);
 	if (digest_parse(name, strlen(name), &d) != 0) {
 		verify_found(c->v, REPO_UNKNOWN, path, "not a digest");
 		return 0;

@@ -93,7 +93,7 @@ verify_shelf(struct shelf_job *j, struct shelf *shelf, struct err *e)
 	for (size_t i = 0; i < j->names.count; i++) {
 		struct shelved *o = &shelf->objects[shelf->count];
 
-		snprintf(path, sizeof(path), "v1/object/%s/%s", j->name,
+		(void)snprintf(path, sizeof(path), "v1/object/%s/%s", j->name,
 		    j->names.names[i]);
 		ret = verify_object(j, j->names.names[i], path, o, e);
 		/* A damaged one keeps its place: it is not missing. */
@@ -128,7 +128,7 @@ run_shelf_job(void *arg, struct err *e)
 	char path[REPO_PATH_BYTES];
 	int ret = object_reader_new(j->v->repo, &j->reader, e);
 
-	snprintf(path, sizeof(path), "v1/object/%s", j->name);
+	(void)snprintf(path, sizeof(path), "v1/object/%s", j->name);
 	if (ret == 0)
 		ret = fsat_open_dir(repo_fd(j->v->repo), path, &j->dir, e);
 	if (ret == 0)
@@ -159,7 +159,8 @@ submit_shelves(struct verify *v, struct pool *pool, struct err *e)
 		struct shelf_job *j;
 
 		if (text_unhex(&byte, 1, name, strlen(name)) != 0) {
-			snprintf(path, sizeof(path), "v1/object/%s", name);
+			(void)snprintf(
+			    path, sizeof(path), "v1/object/%s", name);
 			verify_found(v, REPO_UNKNOWN, path, "unknown file");
 			continue;
 		}
@@ -363,7 +364,7 @@ submit_file(struct verify *v, struct pool *pool, enum wanted_kind kind,
 	struct file_job *j;
 	struct digest d;
 
-	snprintf(path, sizeof(path), "v1/%s/%s", folder, name);
+	(void)snprintf(path, sizeof(path), "v1/%s/%s", folder, name);
 	if (digest_parse(name, strlen(name), &d) != 0) {
 		verify_found(v, REPO_UNKNOWN, path, "not a digest");
 		return 0;
@@ -374,7 +375,7 @@ submit_file(struct verify *v, struct pool *pool, enum wanted_kind kind,
 	j->v = v;
 	j->kind = kind;
 	j->digest = d;
-	snprintf(j->path, sizeof(j->path), "%.100s", path);
+	(void)snprintf(j->path, sizeof(j->path), "%.100s", path);
 	pool_submit(pool, run_file_job, j);
 	return 0;
 }
@@ -463,7 +464,7 @@ find_unreferenced(struct verify *v, unsigned shelf_number, struct err *e)
 	char path[LONG_PATH];
 	int fd = -1, ret;
 
-	snprintf(path, sizeof(path), "v1/object/%02x", shelf_number);
+	(void)snprintf(path, sizeof(path), "v1/object/%02x", shelf_number);
 	ret = fsat_open_dir(repo_fd(v->repo), path, &fd, e);
 	if (ret == 0)
 		ret = fsat_list(fd, &names, e);

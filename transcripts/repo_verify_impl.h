@@ -8,7 +8,11 @@
 #include "transcripts/repo.h"
 #include "transcripts/root.h"
 
-enum wanted_kind { WANTED_RELEASE, WANTED_MANIFEST, WANTED_DATA };
+enum wanted_kind {
+	WANTED_RELEASE,
+	WANTED_MANIFEST,
+	WANTED_DATA
+};
 
 /* A file that a verified release or head names. */
 struct wanted {

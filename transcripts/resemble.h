@@ -30,12 +30,12 @@ struct resemble_state {
 void resemble_init(struct resemble_state *s);
 void resemble_add(struct resemble_state *s, const void *data, size_t len);
 /* Of an open file, read by offset from its start. */
-MUST_CHECK int resemble_file(int fd, struct resemble_sketch *out,
-    struct err *e);
+MUST_CHECK int resemble_file(
+    int fd, struct resemble_sketch *out, struct err *e);
 
 /* Estimated share in common, 0 to 100. */
-unsigned resemble_percent(const struct resemble_sketch *a,
-    const struct resemble_sketch *b);
+unsigned resemble_percent(
+    const struct resemble_sketch *a, const struct resemble_sketch *b);
 
 /* Old contents to choose from. */
 struct resemble_index;

@@ -20,7 +20,7 @@
 /* Entries that may wait for content, memory they take, and files that are open
  * for jobs not done. */
 #define SCAN_WINDOW_ENTRIES 4096
-#define SCAN_WINDOW_BYTES   (64 * 1024 * 1024)
+#define SCAN_WINDOW_BYTES   67108864
 #define SCAN_OPEN_JOBS      256
 
 /* A file whose content is wanted. */

@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#define TRIES      3           /* of reading a file that changes */
-#define KEEP_BYTES (64 * 1024) /* storage that an empty slot keeps */
+#define TRIES      3     /* of reading a file that changes */
+#define KEEP_BYTES 65536 /* storage that an empty slot keeps */
 
 struct slot {
 	struct scan_job job; /* first: a job is its slot */
@@ -165,7 +165,7 @@ fill(struct slot *s, const struct manifest_entry *m, const struct fsat_stat *st,
 	s->m = *m;
 	s->st = *st;
 	s->tries = 0;
-	s->text.max = 2 * (LIMIT_PATH_BYTES + 1);
+	s->text.max = (size_t)2 * (LIMIT_PATH_BYTES + 1);
 	s->xattrs.max = LIMIT_XATTR_TEXT;
 	buf_add(&s->text, m->path, path);
 	buf_add(&s->text, target, strlen(target) + 1);

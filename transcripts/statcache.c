@@ -16,7 +16,7 @@
 #define MAGIC_BYTES (sizeof(MAGIC) - 1)
 #define VERSION     1
 
-#define BLOCK_BYTES (64 * 1024) /* a block is written once it is so long */
+#define BLOCK_BYTES 65536 /* a block is written once it is so long */
 #define BLOCK_MAX \
  (BLOCK_BYTES + sizeof(struct wire) + LIMIT_PATH_BYTES + LIMIT_XATTR_TEXT)
 

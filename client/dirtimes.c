@@ -1,0 +1,126 @@
+/* Times of directories; runs in the applier.  The file: for each directory u64
+ * seconds, u32 nanoseconds, u32 length + path. */
+#include "client/dirtimes.h"
+
+#include <errno.h>
+
+#include "common/buf.h"
+#include "common/fsat.h"
+#include "common/limits.h"
+
+/* Length of the directory part of a stage's path. */
+static size_t
+dir_len(const char *stage)
+{
+	const char *slash = strrchr(stage, '/');
+
+	return slash == NULL ? 0 : (size_t)(slash - stage);
+}
+
+static int
+note(struct buf *b, int root, const char *stage, size_t len, struct err *e)
+{
+	char path[LIMIT_PATH_BYTES + 1];
+	struct fsat_stat st;
+	int rc;
+
+	snprintf(path, sizeof(path), "%.*s", len > 0 ? (int)len : 1,
+	    len > 0 ? stage : ".");
+	if ((rc = fsat_stat(root, path, &st, e)) != 0)
+		return rc;
+	buf_add_u64(b, (uint64_t)st.mtime.tv_sec);
+	buf_add_u32(b, (uint32_t)st.mtime.tv_nsec);
+	buf_add_u32(b, (uint32_t)strlen(path));
+	buf_add_str(b, path);
+	return 0;
+}
+
+int
+dirtimes_note(int state, int root, const struct plan *p, struct err *e)
+{
+	const char *last = NULL;
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, SIZE_MAX / 2);
+	/* In path order those of one directory mostly stand together. */
+	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
+		const char *stage = p->items[i].stage;
+		size_t len = stage == NULL ? 0 : dir_len(stage);
+
+		if (stage == NULL ||
+		    (last != NULL && dir_len(last) == len &&
+		        memcmp(last, stage, len) == 0))
+			continue;
+		last = stage;
+		rc = note(&b, root, stage, len, e);
+	}
+	if (rc == 0)
+		rc = buf_check(&b, "times of directories", e);
+	if (rc == 0 && b.len > 0)
+		rc = fsat_write_file(
+		    state, DIRTIMES_NAME, 0600, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
+static int
+restore_one(struct reader *r, int root, struct err *e)
+{
+	char path[LIMIT_PATH_BYTES + 1];
+	struct err mine = ERR_INIT;
+	struct timespec mtime;
+	const uint8_t *text;
+	uint32_t nsec, len;
+	uint64_t sec;
+	int rc;
+
+	if (reader_u64(r, &sec) != 0 || reader_u32(r, &nsec) != 0 ||
+	    reader_u32(r, &len) != 0 || len >= sizeof(path) ||
+	    reader_bytes(r, len, &text) != 0)
+		return err_set(e, ERR_FORMAT, "%s: damaged", DIRTIMES_NAME);
+	memcpy(path, text, len);
+	path[len] = '\0';
+	mtime = (struct timespec){ (time_t)sec, (long)nsec };
+	rc = fsat_utime(root, path, &mtime, &mine);
+	/* Somebody else was there meanwhile. */
+	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
+	    mine.sys == ELOOP)
+		return 0;
+	*e = mine;
+	return rc;
+}
+
+int
+dirtimes_restore(int state, int root, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	struct reader r;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, SIZE_MAX / 2);
+	rc = fsat_read_file(state, DIRTIMES_NAME, SIZE_MAX / 4, &b, &mine);
+	reader_init(&r, b.data, b.len);
+	while (rc == 0 && reader_left(&r) > 0)
+		rc = restore_one(&r, root, &mine);
+	buf_release(&b);
+	if (rc == 0)
+		return dirtimes_forget(state, e);
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	*e = mine;
+	return rc;
+}
+
+int
+dirtimes_forget(int state, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	int rc = fsat_unlink(state, DIRTIMES_NAME, &mine);
+
+	if (rc == 0 || rc == ERR_NOT_FOUND)
+		return 0;
+	*e = mine;
+	return rc;
+}

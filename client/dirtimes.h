@@ -1,0 +1,20 @@
+/* Times of the directories that things are staged in: when a run does not get
+ * as far as its commit they are set again, so that nothing has changed. */
+#ifndef CLIENT_DIRTIMES_H
+#define CLIENT_DIRTIMES_H
+
+#include "client/plan.h"
+
+/* Name in the state directory. */
+#define DIRTIMES_NAME "dirtimes"
+
+/* Before staging. */
+MUST_CHECK int dirtimes_note(
+    int state, int root, const struct plan *p, struct err *e);
+/* After the stages are gone: sets the times and forgets them.  0 when none are
+ * noted; a directory that is gone is passed over. */
+MUST_CHECK int dirtimes_restore(int state, int root, struct err *e);
+/* The commit is under way.  0 when none are noted. */
+MUST_CHECK int dirtimes_forget(int state, struct err *e);
+
+#endif
