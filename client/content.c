@@ -1,6 +1,7 @@
 /* Where content comes from; runs in the applier. */
 #include "client/content.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "client/tree.h"
@@ -119,14 +120,36 @@ download_data(struct content *c, size_t i, struct err *e)
 {
 	const struct release_transcript *t = transcript_of(c, i);
 	char path[128], hex[DIGEST_HEX], name[STATE_PATH_BYTES];
-	int rc;
+	int fd = -1, rc;
 
 	data_name(t, name);
 	digest_hex(&t->data, hex);
 	snprintf(path, sizeof(path), "/v1/data/%s", hex);
-	rc = fsat_open_write(c->s->state.dir, name, 0600, &c->data_fds[i], e);
-	return rc != 0 ? rc : fetch_download(c->s->fetch, path, &t->data,
-	    t->data_bytes, c->data_fds[i], e);
+	rc = fsat_open_write(c->s->state.dir, name, 0600, &fd, e);
+	if (rc == 0)
+		rc = fetch_download(c->s->fetch, path, &t->data, t->data_bytes,
+		    fd, e);
+	if (rc == 0)
+		c->data_fds[i] = fd;
+	else if (fd >= 0)
+		close(fd); /* the next server goes on with what is there */
+	return rc;
+}
+
+/* The state's disk has no room for it: what is there of it goes, and content
+ * comes otherwise. */
+static int
+do_without_data(struct content *c, size_t i, struct err *e)
+{
+	char name[STATE_PATH_BYTES];
+
+	if (e->code != ERR_SYS || (e->sys != ENOSPC && e->sys != EDQUOT))
+		return e->code;
+	log_err(LOG_NOTICE, "data transcript not used", e, "transcript",
+	    transcript_of(c, i)->name, NULL);
+	err_clear(e);
+	data_name(transcript_of(c, i), name);
+	return fsat_unlink(c->s->state.dir, name, e);
 }
 
 static int
@@ -323,7 +346,7 @@ one_manifest(struct content *c, size_t i, struct err *e)
 	int rc;
 
 	if (is_near(c->s) && t->has_data && c->data_fds[i] < 0 &&
-	    (rc = download_data(c, i, e)) != 0)
+	    download_data(c, i, e) != 0 && (rc = do_without_data(c, i, e)) != 0)
 		return rc;
 	state_manifest_path(path, &t->manifest);
 	if (!is_stored(c, path, t->manifest_bytes))

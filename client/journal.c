@@ -15,7 +15,7 @@
 #define JOURNAL_TEMP  "journal.new"
 #define JOURNAL_MAGIC "pecia journal 1\n"
 #define FIELD_MAX     (LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES)
-#define WRITE_BYTES   (256 * 1024)
+#define WRITE_BYTES   ((size_t)256 * 1024)
 
 void
 journal_header_init(struct journal_header *h)
@@ -472,7 +472,8 @@ get_header(struct journal *j, struct journal_header *h, struct err *e)
 	buf_init(&id, sizeof(h->run_id) - 1);
 	rc = get_field(j, &id, e);
 	if (rc == 0)
-		snprintf(h->run_id, sizeof(h->run_id), "%s", buf_str(&id));
+		(void)snprintf(
+		    h->run_id, sizeof(h->run_id), "%s", buf_str(&id));
 	buf_release(&id);
 	if (rc == 0)
 		rc = get_field(j, &h->head, e);

@@ -41,22 +41,19 @@ plan_is_empty(const struct plan *p)
 	return p->item_count == 0 && p->delete_count == 0;
 }
 
-/* Room for one more element of `size` bytes. */
-static int
-grow(void *list, size_t count, size_t *room, size_t size, struct err *e)
+/* The list with room for one more element of `size` bytes; NULL when memory ran
+ * out. */
+static void *
+grow(void *list, size_t count, size_t *room, size_t size)
 {
 	size_t want = *room == 0 ? 64 : *room * 2;
-	void **base = list;
-	void *p;
 
 	if (count < *room)
-		return 0;
-	p = reallocarray(*base, want, size);
-	if (p == NULL)
-		return err_memory(e);
-	*base = p;
-	*room = want;
-	return 0;
+		return list;
+	list = reallocarray(list, want, size);
+	if (list != NULL)
+		*room = want;
+	return list;
 }
 
 static int
@@ -72,11 +69,11 @@ add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 	struct plan_delete *d;
 	int rc;
 
-	rc = grow(&p->deletes, p->delete_count, &p->delete_room,
-	    sizeof(*p->deletes), e);
-	if (rc != 0)
-		return rc;
-	d = &p->deletes[p->delete_count];
+	d = grow(p->deletes, p->delete_count, &p->delete_room, sizeof(*d));
+	if (d == NULL)
+		return err_memory(e);
+	p->deletes = d;
+	d += p->delete_count;
 	d->is_dir = S_ISDIR(diff->have->mode);
 	d->inside = false;
 	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
@@ -139,11 +136,11 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 
 	if (diff->kind == COMPARE_DELETE)
 		return add_delete(p, diff, e);
-	rc =
-	    grow(&p->items, p->item_count, &p->item_room, sizeof(*p->items), e);
-	if (rc != 0)
-		return rc;
-	item = &p->items[p->item_count];
+	item = grow(p->items, p->item_count, &p->item_room, sizeof(*item));
+	if (item == NULL)
+		return err_memory(e);
+	p->items = item;
+	item += p->item_count;
 	memset(item, 0, sizeof(*item));
 	if ((rc = fill_item(item, diff, e)) != 0) {
 		item_release(item);
@@ -306,15 +303,18 @@ dirs_add_parent(struct dirs *d, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+	char **paths;
 	int rc;
 
 	if (d->count > 0 && strlen(d->paths[d->count - 1]) == len &&
 	    strncmp(d->paths[d->count - 1], path, len) == 0)
 		return 0;
-	if ((rc = grow(&d->paths, d->count, &d->room, sizeof(*d->paths), e)))
-		return rc;
-	rc = len == 0 ? copy_text(&d->paths[d->count], ".", 1, e)
-	              : copy_text(&d->paths[d->count], path, len, e);
+	paths = grow(d->paths, d->count, &d->room, sizeof(*paths));
+	if (paths == NULL)
+		return err_memory(e);
+	d->paths = paths;
+	rc = len == 0 ? copy_text(&paths[d->count], ".", 1, e)
+	              : copy_text(&paths[d->count], path, len, e);
 	if (rc == 0)
 		d->count++;
 	return rc;
@@ -371,11 +371,11 @@ add_touch(struct plan *p, const struct layer_entry *entry, struct err *e)
 	 * lists has no time to be given. */
 	if (entry->implied || plan_find(p, path) != NULL)
 		return 0;
-	rc = grow(&p->touches, p->touch_count, &p->touch_room,
-	    sizeof(*p->touches), e);
-	if (rc != 0)
-		return rc;
-	t = &p->touches[p->touch_count];
+	t = grow(p->touches, p->touch_count, &p->touch_room, sizeof(*t));
+	if (t == NULL)
+		return err_memory(e);
+	p->touches = t;
+	t += p->touch_count;
 	t->mtime = entry->m.mtime;
 	if ((rc = copy_text(&t->path, path, strlen(path), e)) == 0)
 		p->touch_count++;

@@ -50,7 +50,7 @@ state_lock(struct state *s, unsigned wait_ms, struct err *e)
 	if (rc == ERR_CONFLICT)
 		return err_set(
 		    e, rc, "another run is under way (%s/lock)", s->path);
-	return rc;
+	return rc != 0 ? err_prefix(e, "%s", s->path) : 0;
 }
 
 int
@@ -82,7 +82,7 @@ state_set_anchor(
 	char hex[DIGEST_HEX], line[DIGEST_HEX + 16];
 
 	digest_hex(anchor, hex);
-	snprintf(line, sizeof(line), "sha256:%s\n", hex);
+	(void)snprintf(line, sizeof(line), "sha256:%s\n", hex);
 	return fsat_write_file(s->dir, "anchor", 0600, line, strlen(line), e);
 }
 
@@ -106,7 +106,8 @@ store_put(
 	int rc;
 
 	if (slash != NULL) {
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - name), name);
+		(void)snprintf(
+		    dir, sizeof(dir), "%.*s", (int)(slash - name), name);
 		if ((rc = fsat_mkdir_all(s->dir, dir, 0700, e)) != 0)
 			return rc;
 	}
@@ -248,7 +249,7 @@ state_set_failures(const struct state *s, uint64_t n, struct err *e)
 		return rc;
 	if (n == 0)
 		return fsat_unlink(s->dir, "failures", e);
-	snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
+	(void)snprintf(text, sizeof(text), "%llu\n", (unsigned long long)n);
 	return fsat_write_file(s->dir, "failures", 0600, text, strlen(text), e);
 }
 
@@ -260,7 +261,7 @@ state_manifest_path(char path[STATE_PATH_BYTES], const struct digest *digest)
 	char hex[DIGEST_HEX];
 
 	digest_hex(digest, hex);
-	snprintf(path, STATE_PATH_BYTES, "manifest/%s", hex);
+	(void)snprintf(path, STATE_PATH_BYTES, "manifest/%s", hex);
 }
 
 static bool

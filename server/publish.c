@@ -21,6 +21,7 @@ close_fd(int *fd)
 static void
 tree_close(struct publish_tree *t)
 {
+	publish_diff_forget(t);
 	close_fd(&t->text_fd);
 	close_fd(&t->was_fd);
 	close_fd(&t->spool_fd);
@@ -30,8 +31,8 @@ tree_close(struct publish_tree *t)
 static void
 tree_again(struct publish_tree *t)
 {
-	publish_diff_forget(t);
 	tree_close(t);
+	memset(t->result->changes, 0, sizeof(t->result->changes));
 	repo_temp_discard(t->p->o->repo, &t->cache);
 }
 

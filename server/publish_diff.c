@@ -464,5 +464,4 @@ publish_diff_forget(struct publish_tree *t)
 	t->wanted = NULL;
 	t->removed = NULL;
 	t->wanted_count = t->removed_count = t->removed_room = 0;
-	memset(t->result->changes, 0, sizeof(t->result->changes));
 }

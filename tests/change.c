@@ -210,7 +210,7 @@ change_journal(struct change *c)
 	struct err e = ERR_INIT;
 
 	journal_header_init(&h);
-	snprintf(h.run_id, sizeof(h.run_id), "%s", CHANGE_RUN);
+	(void)snprintf(h.run_id, sizeof(h.run_id), "%s", CHANGE_RUN);
 	buf_add_str(&h.head, "the head");
 	buf_add_str(&h.applied, "what is applied");
 	OK(journal_write(c->state, c->root, &h, &c->plan, &e));

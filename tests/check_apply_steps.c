@@ -108,7 +108,7 @@ START_TEST(a_new_owner_leaves_a_file_its_capabilities)
 	buf_init(&text, 4096);
 	manifest_xattr_add(
 	    &text, "security.capability", capability, sizeof(capability));
-	snprintf(path, sizeof(path), "%s/root/x", c.top.path);
+	(void)snprintf(path, sizeof(path), "%s/root/x", c.top.path);
 	ck_assert_int_eq(setxattr(path, "security.capability", capability,
 	                     sizeof(capability), 0),
 	    0);
@@ -142,7 +142,7 @@ START_TEST(new_things_inherit_no_acl)
 
 	change_begin(&c, before,
 	    &(struct source){ .specs = after, .overlay = true }, NULL);
-	snprintf(path, sizeof(path), "%s/root/shared", c.top.path);
+	(void)snprintf(path, sizeof(path), "%s/root/shared", c.top.path);
 	if (setxattr(path, "system.posix_acl_default", default_acl,
 	        sizeof(default_acl), 0) == 0) {
 		change_make(&c);
@@ -544,7 +544,7 @@ START_TEST(stages_on_the_file_system_they_are_for)
 	ck_assert_int_eq(
 	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	change_begin(&c, empty, &(struct source){ .specs = after }, NULL);
-	snprintf(path, sizeof(path), "%s/root/m", c.top.path);
+	(void)snprintf(path, sizeof(path), "%s/root/m", c.top.path);
 	ck_assert_int_eq(mount("none", path, "tmpfs", 0, "mode=0755"), 0);
 	specs_make(c.root, before + 1);
 	plan_release(&c.plan);

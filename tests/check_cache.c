@@ -35,7 +35,7 @@ set_up(void)
 
 	umask(022);
 	scratch_make(&top);
-	snprintf(path, sizeof(path), "%s/state", top.path);
+	(void)snprintf(path, sizeof(path), "%s/state", top.path);
 	session = (struct session){ .state = STATE_INIT };
 	OK(state_open(&session.state, path, true, &e));
 	OK(fsat_mkdir(top.fd, "root", 0755, &e));
@@ -43,7 +43,7 @@ set_up(void)
 	specs_make(session.root, tree);
 	buf_init(&text, 1 << 20);
 	specs_manifest(tree, &text);
-	snprintf(transcript.name, sizeof(transcript.name), "base");
+	(void)snprintf(transcript.name, sizeof(transcript.name), "base");
 	transcript.mode = RELEASE_EXACT;
 	digest_of(text.data, text.len, &transcript.manifest);
 	transcript.manifest_bytes = text.len;

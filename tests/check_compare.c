@@ -1,7 +1,5 @@
 /* Manifests against real directories: what is told to differ.
  * run: also as nobody */
-#include "transcripts/compare.h"
-
 #include <check.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -9,9 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/text.h"
+#include "tests/diffs.h"
 #include "tests/scratch.h"
-#include "tests/trees.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
 #define TOP      D(".")
@@ -31,58 +28,11 @@ tear_down(void)
 	scratch_remove(&top);
 }
 
-/* "+path", "-path" or "~LETTERS path", a line each. */
-static int
-record(void *arg, const struct compare_diff *d, struct err *e)
-{
-	static const char letters[] = "TCSLDOGMtX";
-	struct buf *text = arg;
-
-	if (d->kind == COMPARE_CHANGE) {
-		buf_add_byte(text, '~');
-		for (unsigned i = 0; letters[i] != '\0'; i++)
-			if ((d->bits & 1u << i) != 0)
-				buf_add_byte(text, (uint8_t)letters[i]);
-		buf_add_byte(text, ' ');
-	} else {
-		buf_add_byte(text, d->kind == COMPARE_CREATE ? '+' : '-');
-	}
-	ck_assert_int_eq(d->want == NULL, d->kind == COMPARE_DELETE);
-	ck_assert_int_eq(d->have == NULL, d->kind == COMPARE_CREATE);
-	if (d->want != NULL)
-		ck_assert_str_eq(d->want->m.path, d->path);
-	text_escape(text, d->path, strlen(d->path));
-	buf_add_byte(text, '\n');
-	return buf_check(text, "record", e);
-}
-
-static int
-run(const struct source *sources, size_t count, struct compare_options *o,
-    struct buf *text, struct compare_totals *totals, struct err *e)
-{
-	struct wanted w;
-	int rc;
-
-	wanted_open(&w, sources, count);
-	o->root = top.fd;
-	o->want = w.layer;
-	rc = compare_run(o, record, text, totals, e);
-	wanted_close(&w);
-	return rc;
-}
-
 static void
 expect_with(const struct source *sources, size_t count,
     struct compare_options o, const char *told)
 {
-	struct compare_totals totals;
-	struct err e = ERR_INIT;
-	struct buf text;
-
-	buf_init(&text, 1 << 24);
-	OK(run(sources, count, &o, &text, &totals, &e));
-	ck_assert_str_eq(buf_str(&text), told);
-	buf_release(&text);
+	diffs_expect(top.fd, sources, count, o, told);
 }
 
 static void
@@ -107,15 +57,7 @@ static void
 expect_error(const struct source *source, struct compare_options o, int code,
     const char *word)
 {
-	struct compare_totals totals;
-	struct err e = ERR_INIT;
-	struct buf text;
-
-	buf_init(&text, 1 << 20);
-	ck_assert_int_eq(run(source, 1, &o, &text, &totals, &e), code);
-	ck_assert_msg(
-	    strstr(e.msg, word) != NULL, "%s: not in \"%s\"", word, e.msg);
-	buf_release(&text);
+	diffs_error(top.fd, source, o, code, word);
 }
 
 /* ---- one thing ---- */
@@ -265,7 +207,8 @@ START_TEST(walks_deep_and_wide_unlisted_trees)
 {
 	static const struct spec want[] = { TOP, END };
 	struct err e = ERR_INIT;
-	struct buf told, path;
+	struct diffs told;
+	struct buf path;
 	size_t lines = 0;
 
 	/* As deep as a path can be: 1,000 directories of three bytes each. */
@@ -276,18 +219,17 @@ START_TEST(walks_deep_and_wide_unlisted_trees)
 	for (int i = 0; i < 300; i++) {
 		char name[32];
 
-		snprintf(name, sizeof(name), "abc/%d", i);
+		(void)snprintf(name, sizeof(name), "abc/%d", i);
 		OK(fsat_mkdir(top.fd, name, 0755, &e));
 	}
 	specs_make(top.fd, want);
-	buf_init(&told, 1 << 24);
-	OK(run(&(struct source){ .specs = want }, 1,
-	    &(struct compare_options){ 0 }, &told,
-	    &(struct compare_totals){ 0 }, &e));
-	for (const char *s = buf_str(&told); *s != '\0'; s++)
+	buf_init(&told.text, 1 << 24);
+	OK(diffs_run(top.fd, &(struct source){ .specs = want }, 1,
+	    &(struct compare_options){ 0 }, &told, &e));
+	for (const char *s = buf_str(&told.text); *s != '\0'; s++)
 		lines += *s == '\n';
 	ck_assert_uint_eq(lines, 1300);
-	buf_release(&told);
+	buf_release(&told.text);
 	buf_release(&path);
 }
 END_TEST
@@ -575,138 +517,6 @@ START_TEST(gives_owners_as_numbers)
 }
 END_TEST
 
-/* ---- the stat cache ---- */
-
-struct cached {
-	int fd;
-	struct statcache_reader *reader;
-};
-
-/* A cache that says of x what the arguments do. */
-static void
-make_cache(struct cached *c, const char *content, time_t started)
-{
-	struct timespec start = { started, 0 };
-	struct statcache_writer *w = NULL;
-	struct statcache_record record;
-	struct err e = ERR_INIT;
-	struct fsat_stat st;
-
-	OK(fsat_open_write(top.fd, "cache", 0600, &c->fd, &e));
-	ck_assert_int_eq(ftruncate(c->fd, 0), 0);
-	OK(statcache_writer_new(c->fd, &start, &w, &e));
-	OK(fsat_stat(top.fd, "t/x", &st, &e));
-	statcache_record_init(&record, "t/x", &st);
-	digest_of(content, strlen(content), &record.digest);
-	OK(statcache_writer_add(w, &record, &e));
-	OK(statcache_writer_end(w, &e));
-	statcache_writer_free(w);
-	ck_assert_int_eq(lseek(c->fd, 0, SEEK_SET), 0);
-	OK(statcache_reader_new(c->fd, &c->reader, &e));
-}
-
-static void
-close_cache(struct cached *c)
-{
-	statcache_reader_free(c->reader);
-	close(c->fd);
-}
-
-START_TEST(believes_the_stat_cache_and_reads_what_it_does_not_have)
-{
-	static const struct spec have[] = { D("t"), F("t/w", "12"),
-		F("t/x", "real"), END };
-	static const struct spec want[] = { F("w", "12"), F("x", "fake"), END };
-	static const struct source source = { .specs = want, "/t" };
-	/* What the cache says, from when on it doubts, what is read. */
-	static const struct {
-		const char *content;
-		time_t ahead;
-		const char *told;
-		uint64_t read_bytes;
-	} rows[] = {
-		{ .content = "fake", 100, "", 2 },
-		{ .content = "else", 100, "~C t/x\n", 2 },
-		{ .content = "fake", -100, "~C t/x\n", 6 },
-	};
-	struct err e = ERR_INIT;
-	struct compare_totals totals;
-	struct cached c;
-	struct buf told;
-
-	specs_make(top.fd, have);
-	buf_init(&told, 4096);
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct compare_options o = { 0 };
-
-		make_cache(&c, rows[i].content, time(NULL) + rows[i].ahead);
-		o.cache = c.reader;
-		buf_clear(&told);
-		OK(run(&source, 1, &o, &told, &totals, &e));
-		ck_assert_str_eq(buf_str(&told), rows[i].told);
-		ck_assert_uint_eq(totals.read_bytes, rows[i].read_bytes);
-		close_cache(&c);
-	}
-	buf_release(&told);
-}
-END_TEST
-
-START_TEST(reads_again_what_was_touched_since)
-{
-	static const struct spec have[] = { D("t"), F("t/x", "real"), END };
-	static const struct spec want[] = { F("x", "fake"), END };
-	static const struct source source = { .specs = want, "/t" };
-	static const struct spec again[] = { F("t/x", "real"), END };
-	struct compare_options o = { 0 };
-	struct err e = ERR_INIT;
-	struct cached c;
-
-	specs_make(top.fd, have);
-	make_cache(&c, "fake", time(NULL) + 100);
-	/* The same size and time, another inode. */
-	OK(fsat_rename(top.fd, "t/x", top.fd, "old", &e));
-	specs_make(top.fd, again);
-	specs_make(top.fd, (const struct spec[]){ D("t"), END });
-	o.cache = c.reader;
-	expect_with(&source, 1, o, "~C t/x\n");
-	close_cache(&c);
-}
-END_TEST
-
-START_TEST(goes_on_without_a_damaged_stat_cache)
-{
-	static const struct spec have[] = { D("t"), F("t/x", "real"), END };
-	static const struct spec want[] = { F("x", "real"), END };
-	static const struct source source = { .specs = want, "/t" };
-	struct err e = ERR_INIT;
-	struct cached c;
-	off_t size;
-
-	specs_make(top.fd, have);
-	make_cache(&c, "fake", time(NULL) + 100);
-	size = lseek(c.fd, 0, SEEK_END);
-	for (off_t at = 40; at < size; at++) {
-		struct compare_options o = { 0 };
-		uint8_t byte;
-
-		ck_assert_int_eq(pread(c.fd, &byte, 1, at), 1);
-		byte ^= 1;
-		ck_assert_int_eq(pwrite(c.fd, &byte, 1, at), 1);
-		ck_assert_int_eq(lseek(c.fd, 0, SEEK_SET), 0);
-		statcache_reader_free(c.reader);
-		OK(statcache_reader_new(c.fd, &c.reader, &e));
-		o.cache = c.reader;
-		/* The record is right, or there is none: "fake" is wanted by
-		 * nobody, so it would be told. */
-		if (at < size - 16)
-			expect_with(&source, 1, o, "");
-		byte ^= 1;
-		ck_assert_int_eq(pwrite(c.fd, &byte, 1, at), 1);
-	}
-	close_cache(&c);
-}
-END_TEST
-
 /* ---- mounts ---- */
 
 START_TEST(stays_off_what_is_mounted)
@@ -728,87 +538,19 @@ START_TEST(stays_off_what_is_mounted)
 	close(top.fd);
 	OK(fsat_operator_dir(top.path, false, 0, &top.fd, &e));
 	specs_make(top.fd, have);
-	snprintf(path, sizeof(path), "%s/m", top.path);
+	(void)snprintf(path, sizeof(path), "%s/m", top.path);
 	ck_assert_int_eq(mount("none", path, "tmpfs", 0, "mode=0755"), 0);
-	snprintf(path, sizeof(path), "%s/deep/m", top.path);
+	(void)snprintf(path, sizeof(path), "%s/deep/m", top.path);
 	ck_assert_int_eq(mount("none", path, "tmpfs", 0, "mode=0755"), 0);
 	expect_exact(none, "-deep/x\n");
 	expect_error(&(struct source){ .specs = file },
 	    (struct compare_options){ 0 }, ERR_UNSUPPORTED, "m: a mount point");
 	/* A directory that is wanted may well be one. */
 	expect_exact(tree, "-deep/x\n~Mt m\n+m/f\n");
-	snprintf(path, sizeof(path), "%s/m", top.path);
+	(void)snprintf(path, sizeof(path), "%s/m", top.path);
 	ck_assert_int_eq(umount(path), 0);
-	snprintf(path, sizeof(path), "%s/deep/m", top.path);
+	(void)snprintf(path, sizeof(path), "%s/deep/m", top.path);
 	ck_assert_int_eq(umount(path), 0);
-}
-END_TEST
-
-/* ---- what was dropped ---- */
-
-static void
-expect_dropped(
-    const struct source *was, const struct source *want, const char *told)
-{
-	struct err e = ERR_INIT;
-	struct wanted a, b;
-	struct buf text;
-
-	buf_init(&text, 1 << 20);
-	wanted_open(&a, was, 1);
-	wanted_open(&b, want, 1);
-	OK(compare_dropped(top.fd, a.layer, b.layer, record, &text, &e));
-	ck_assert_str_eq(buf_str(&text), told);
-	wanted_close(&a);
-	wanted_close(&b);
-	buf_release(&text);
-}
-
-START_TEST(drops_what_only_the_former_tree_lists_and_is_there)
-{
-	static const struct spec have[] = { TOP, F("-x"), D("a"), F("a/1"),
-		F("a/2"), F("a/mine"), F("b"), D("c"), F("c/f"), L("l", "c"),
-		F("z"), END };
-	static const struct spec was[] = { F("-x"), F("!gone"), D("a"),
-		F("a/1"), F("a/2"), F("b"), D("c"), F("c/f"), D("l"), F("l/f"),
-		F("z"), END };
-	static const struct spec want[] = { F("-x"), D("a"), F("a/2"), F("b"),
-		F("new"), END };
-	static const struct spec none[] = { END };
-
-	specs_make(top.fd, have);
-	expect_dropped(&(struct source){ .specs = was, .overlay = true },
-	    &(struct source){ .specs = want, .overlay = true },
-	    "-a/1\n-c\n-c/f\n-l\n-z\n");
-	expect_dropped(&(struct source){ .specs = was },
-	    &(struct source){ .specs = was }, "");
-	expect_dropped(&(struct source){ .specs = was, .overlay = true },
-	    &(struct source){ .specs = none, .overlay = true },
-	    "--x\n-a\n-a/1\n-a/2\n-b\n-c\n-c/f\n-l\n-z\n");
-	expect_dropped(&(struct source){ .specs = none },
-	    &(struct source){ .specs = was }, "");
-}
-END_TEST
-
-START_TEST(drops_no_parent_of_a_target_and_nothing_excluded)
-{
-	static const struct spec have[] = { F("srv/a/f"), F("srv/a/g.log"),
-		END };
-	static const struct spec was[] = { F("f"), F("g.log"), END };
-	static const struct spec none[] = { END };
-
-	specs_make(top.fd, have);
-	expect_dropped(&(struct source){ .specs = was, "/srv/a", true },
-	    &(struct source){ .specs = none, "/etc" },
-	    "-srv/a/f\n-srv/a/g.log\n");
-	expect_dropped(&(struct source){ .specs = was, "/srv/a", true },
-	    &(struct source){
-	        .specs = none, "/srv/a", .excludes = { "*.log" } },
-	    "-srv/a/f\n");
-	/* An exact target is listed itself. */
-	expect_dropped(&(struct source){ .specs = was, "/srv/a" },
-	    &(struct source){ .specs = none, "/etc" },
-	    "-srv/a\n-srv/a/f\n-srv/a/g.log\n");
 }
 END_TEST
 
@@ -816,15 +558,14 @@ START_TEST(an_error_of_the_taker_ends_it)
 {
 	static const struct spec want[] = { F("x"), END };
 	const struct source source = { .specs = want };
-	struct compare_totals totals;
 	struct err e = ERR_INIT;
-	struct buf full;
+	struct diffs full;
 
-	buf_init(&full, 1);
-	ck_assert_int_eq(
-	    run(&source, 1, &(struct compare_options){ 0 }, &full, &totals, &e),
+	buf_init(&full.text, 1);
+	ck_assert_int_eq(diffs_run(top.fd, &source, 1,
+	                     &(struct compare_options){ 0 }, &full, &e),
 	    ERR_LIMIT);
-	buf_release(&full);
+	buf_release(&full.text);
 }
 END_TEST
 
@@ -861,13 +602,7 @@ main(void)
 	tcase_add_test(t, renews_a_group_with_its_first_name);
 	tcase_add_test(t, refuses_owners_that_are_unknown_here);
 	tcase_add_test(t, gives_owners_as_numbers);
-	tcase_add_test(
-	    t, believes_the_stat_cache_and_reads_what_it_does_not_have);
-	tcase_add_test(t, reads_again_what_was_touched_since);
-	tcase_add_test(t, goes_on_without_a_damaged_stat_cache);
 	tcase_add_test(t, stays_off_what_is_mounted);
-	tcase_add_test(t, drops_what_only_the_former_tree_lists_and_is_there);
-	tcase_add_test(t, drops_no_parent_of_a_target_and_nothing_excluded);
 	tcase_add_test(t, an_error_of_the_taker_ends_it);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);

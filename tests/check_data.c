@@ -564,7 +564,7 @@ START_TEST(an_error_of_the_source_is_passed_on)
 }
 END_TEST
 
-#define COUNT(a) (int)(sizeof(a) / sizeof(a[0]))
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 int
 main(void)

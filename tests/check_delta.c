@@ -414,7 +414,7 @@ START_TEST(errors_of_source_and_sink_are_passed_on)
 }
 END_TEST
 
-#define COUNT(a) (int)(sizeof(a) / sizeof(a[0]))
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 int
 main(void)

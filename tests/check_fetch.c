@@ -161,7 +161,7 @@ START_TEST(asks_strangers_for_what_changes_only)
 	fetch_visit_keys(&visit, true);
 	ck_assert_int_eq(get("/v1/release/x"), 404);
 	ck_assert(answer.known);
-	fclose(f);
+	(void)fclose(f);
 	stop();
 }
 END_TEST
@@ -446,11 +446,12 @@ fetcher_pid(size_t sites)
 	FILE *f;
 	long pid;
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	(void)snprintf(
+	    path, sizeof(path), "/proc/self/task/%d/children", getpid());
 	f = fopen(path, "re");
 	ck_assert_ptr_nonnull(f);
 	ck_assert_ptr_nonnull(fgets(line, sizeof(line), f));
-	fclose(f);
+	(void)fclose(f);
 	while ((pid = strtol(rest, &rest, 10)) > 0) {
 		bool is_server = false;
 
@@ -509,7 +510,7 @@ START_TEST(outlives_its_fetcher)
 	/* The new one goes on with the next server, and knows the keys. */
 	OK(&visit, fetch_visit_next(&visit));
 	ck_assert_int_ne(fetcher_pid(2), k.pid);
-	snprintf(want, sizeof(want), "127.0.0.1 port %u",
+	(void)snprintf(want, sizeof(want), "127.0.0.1 port %u",
 	    (unsigned)site[1].server.port);
 	ck_assert_str_eq(visit.peer.address, want);
 	ck_assert_str_eq(visit.peer.source, "fallback");
@@ -559,7 +560,7 @@ START_TEST(passes_over_servers_that_are_not_there)
 	tls_server_stop(&site[0].server);
 	tls_server_stop(&site[1].server);
 	fetch_visit_start(&visit, site, 3, true);
-	snprintf(want, sizeof(want), "127.0.0.1 port %u",
+	(void)snprintf(want, sizeof(want), "127.0.0.1 port %u",
 	    (unsigned)site[2].server.port);
 	ck_assert_str_eq(visit.peer.address, want);
 	ck_assert_int_eq(get("/v1/roster"), 200);

@@ -86,7 +86,7 @@ START_TEST(reads_back_every_kind_of_step)
 	begin(&c);
 	change_stage(&c);
 	change_journal(&c);
-	snprintf(want, sizeof(want),
+	(void)snprintf(want, sizeof(want),
 	    "exchange dir-to-file " STAGE "-0\n"
 	    "exchange file-to-dir " STAGE "-1\n"
 	    "rename new " STAGE "-4\n"
@@ -261,7 +261,7 @@ START_TEST(holds_many_steps)
 			.kind = COMPARE_DELETE, .path = path, .have = &st
 		};
 
-		snprintf(path + 4000, 100, "%d", i);
+		(void)snprintf(path + 4000, 100, "%d", i);
 		OK(plan_add(&p, &d, &e));
 	}
 	wanted_rewind(&c.wanted);

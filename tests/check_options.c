@@ -17,7 +17,7 @@ parse(const char *const words[WORDS], struct options *out, struct err *e)
 	int argc = 1;
 
 	for (; argc <= WORDS && words[argc - 1] != NULL; argc++) {
-		snprintf(
+		(void)snprintf(
 		    text[argc - 1], sizeof(text[0]), "%s", words[argc - 1]);
 		argv[argc] = text[argc - 1];
 	}

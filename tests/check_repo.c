@@ -56,7 +56,7 @@ START_TEST(what_is_no_repository_is_not_opened)
 	struct err e = ERR_INIT;
 	char path[300];
 
-	snprintf(path, sizeof(path), "%s/nothing", s.dir.path);
+	(void)snprintf(path, sizeof(path), "%s/nothing", s.dir.path);
 	ck_assert_int_eq(repo_open(path, &r, &e), ERR_NOT_FOUND);
 	OK(fsat_remove_tree(s.dir.fd, "v1/manifest", &e));
 	ck_assert_int_eq(repo_open(s.dir.path, &r, &e), ERR_NOT_FOUND);
@@ -245,7 +245,7 @@ START_TEST(a_name_of_tmp_that_is_taken_is_passed_over)
 	char path[64];
 
 	OK(repo_open(s.dir.path, &fresh, &e));
-	snprintf(path, sizeof(path), "tmp/t-%ld-0", (long)getpid());
+	(void)snprintf(path, sizeof(path), "tmp/t-%ld-0", (long)getpid());
 	overwrite(path, "x", 1);
 	OK(repo_temp_new(fresh, &t, &e));
 	ck_assert_str_ne(t.name, path + 4);
@@ -276,6 +276,18 @@ START_TEST(statements_are_replaced_as_a_whole_and_bounded)
 	ck_assert_int_eq(
 	    repo_switch_head(s.repo, "../x", "1", 1, &e), ERR_USAGE);
 	buf_release(&b);
+}
+END_TEST
+
+START_TEST(without_a_cache_folder_all_goes_on)
+{
+	struct repo *r = NULL;
+	struct err e = ERR_INIT;
+
+	OK(fsat_remove_tree(s.dir.fd, "cache", &e));
+	OK(repo_open(s.dir.path, &r, &e));
+	OK(repo_put_statement(r, "seen/x", "1", 1, &e));
+	repo_close(r);
 }
 END_TEST
 
@@ -328,6 +340,7 @@ main(void)
 	tcase_add_test(t, what_dead_processes_left_is_cleaned);
 	tcase_add_test(t, a_name_of_tmp_that_is_taken_is_passed_over);
 	tcase_add_test(t, statements_are_replaced_as_a_whole_and_bounded);
+	tcase_add_test(t, without_a_cache_folder_all_goes_on);
 	tcase_add_test(t, files_are_found_and_opened);
 	suite_add_tcase(suite, t);
 	sr = srunner_create(suite);

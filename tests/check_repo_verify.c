@@ -42,8 +42,8 @@ on_finding(
 	struct told *t = arg;
 
 	t->counts[kind]++;
-	snprintf(t->paths[kind], sizeof(t->paths[kind]), "%s", path);
-	snprintf(t->reasons[kind], sizeof(t->reasons[kind]), "%s", what);
+	(void)snprintf(t->paths[kind], sizeof(t->paths[kind]), "%s", path);
+	(void)snprintf(t->reasons[kind], sizeof(t->reasons[kind]), "%s", what);
 }
 
 static void
@@ -100,8 +100,9 @@ struct paths {
 	size_t count;
 };
 
+/* Files directly in one folder. */
 static void
-list(const char *folder, struct paths *out)
+list_folder(const char *folder, struct paths *out)
 {
 	struct fsat_names names = { NULL, 0 };
 	struct err e = ERR_INIT;
@@ -112,18 +113,36 @@ list(const char *folder, struct paths *out)
 	OK(fsat_open_dir(s.dir.fd, folder, &fd, &e));
 	OK(fsat_list(fd, &names, &e));
 	for (size_t i = 0; i < names.count; i++) {
-		snprintf(path, sizeof(path), "%s/%s", folder, names.names[i]);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s", folder, names.names[i]);
 		OK(fsat_stat(s.dir.fd, path, &st, &e));
-		if (S_ISDIR(st.mode)) {
-			list(path, out);
+		if (S_ISDIR(st.mode))
 			continue;
-		}
 		ck_assert_uint_lt(out->count, 64);
-		snprintf(
+		(void)snprintf(
 		    out->path[out->count++], REPO_PATH_BYTES, "%.120s", path);
 	}
 	fsat_names_release(&names);
 	close(fd);
+}
+
+static void
+list(struct paths *out)
+{
+	static const char *const folders[] = { "v1", "v1/root", "v1/channel",
+		"v1/release", "v1/manifest", "v1/data" };
+	struct err e = ERR_INIT;
+	char path[20];
+	bool has = false;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		list_folder(folders[i], out);
+	for (unsigned i = 0; i < 256; i++) {
+		(void)snprintf(path, sizeof(path), "v1/object/%02x", i);
+		OK(repo_has(s.repo, path, &has, &e));
+		if (has)
+			list_folder(path, out);
+	}
 }
 
 static void
@@ -161,7 +180,7 @@ START_TEST(a_good_repository_is_found_good)
 	t.anchor = _i == 1 ? &anchor : NULL;
 	ck_assert_int_eq(verify(&t), 0);
 	ck_assert_uint_eq(t.counts[REPO_UNREFERENCED], 0);
-	list("v1", &all);
+	list(&all);
 	/* root, roster, head, 2 releases, 2 manifests, 2 data, 4 objects */
 	ck_assert_uint_eq(all.count, 13);
 	ck_assert_uint_eq(t.progress, all.count);
@@ -183,7 +202,7 @@ START_TEST(a_flipped_bit_in_any_file_is_found_and_the_file_named)
 	struct err e = ERR_INIT;
 
 	OK(repo_sync(s.repo, &e));
-	list("v1", &all);
+	list(&all);
 	for (size_t i = (size_t)_i; i < all.count; i += 4) {
 		struct buf b;
 
@@ -216,7 +235,7 @@ START_TEST(without_sums_all_that_matters_is_still_found)
 	size_t tried = 0, passed = 0;
 
 	OK(fsat_unlink(s.dir.fd, "cache/sums", &e));
-	list("v1", &all);
+	list(&all);
 	for (size_t i = 0; i < all.count; i++) {
 		struct buf b;
 
@@ -241,7 +260,7 @@ START_TEST(a_cut_or_emptied_file_is_found_and_named)
 	struct told t = { .threads = 2 };
 	struct paths all = { .count = 0 };
 
-	list("v1", &all);
+	list(&all);
 	for (size_t i = 0; i < all.count; i++) {
 		struct buf b;
 
@@ -279,7 +298,7 @@ START_TEST(a_missing_file_of_the_newest_release_is_found)
 	struct paths all = { .count = 0 };
 	struct err e = ERR_INIT;
 
-	list("v1", &all);
+	list(&all);
 	for (size_t i = 0; i < all.count; i++) {
 		struct buf b;
 		int ret;

@@ -247,7 +247,7 @@ START_TEST(of_equals_name_then_size_then_order_decides)
 }
 END_TEST
 
-#define COUNT(a) (int)(sizeof(a) / sizeof(a[0]))
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 int
 main(void)

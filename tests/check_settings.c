@@ -19,8 +19,8 @@ set_up(void)
 	struct err e = ERR_INIT;
 
 	scratch_make(&top);
-	snprintf(config, sizeof(config), "%s/pecia.conf", top.path);
-	snprintf(state, sizeof(state), "%s/state", top.path);
+	(void)snprintf(config, sizeof(config), "%s/pecia.conf", top.path);
+	(void)snprintf(state, sizeof(state), "%s/state", top.path);
 	OK(fsat_mkdir(top.fd, "state", 0700, &e));
 	unsetenv("PECIA_SERVER");
 }
@@ -164,7 +164,7 @@ START_TEST(finds_what_init_left_where_the_file_says_the_state_is)
 	struct settings s;
 	char text[400];
 
-	snprintf(text, sizeof(text), "[main]\nstate = %s\n", state);
+	(void)snprintf(text, sizeof(text), "[main]\nstate = %s\n", state);
 	put_config(text);
 	put_init("[main]\nserver = init\nfallback = a b\n");
 	load((struct options){ 0 }, &s);
@@ -172,7 +172,7 @@ START_TEST(finds_what_init_left_where_the_file_says_the_state_is)
 	ck_assert_uint_eq(s.fallback_count, 2);
 	settings_release(&s);
 	/* A list is replaced as a whole. */
-	snprintf(
+	(void)snprintf(
 	    text, sizeof(text), "[main]\nstate = %s\nfallback = c\n", state);
 	put_config(text);
 	load((struct options){ 0 }, &s);
@@ -218,7 +218,8 @@ START_TEST(names_file_and_line_of_every_mistake)
 		char told[400];
 
 		put_config(rows[i].text);
-		snprintf(told, sizeof(told), "%s%s", config, rows[i].told);
+		(void)snprintf(
+		    told, sizeof(told), "%s%s", config, rows[i].told);
 		ck_assert_msg(
 		    settings_load(&o, &s, &e) != 0, "%s", rows[i].text);
 		ck_assert_msg(

@@ -22,7 +22,7 @@ set_up(void)
 
 	umask(022);
 	scratch_make(&top);
-	snprintf(path, sizeof(path), "%s/a/state", top.path);
+	(void)snprintf(path, sizeof(path), "%s/a/state", top.path);
 	OK(state_open(&state, path, true, &e));
 }
 
@@ -54,11 +54,11 @@ START_TEST(is_made_for_its_owner_alone)
 	ck_assert_uint_eq(st.st_mode & 07777, 0700);
 	ck_assert_int_eq(fstatat(state.dir, "tmp", &st, 0), 0);
 	/* Only init makes one. */
-	snprintf(path, sizeof(path), "%s/nowhere", top.path);
+	(void)snprintf(path, sizeof(path), "%s/nowhere", top.path);
 	ck_assert_int_eq(state_open(&other, path, false, &e), ERR_NOT_FOUND);
 	ck_assert_ptr_nonnull(strstr(e.msg, "nowhere"));
 	state_release(&other);
-	snprintf(path, sizeof(path), "%s/a/state", top.path);
+	(void)snprintf(path, sizeof(path), "%s/a/state", top.path);
 	OK(state_open(&other, path, false, &e));
 	state_release(&other);
 }
@@ -144,13 +144,13 @@ static void
 fill(struct applied *a)
 {
 	memset(a, 0, sizeof(*a));
-	snprintf(a->channel, sizeof(a->channel), "production");
+	(void)snprintf(a->channel, sizeof(a->channel), "production");
 	a->serial = 42;
 	digest_of("release", 7, &a->release);
-	snprintf(a->profile, sizeof(a->profile), "www");
+	(void)snprintf(a->profile, sizeof(a->profile), "www");
 	a->when = 1795413744;
-	snprintf(a->site, sizeof(a->site), "site-a");
-	snprintf(a->from, sizeof(a->from),
+	(void)snprintf(a->site, sizeof(a->site), "site-a");
+	(void)snprintf(a->from, sizeof(a->from),
 	    "pecia -> pecia.a.example (search) -> 10.1.0.5:7440");
 }
 

@@ -20,7 +20,7 @@ ip netns exec "$NET-a-router" tc qdisc add dev wan root tbf rate ${RATE}mbit bur
 ip netns exec "$NET-origin" tc qdisc add dev eth0 root tbf rate ${RATE}mbit burst 64kb latency 100ms
 
 tree=$T/tree
-mkdir -p "$tree"
+mkdir -p "$tree" "$T/alone"
 seq 100 >"$tree/small"
 origin_init --address 10.77.0.1
 in_host origin
@@ -56,8 +56,8 @@ at_most() {
 
 # While the line is down, so that the whole is ahead of the mirror.
 line down
-head -c 12000000 /dev/urandom >"$tree/large"
-publish "other=$tree:/other" --channel testing --message "large object"
+head -c 12000000 /dev/urandom >"$T/alone/large"
+publish "other=$T/alone:/other" --channel testing --message "large object"
 before=$(wan_bytes a)
 line up
 check "a third of it crosses" wait_for 60 crossed 4000000
@@ -100,9 +100,9 @@ end_group "${mirror_pid[m]}" KILL
 mirror_on_a
 check "it gets there" wait_for 120 at_serial "$T/mirror-m" 4
 at_most 150 12000000 "a data transcript, peciad killed"
-head -c 12000000 /dev/urandom >"$tree/large"
+head -c 12000000 /dev/urandom >"$T/alone/large"
 before=$(wan_bytes a)
-publish "third=$tree:/third" --channel third --message "large object"
+publish "third=$T/alone:/third" --channel third --message "large object"
 check "a third of it crosses" wait_for 60 crossed 4000000
 stop "${mirror_pid[m]}"
 mirror_on_a

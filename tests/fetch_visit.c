@@ -133,8 +133,8 @@ fetch_visit_start(
 {
 	memset(v, 0, sizeof(*v));
 	for (size_t i = 0; i < count; i++) {
-		snprintf(v->places[i], sizeof(v->places[i]), "127.0.0.1:%u",
-		    (unsigned)sites[i].server.port);
+		(void)snprintf(v->places[i], sizeof(v->places[i]),
+		    "127.0.0.1:%u", (unsigned)sites[i].server.port);
 		v->fallbacks[i] = v->places[i];
 	}
 	v->options.fallbacks = v->fallbacks;

@@ -9,20 +9,27 @@ set -uo pipefail
 need pgrep rsync
 faults_begin
 
-# next_tree N: 600 files, some 3 MB, a third of them other than in tree N-1.
-next_tree() {
-	local i
-	[ "$1" = 1 ] || cp -a "$T/tree$(($1 - 1))" "$T/tree$1"
-	mkdir -p "$T/tree$1"/{a,b,c}
-	for ((i = $1 % 3; i < 600; i += $1 == 1 ? 1 : 3)); do
-		head -c $((i * 17 + 100)) /dev/urandom >"$T/tree$1/${i: -1}$i"
-	done
-	[ "$1" = 1 ] && for ((i = 0; i < 600; i++)); do
-		head -c $((i * 17 + 100)) /dev/urandom >"$T/tree1/a/$i"
-	done
-	head -c 3000000 /dev/urandom >"$T/tree$1/large$1"
-	rm -f "$T/tree$1/b/"*
-	seq "$1" 200 >"$T/tree$1/b/$1"
+# next_release: 600 files, some 4 MB; each time a third of them is other.
+release=0
+next_release() {
+	release=$((release + 1))
+	rm -rf "$T/before"
+	[ ! -d "$T/tree" ] || cp -a "$T/tree" "$T/before"
+	python3 - "$T/tree" "$release" <<-'PYTHON'
+		import os, sys
+		tree, release = sys.argv[1], int(sys.argv[2])
+		for i in range(600):
+		    path = f"{tree}/{i % 7}/{i}"
+		    os.makedirs(os.path.dirname(path), exist_ok=True)
+		    if i % 3 == release % 3 or release == 1:
+		        with open(path, "wb") as file:
+		            file.write(os.urandom(i * 17 + 100))
+		with open(f"{tree}/large-{release}", "wb") as file:
+		    file.write(os.urandom(1000000))
+		if release > 1:
+		    os.unlink(f"{tree}/large-{release - 1}")
+	PYTHON
+	publish "machine=$T/tree:/" --exact --message "$release"
 }
 origin_init --address 127.0.0.1
 origin_up
@@ -50,59 +57,58 @@ is_whole() { # WHAT: all that its heads need is there and right
 	not_so "$1: verify"
 }
 
-next_tree 1
-publish "machine=$T/tree1:/" --exact --message 1
-begun=$EPOCHREALTIME
+# How long it takes undisturbed: from nothing, and from one release to the next.
+took() { # COMMAND...: milliseconds
+	local begun=$EPOCHREALTIME
+	"$@"
+	awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { print int((b - a) * 1000) + 1 }'
+}
+next_release
 mirror_start
-mirror_at m 1
-full=$(awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { print int((b - a) * 1000) + 1 }')
+ms=$(took mirror_at m 1)
 is_whole "release 1"
 client_init c
 check "a client of it" client c run --server "${mirror[m]}"
-check "has release 1" same_tree "$T/tree1" "$T/root-c"
+check "has release 1" same_tree "$T/tree" "$T/root-c"
 mirror_kill 0
-begun=$EPOCHREALTIME
-next_tree 2
-publish "machine=$T/tree2:/" --exact --message 2
+next_release
 mirror_start
-mirror_at m 2
+echo "undisturbed: $ms ms for all, $(took mirror_at m 2) ms for a third"
 mirror_kill 0
-echo "undisturbed: $full ms for all, $(awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { print int((b - a) * 1000) }') ms with making and publishing a third"
 
-# From nothing, and from each release to the next.
-kills=0 began=0
+# From nothing, then from each release to the next.
 rm -rf "$T/mirror-m"
-for release in 2 3 4 5 6; do
-	if [ "$release" != 2 ]; then
-		next_tree "$release"
-		publish "machine=$T/tree$release:/" --exact --message "$release"
-	fi
-	for attempt in 1 2 3 4 5; do
-		# Close to the start once, then anywhere.
-		ms=$(random $((attempt == 1 ? 50 : full)))
-		mirror_start
-		sleep "$(awk -v ms="$ms" 'BEGIN { printf "%.3f", ms / 1000 }')"
-		mirror_kill "$((kills += 1))"
-		[ ! -e "$T/mirror-m/v1/channel/production" ] || is_whole "killed after $ms ms"
-		serial=$(serial_of "$T/mirror-m")
-		[ "${serial:-$((release - 1))}" -ge $((release - 1)) ] && pass ||
-			not_so "serves release $serial while $release comes"
-		[ "$serial" = "$release" ] || began=$((began + 1))
-	done
+kills=0 begun=0
+while [ "$kills" -lt 25 ]; do
+	[ "$(serial_of "$T/mirror-m")" != "$release" ] || next_release
+	at=$(random $((ms + 1)))
 	mirror_start
+	sleep "$(awk -v ms="$at" 'BEGIN { printf "%.3f", ms / 1000 }')"
+	mirror_kill "$((kills += 1))"
+	[ ! -e "$T/mirror-m/v1/channel/production" ] || is_whole "killed after $at ms"
+	serial=$(serial_of "$T/mirror-m")
+	if [ "$serial" = "$release" ]; then
+		# All of it was there in time; the next is other.
+		ms=$((ms * 3 / 4 + 10))
+	else
+		begun=$((begun + 1))
+		[ -z "$serial" ] || [ "$serial" = $((release - 1)) ] && pass ||
+			not_so "serves release $serial while $release comes"
+	fi
+	[ $((kills % 5)) = 0 ] || continue
 	# What it serves while the new one comes is whole.
-	if [ -n "$(serial_of "$T/mirror-m")" ]; then
+	mirror_start
+	if [ -n "$serial" ]; then
 		check "a client at once" client c run --server "${mirror[m]}"
-		check "the old or the new release" either_tree "$T/tree$((release - 1))" \
-			"$T/tree$release" "$T/root-c"
+		check "has the old or the new release" either_tree "$T/before" "$T/tree" "$T/root-c"
 	fi
 	mirror_at m "$release"
 	check "a client in the end" client c run --server "${mirror[m]}"
-	check "has release $release" same_tree "$T/tree$release" "$T/root-c"
+	check "has release $release" same_tree "$T/tree" "$T/root-c"
 	is_whole "release $release"
 	mirror_kill 0
 done
-echo "$kills kills, $began of them before the release was complete"
+echo "$kills kills, $begun of them before the release was complete"
 left=$(find "$T/mirror-m/tmp" -type f 2>/dev/null | wc -l)
 mirror_start
 check "what was left in tmp goes" wait_for 20 test -z "$(find "$T/mirror-m/tmp" -type f -mmin +60 -print -quit 2>/dev/null)"
@@ -131,7 +137,6 @@ is_another() { # ROLE OLD: there is one, and not the old one
 	local now
 	now=$("$1") && [ -n "$now" ] && [ "$now" != "$2" ]
 }
-release=6
 for role in fetcher replicator worker fetcher replicator worker; do
 	wait_for 20 is_another $role none
 	old=$($role)
@@ -139,11 +144,11 @@ for role in fetcher replicator worker fetcher replicator worker; do
 	check "the $role is started again" wait_for 20 is_another $role "$old"
 	check "by the same supervisor" kill -0 "$supervisor"
 	release=$((release + 1))
-	echo "$role $release" >"$T/tree6/marker"
-	publish "machine=$T/tree6:/" --exact --message "$role"
+	echo "$role $release" >"$T/tree/marker"
+	publish "machine=$T/tree:/" --exact --message "$role"
 	mirror_at m "$release"
 	check "a client after the $role's end" client c run --server "${mirror[m]}"
-	check "has release $release" same_tree "$T/tree6" "$T/root-c"
+	check "has release $release" same_tree "$T/tree" "$T/root-c"
 done
 is_whole "release $release"
 # In the middle of a transfer.
@@ -154,8 +159,8 @@ for role in fetcher replicator; do
 	wait_for 20 is_another $role none
 	old=$($role)
 	release=$((release + 1))
-	head -c 20000000 /dev/urandom >"$T/tree6/huge"
-	publish "machine=$T/tree6:/" --exact --message "huge"
+	head -c 20000000 /dev/urandom >"$T/tree/huge"
+	publish "machine=$T/tree:/" --exact --message "huge"
 	wait_for 10 partial_there
 	kill -KILL "$old" 2>/dev/null
 	mirror_at m "$release"

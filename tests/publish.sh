@@ -276,6 +276,7 @@ wait $a
 status=$?
 wait $b
 check "both end well" [ "$status $?" = "0 0" ]
+cat out.a out.b >out
 check "one after the other" [ "$(sed -n 's/.*published serial \([0-9]*\).*/\1/p' out.a out.b | sort | tr '\n' ' ')" = "$((before + 1)) $((before + 2)) " ]
 run 0 verify
 

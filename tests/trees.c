@@ -28,9 +28,9 @@ own_user(void)
 	const struct passwd *pw = getpwuid(geteuid());
 
 	if (pw != NULL)
-		snprintf(text, sizeof(text), "%s", pw->pw_name);
+		(void)snprintf(text, sizeof(text), "%s", pw->pw_name);
 	else
-		snprintf(text, sizeof(text), "#%u", geteuid());
+		(void)snprintf(text, sizeof(text), "#%u", geteuid());
 	return text;
 }
 
@@ -41,9 +41,9 @@ own_group(void)
 	const struct group *gr = getgrgid(getegid());
 
 	if (gr != NULL)
-		snprintf(text, sizeof(text), "%s", gr->gr_name);
+		(void)snprintf(text, sizeof(text), "%s", gr->gr_name);
 	else
-		snprintf(text, sizeof(text), "#%u", getegid());
+		(void)snprintf(text, sizeof(text), "#%u", getegid());
 	return text;
 }
 
@@ -116,7 +116,8 @@ make_parents(int root, const char *path)
 
 	for (const char *s = strchr(path, '/'); s != NULL;
 	     s = strchr(s + 1, '/')) {
-		snprintf(part, sizeof(part), "%.*s", (int)(s - path), path);
+		(void)snprintf(
+		    part, sizeof(part), "%.*s", (int)(s - path), path);
 		if (mkdirat(root, part, 0755) != 0)
 			ck_assert_int_eq(errno, EEXIST);
 	}
@@ -328,7 +329,7 @@ expect_no_more(int root, const char *dir, const struct spec *specs)
 	OK(fsat_list(fd, &names, &e));
 	close(fd);
 	for (size_t i = 0; i < names.count; i++) {
-		snprintf(path, sizeof(path), "%s%s%s", dir,
+		(void)snprintf(path, sizeof(path), "%s%s%s", dir,
 		    *dir == '\0' ? "" : "/", names.names[i]);
 		ck_assert_msg(is_expected(specs, path), "%s: unexpected", path);
 		expect_no_more(root, path, specs);

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
 need rsync python3
-e2e_begin
+e2e_begin 6
 net_begin
 trap 'e2e_end; net_end' EXIT
 net_origin

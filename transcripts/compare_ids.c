@@ -10,7 +10,7 @@
 #include "transcripts/manifest.h"
 
 #define FIRST_BYTES 4096
-#define LAST_BYTES  (16 * 1024 * 1024) /* a group of a million members */
+#define LAST_BYTES  ((size_t)16 * 1024 * 1024) /* a group of a million members */
 
 struct compare_id {
 	char *name;

@@ -208,7 +208,7 @@ fetch_set_keys(
 	buf_add(&f->keys, keys, count * sizeof(*keys));
 	if ((rc = buf_check(&f->keys, "keys of mirrors", e)) != 0)
 		return rc;
-	return count == 0 ? 0 : send_keys(f, e);
+	return send_keys(f, e);
 }
 
 /* A NUL-ended text of at most size bytes. */

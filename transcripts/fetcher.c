@@ -115,9 +115,9 @@ take_keys(struct fetcher *f, const struct ipc_msg *msg, bool more,
 	f->keys = keys;
 	f->key_count = old + n;
 	qsort(keys, f->key_count, sizeof(*keys), digest_cmp);
-	/* A server met as a stranger may be known now. */
-	if (f->http != NULL && judge(f, &f->tls.peer) == TLS_KNOWN)
-		f->tls.verdict = TLS_KNOWN;
+	/* A stranger may be known now, and the other way round. */
+	if (f->http != NULL)
+		f->tls.verdict = judge(f, &f->tls.peer);
 	return send_ok(f, e);
 }
 

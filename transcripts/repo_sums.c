@@ -150,6 +150,9 @@ flush(struct repo_sums *s, struct err *e)
 		return 0;
 	ret = open_sums(s, e);
 	s->count = 0;
+	/* Somebody removed cache: nothing is noted, then. */
+	if (ret == ERR_NOT_FOUND)
+		return 0;
 	if (ret == 0)
 		ret = fsat_write_all(
 		    s->fd, s->buffer, count * sizeof(s->buffer[0]), e);
