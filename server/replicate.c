@@ -31,6 +31,7 @@ struct replicator {
 	bool away; /* at another upstream than the first */
 	time_t away_since;
 	bool followed; /* an upstream gave all it had in this round */
+	unsigned lacking_s; /* how soon to ask again for what it has not */
 };
 
 static bool
@@ -283,10 +284,26 @@ take_reply(struct replicator *r, const char *channel, const char *etag,
 	return rc;
 }
 
+/* A poll for a channel that the upstream has not is not held: it has to be
+ * asked for again, soon after other news and then less and less often. */
+static unsigned
+how_long(struct replicator *r)
+{
+	const struct roster *roster = trust_roster(r->trust);
+	unsigned wait_s = r->lacking_s;
+
+	r->lacking_s = 2 * wait_s < WAIT_S ? 2 * wait_s : WAIT_S;
+	for (size_t i = 0; i < roster->channel_count; i++)
+		if (held_serial(r, roster->channels[i]) == 0)
+			return wait_s;
+	return WAIT_S;
+}
+
 /* Waits for news of any channel.  *quick: the upstream does not hold polls, be
  * it that it cannot, tags otherwise, or is behind us. */
 static int
-wait_for_news(struct replicator *r, bool *quick, struct err *e)
+wait_for_news(struct replicator *r, unsigned wait_s, bool *quick,
+    struct err *e)
 {
 	const struct roster *roster = trust_roster(r->trust);
 	size_t n = roster->channel_count, which = n;
@@ -306,13 +323,13 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 	}
 	for (size_t i = 0; i < n; i++) {
 		snprintf(paths[i], PATH_BYTES,
-		    "/v1/channel/%s?after=%llu&wait=%d", roster->channels[i],
+		    "/v1/channel/%s?after=%llu&wait=%u", roster->channels[i],
 		    (unsigned long long)held_serial(r, roster->channels[i]),
-		    WAIT_S);
+		    wait_s);
 		learn_etag(&r->learn, roster->channels[i], etags[i]);
 		gets[i] = (struct fetch_get) { .path = paths[i],
 			.if_none_match = etags[i],
-			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = WAIT_S };
+			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = wait_s };
 	}
 	rc = fetch_race(r->fetch, gets, n, &which, &body, e);
 	if (rc == 0 && which < n) {
@@ -321,7 +338,10 @@ wait_for_news(struct replicator *r, bool *quick, struct err *e)
 		rc = take_reply(
 		    r, channel, etags[which], &body, &news, e);
 	}
-	*quick = rc == 0 && !news && time(NULL) - begun < WAIT_S / 2;
+	if (news)
+		r->lacking_s = 1;
+	*quick = rc == 0 && !news &&
+	    time(NULL) - begun < (time_t)(wait_s + 1) / 2;
 out:
 	free(paths);
 	free(etags);
@@ -357,19 +377,22 @@ follow(struct replicator *r, struct err *e)
 	if ((rc = greet(r, e)) != 0)
 		return rc;
 	r->followed = true;
+	r->lacking_s = 1;
 	log_event(LOG_INFO, "following", "upstream", r->peer.route, NULL);
 	while (!stopping(r)) {
+		unsigned wait_s = how_long(r);
+
 		if (trust_roster(r->trust)->channel_count == 0) {
 			pause_s(r, POLL_S);
 			if ((rc = greet(r, e)) != 0)
 				return rc;
 			continue;
 		}
-		if ((rc = wait_for_news(r, &quick, e)) != 0)
+		if ((rc = wait_for_news(r, wait_s, &quick, e)) != 0)
 			return rc;
 		/* All, lest one channel's answers hide another's. */
 		if (quick) {
-			pause_s(r, POLL_S);
+			pause_s(r, wait_s < POLL_S ? wait_s : POLL_S);
 			if ((rc = take_all(r, e)) != 0)
 				return rc;
 		}

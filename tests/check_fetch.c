@@ -609,7 +609,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, gets_what_there_is);
 	tcase_add_test(t, asks_whether_it_changed);

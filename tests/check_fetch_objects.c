@@ -348,7 +348,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(t, contents_set_up, contents_tear_down);
 	tcase_add_test(t, takes_objects_in_order_in_either_form);
 	tcase_add_test(t, tells_which_content_is_bad_and_takes_the_rest);

@@ -293,7 +293,7 @@ main(void)
 	SRunner *runner;
 	int failed;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(t, contents_set_up, contents_tear_down);
 	tcase_add_test(t, unpacks_good_and_bad_members);
 	tcase_add_test(t, refuses_a_damaged_archive);

@@ -103,7 +103,7 @@ sort(const struct spec *specs, const struct spec *list[SPECS_MAX])
 		ck_assert_uint_lt(n, SPECS_MAX);
 		list[n] = &specs[n];
 	}
-	qsort(list, n, sizeof(list[0]), by_path);
+	qsort(list, n, sizeof(const void *), by_path);
 	return n;
 }
 
@@ -314,8 +314,11 @@ is_expected(const struct spec *specs, const char *path)
 	return false;
 }
 
+/* Names of one directory ("" for the root); those in it are added to `todo`,
+ * NUL-ended. */
 static void
-expect_no_more(int root, const char *dir, const struct spec *specs)
+expect_names(
+    int root, const char *dir, const struct spec *specs, struct buf *todo)
 {
 	int fd = openat(root, *dir == '\0' ? "." : dir,
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -332,9 +335,24 @@ expect_no_more(int root, const char *dir, const struct spec *specs)
 		(void)snprintf(path, sizeof(path), "%s%s%s", dir,
 		    *dir == '\0' ? "" : "/", names.names[i]);
 		ck_assert_msg(is_expected(specs, path), "%s: unexpected", path);
-		expect_no_more(root, path, specs);
+		buf_add(todo, path, strlen(path) + 1);
 	}
 	fsat_names_release(&names);
+}
+
+static void
+expect_no_more(int root, const struct spec *specs)
+{
+	char path[2 * LIMIT_PATH_BYTES];
+	struct buf todo;
+
+	buf_init(&todo, 1 << 20);
+	buf_add_byte(&todo, '\0');
+	for (size_t at = 0; at < todo.len; at += strlen(path) + 1) {
+		(void)snprintf(path, sizeof(path), "%s", todo.data + at);
+		expect_names(root, path, specs, &todo);
+	}
+	buf_release(&todo);
 }
 
 void
@@ -342,7 +360,7 @@ specs_expect(int root, const struct spec *specs)
 {
 	for (const struct spec *s = specs; s->type != 0; s++)
 		expect_one(root, s);
-	expect_no_more(root, "", specs);
+	expect_no_more(root, specs);
 }
 
 /* ---- manifests ---- */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run: limit 240
+# run: limit 600
 # /usr/share of this machine goes publish -> mirror -> client, twice, on hosts of
 # their own; then 1 % of it is edited, renamed, added and removed.  Bytes are
 # counted at the client's cable and at the site's line, for pecia and for rsync.
@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/e2e.sh
 . tests/e2e.sh
 need rsync python3
+net_begin "$@"
 e2e_begin 6
-net_begin
 trap 'e2e_end; net_end' EXIT
 net_origin
 net_site a 1

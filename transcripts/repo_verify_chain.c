@@ -57,11 +57,13 @@ add_wanted(struct chains *c, const struct wanted *w, struct err *e)
 static int
 grow_roots(struct verify *v, struct err *e)
 {
-	struct root *more;
+	struct root *more = calloc(v->root_count + 1, sizeof(*more));
 
-	more = realloc(v->roots, (v->root_count + 1) * sizeof(*more));
 	if (more == NULL)
 		return err_memory(e);
+	if (v->root_count > 0)
+		memcpy(more, v->roots, v->root_count * sizeof(*more));
+	free(v->roots);
 	v->roots = more;
 	return 0;
 }
