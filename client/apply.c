@@ -50,8 +50,8 @@ find_dropped(struct session *s, const struct release *release,
 	if (rc == 0)
 		rc = tree_open(&s->state, release, profile, &want, e);
 	if (rc == 0)
-		rc = compare_dropped(s->root, tree_layer(was),
-		    tree_layer(want), plan_add, plan, e);
+		rc = compare_dropped(s->root, tree_layer(was), tree_layer(want),
+		    plan_add, plan, e);
 	tree_free(was);
 	tree_free(want);
 	return rc;
@@ -97,6 +97,15 @@ new_run_id(char id[2 * RUN_ID_BYTES + 1], struct err *e)
 	return rc;
 }
 
+/* Another release, or another profile of the same. */
+static bool
+is_other_tree(const struct session *s, const struct release_profile *profile)
+{
+	return !s->has_applied ||
+	    !digest_equal(&s->applied.release, &s->head.release) ||
+	    strcmp(s->applied.profile, profile->name) != 0;
+}
+
 int
 apply_compare(struct session *s, const struct release *release,
     const struct release_profile *profile, bool read_all, struct plan *plan,
@@ -111,8 +120,7 @@ apply_compare(struct session *s, const struct release *release,
 		rc = compare_wanted(s, want, read_all, plan, totals, e);
 	tree_free(want);
 	want = NULL;
-	if (rc == 0 && (!s->has_applied ||
-	    !digest_equal(&s->head.release, &s->applied.release)))
+	if (rc == 0 && is_other_tree(s, profile))
 		rc = find_dropped(s, release, profile, plan, e);
 	if (rc != 0 || plan_is_empty(plan))
 		return rc;
@@ -131,12 +139,13 @@ static void
 record_applied(const struct session *s, struct buf *text)
 {
 	struct applied a = { .serial = s->head.serial,
-		.release = s->head.release, .when = s->now };
+		.release = s->head.release,
+		.when = s->now };
 
-	snprintf(a.channel, sizeof(a.channel), "%s", s->head.channel);
-	snprintf(a.profile, sizeof(a.profile), "%s", s->profile->name);
-	snprintf(a.from, sizeof(a.from), "%s", s->peer.route);
-	snprintf(a.site, sizeof(a.site), "%s", s->site);
+	(void)snprintf(a.channel, sizeof(a.channel), "%s", s->head.channel);
+	(void)snprintf(a.profile, sizeof(a.profile), "%s", s->profile->name);
+	(void)snprintf(a.from, sizeof(a.from), "%s", s->peer.route);
+	(void)snprintf(a.site, sizeof(a.site), "%s", s->site);
 	applied_write(text, &a);
 }
 
@@ -165,8 +174,8 @@ make_current(struct session *s, const struct buf *head,
 {
 	int rc;
 
-	rc = trust_commit_head(s->trust, s->head.channel, head->data,
-	    head->len, e);
+	rc = trust_commit_head(
+	    s->trust, s->head.channel, head->data, head->len, e);
 	return rc != 0 ? rc : state_set_applied(&s->state, applied, e);
 }
 
@@ -186,8 +195,8 @@ check_space(const struct session *s, const struct plan *p, struct err *e)
 	text_bytes(want_text, sizeof(want_text), want);
 	if (want > bytes)
 		return err_set(e, ERR_UNSUPPORTED,
-		    "%s free below %s, %s needed", have_text,
-		    s->settings->root, want_text);
+		    "%s free below %s, %s needed", have_text, s->settings->root,
+		    want_text);
 	/* Some file systems count none. */
 	if (inodes > 0 && p->item_count > inodes)
 		return err_set(e, ERR_UNSUPPORTED,
@@ -219,8 +228,8 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 }
 
 static int
-commit_journal(struct state *state, int root, struct journal_header *h,
-    struct err *e)
+commit_journal(
+    struct state *state, int root, struct journal_header *h, struct err *e)
 {
 	struct journal *j = NULL;
 	int rc;
@@ -297,20 +306,12 @@ change(struct session *s, struct content *content, struct plan *plan,
 	return rc;
 }
 
-static bool
-is_new_release(const struct session *s)
-{
-	return !s->has_applied ||
-	    !digest_equal(&s->applied.release, &s->head.release) ||
-	    strcmp(s->applied.profile, s->profile->name) != 0;
-}
-
 /* The head was signed again: the newest one is kept, for its expiry. */
 static int
 keep_head(struct session *s, struct err *e)
 {
-	return trust_commit_head(s->trust, s->head.channel,
-	    s->head_bytes.data, s->head_bytes.len, e);
+	return trust_commit_head(s->trust, s->head.channel, s->head_bytes.data,
+	    s->head_bytes.len, e);
 }
 
 int
@@ -321,7 +322,7 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 	struct buf applied;
 	int rc = 0;
 
-	result->new_release = is_new_release(s);
+	result->new_release = is_other_tree(s, s->profile);
 	buf_init(&applied, LIMIT_CONFIG_BYTES);
 	record_applied(s, &applied);
 	if (!plan_is_empty(plan))
@@ -359,8 +360,8 @@ finish_commit(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	if (rc == 0) {
-		snprintf(s->head.channel, sizeof(s->head.channel), "%s",
-		    a.channel);
+		(void)snprintf(
+		    s->head.channel, sizeof(s->head.channel), "%s", a.channel);
 		trust_set_time(s->trust, a.when);
 		rc = make_current(s, &h.head, &h.applied, e);
 	}
@@ -376,8 +377,8 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	bool begun = has_file(s, JOURNAL_NAME);
 	int rc = 0;
 
-	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
-	    has_file(s, DIRTIMES_NAME);
+	*recovered =
+	    begun || has_file(s, JOURNAL_STAGES) || has_file(s, DIRTIMES_NAME);
 	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)

@@ -9,8 +9,7 @@
 /* Finishes or undoes what a crash left: with a journal the commit is carried
  * through, without one the stages are removed.  *recovered: there was something,
  * and the session is to be opened anew. */
-MUST_CHECK int apply_recover(struct session *s, bool *recovered,
-    struct err *e);
+MUST_CHECK int apply_recover(struct session *s, bool *recovered, struct err *e);
 
 struct apply_result {
 	bool new_release; /* the record of what is applied changed */

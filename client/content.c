@@ -112,7 +112,7 @@ data_name(const struct release_transcript *t, char name[STATE_PATH_BYTES])
 	char hex[DIGEST_HEX];
 
 	digest_hex(&t->data, hex);
-	snprintf(name, STATE_PATH_BYTES, "tmp/data-%s", hex);
+	(void)snprintf(name, STATE_PATH_BYTES, "tmp/data-%s", hex);
 }
 
 static int
@@ -124,11 +124,11 @@ download_data(struct content *c, size_t i, struct err *e)
 
 	data_name(t, name);
 	digest_hex(&t->data, hex);
-	snprintf(path, sizeof(path), "/v1/data/%s", hex);
+	(void)snprintf(path, sizeof(path), "/v1/data/%s", hex);
 	rc = fsat_open_write(c->s->state.dir, name, 0600, &fd, e);
 	if (rc == 0)
-		rc = fetch_download(c->s->fetch, path, &t->data, t->data_bytes,
-		    fd, e);
+		rc = fetch_download(
+		    c->s->fetch, path, &t->data, t->data_bytes, fd, e);
 	if (rc == 0)
 		c->data_fds[i] = fd;
 	else if (fd >= 0)
@@ -195,7 +195,7 @@ offer_manifest(void *arg, const struct fetch_member *m, bool *take,
 	if (m->kind == FETCH_MEMBER_MANIFEST_DELTA) {
 		state_manifest_path(path, &m->basis);
 		if (fsat_open_file(mt->c->s->state.dir, path, &mt->basis_fd,
-		    &ignored) != 0)
+		        &ignored) != 0)
 			return 0;
 		*basis_fd = mt->basis_fd;
 	} else if (m->kind != FETCH_MEMBER_MANIFEST) {
@@ -214,8 +214,8 @@ take_manifest(void *arg, const void *data, size_t len, struct err *e)
 }
 
 static int
-end_manifest(void *arg, const struct fetch_member *m, const char *bad,
-    struct err *e)
+end_manifest(
+    void *arg, const struct fetch_member *m, const char *bad, struct err *e)
 {
 	struct manifest_taking *mt = arg;
 
@@ -236,19 +236,20 @@ end_manifest(void *arg, const struct fetch_member *m, const char *bad,
 
 /* *taken: the manifest is in fd now.  fd < 0: it is there already. */
 static int
-unpack_manifest(struct content *c, size_t i, int fd, bool *taken,
-    struct err *e)
+unpack_manifest(struct content *c, size_t i, int fd, bool *taken, struct err *e)
 {
-	struct manifest_taking mt = { .c = c, .t = transcript_of(c, i),
-		.out_fd = fd, .basis_fd = -1 };
-	struct fetch_unpacker u = { .arg = &mt, .offer = offer_manifest,
-		.data = take_manifest, .end = end_manifest };
+	struct manifest_taking mt = {
+		.c = c, .t = transcript_of(c, i), .out_fd = fd, .basis_fd = -1
+	};
+	struct fetch_unpacker u = { .arg = &mt,
+		.offer = offer_manifest,
+		.data = take_manifest,
+		.end = end_manifest };
 	int rc;
 
 	if (lseek(c->data_fds[i], 0, SEEK_SET) < 0)
 		return err_sys(e, "data transcript");
-	rc = fetch_unpack(c->s->fetch, c->data_fds[i], mt.t->data_bytes, &u,
-	    e);
+	rc = fetch_unpack(c->s->fetch, c->data_fds[i], mt.t->data_bytes, &u, e);
 	if (mt.basis_fd >= 0)
 		close(mt.basis_fd);
 	*taken = mt.taken;
@@ -266,9 +267,9 @@ get_manifest(struct content *c, const struct release_transcript *t, int fd,
 	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(e, "manifest");
 	digest_hex(&t->manifest, hex);
-	snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
-	return fetch_text(c->s->fetch, path, &t->manifest, t->manifest_bytes,
-	    fd, e);
+	(void)snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
+	return fetch_text(
+	    c->s->fetch, path, &t->manifest, t->manifest_bytes, fd, e);
 }
 
 /* The data transcript first, if it is near; it may lack the manifest, or its
@@ -332,8 +333,7 @@ note_deltas(struct content *c, size_t i)
 	struct err why = ERR_INIT;
 	bool taken;
 
-	if (c->data_fds[i] >= 0 &&
-	    unpack_manifest(c, i, -1, &taken, &why) != 0)
+	if (c->data_fds[i] >= 0 && unpack_manifest(c, i, -1, &taken, &why) != 0)
 		log_event(LOG_NOTICE, "data transcript not used", "transcript",
 		    transcript_of(c, i)->name, "why", why.msg, NULL);
 }
@@ -383,8 +383,8 @@ content_manifests(struct content *c, struct err *e)
 
 	for (size_t i = 0; i < c->s->profile->count; i++)
 		if ((rc = with_servers(c, i, one_manifest, e)) != 0)
-			return err_prefix(e, "transcript %s",
-			    transcript_of(c, i)->name);
+			return err_prefix(
+			    e, "transcript %s", transcript_of(c, i)->name);
 	return 0;
 }
 
@@ -431,8 +431,9 @@ find_file(const struct content *c, const struct digest *digest)
 		else
 			hi = mid;
 	}
-	return lo < c->file_count &&
-	    digest_equal(&c->files[lo]->digest, digest) ? c->files[lo] : NULL;
+	return lo < c->file_count && digest_equal(&c->files[lo]->digest, digest)
+	    ? c->files[lo]
+	    : NULL;
 }
 
 static void
@@ -440,8 +441,8 @@ tell_progress(struct content *c, uint64_t bytes)
 {
 	c->done_bytes += bytes;
 	if (c->progress != NULL)
-		c->progress(c->progress_arg, c->done_bytes,
-		    c->plan->write_bytes);
+		c->progress(
+		    c->progress_arg, c->done_bytes, c->plan->write_bytes);
 }
 
 static int
@@ -473,8 +474,8 @@ end_file(struct content *c, const char *bad, uint64_t *count, struct err *e)
 
 /* Copies a managed file that had the content; it may have changed since. */
 static int
-copy_local(struct content *c, const char *path, struct plan_item *item,
-    struct err *e)
+copy_local(
+    struct content *c, const char *path, struct plan_item *item, struct err *e)
 {
 	static const char changed[] = "changed since";
 	struct err ignored = ERR_INIT;
@@ -509,15 +510,14 @@ basis_cmp(const void *a, const void *b)
 }
 
 static int
-note_basis_path(struct content *c, const struct manifest_entry *m,
-    struct err *e)
+note_basis_path(
+    struct content *c, const struct manifest_entry *m, struct err *e)
 {
 	struct basis *b;
 
 	if (c->base_count == 0)
 		return 0;
-	b = bsearch(&m->digest, c->bases, c->base_count, sizeof(*b),
-	    basis_cmp);
+	b = bsearch(&m->digest, c->bases, c->base_count, sizeof(*b), basis_cmp);
 	if (b == NULL || b->path != NULL)
 		return 0;
 	b->path = strdup(m->path);
@@ -541,8 +541,7 @@ fill_local(struct content *c, struct err *e)
 		err_clear(e);
 		return 0;
 	}
-	while (rc == 0 &&
-	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 &&
+	while (rc == 0 && (rc = layer_next(tree_layer(t), &entry, e)) == 0 &&
 	    entry != NULL) {
 		struct plan_item *item;
 
@@ -578,12 +577,13 @@ offer_file(void *arg, const struct fetch_member *m, bool *take,
 	if (item == NULL || item->fetched)
 		return 0;
 	if (m->kind == FETCH_MEMBER_OBJECT_DELTA) {
-		b = u->c->base_count == 0 ? NULL :
-		    bsearch(&m->basis, u->c->bases, u->c->base_count,
-		    sizeof(*b), basis_cmp);
+		b = u->c->base_count == 0
+		    ? NULL
+		    : bsearch(&m->basis, u->c->bases, u->c->base_count,
+		          sizeof(*b), basis_cmp);
 		if (b == NULL || b->path == NULL ||
-		    fsat_open_file(u->c->s->root, b->path, &u->basis_fd,
-		    &ignored) != 0)
+		    fsat_open_file(
+		        u->c->s->root, b->path, &u->basis_fd, &ignored) != 0)
 			return 0;
 		*basis_fd = u->basis_fd;
 	} else if (m->kind != FETCH_MEMBER_OBJECT) {
@@ -603,8 +603,8 @@ unpacked_data(void *arg, const void *data, size_t len, struct err *e)
 }
 
 static int
-unpacked_end(void *arg, const struct fetch_member *m, const char *bad,
-    struct err *e)
+unpacked_end(
+    void *arg, const struct fetch_member *m, const char *bad, struct err *e)
 {
 	struct unpacking *u = arg;
 
@@ -619,8 +619,10 @@ static int
 fill_from_data(struct content *c, struct err *e)
 {
 	struct unpacking u = { .c = c, .basis_fd = -1 };
-	struct fetch_unpacker unpacker = { .arg = &u, .offer = offer_file,
-		.data = unpacked_data, .end = unpacked_end };
+	struct fetch_unpacker unpacker = { .arg = &u,
+		.offer = offer_file,
+		.data = unpacked_data,
+		.end = unpacked_end };
 	struct err why = ERR_INIT;
 	int rc = 0;
 
@@ -639,9 +641,9 @@ fill_from_data(struct content *c, struct err *e)
 			log_event(LOG_NOTICE, "data transcript not used",
 			    "transcript", transcript_of(c, i)->name, "why",
 			    why.msg, NULL);
-			rc = c->current == NULL ? 0 :
-			    end_file(c, "broken off", &c->counts.data_files,
-			    e);
+			rc = c->current == NULL ? 0
+			                        : end_file(c, "broken off",
+			                              &c->counts.data_files, e);
 		} else if (rc != 0) {
 			*e = why;
 		}
@@ -667,8 +669,8 @@ object_data(void *arg, const void *data, size_t len, struct err *e)
 
 /* The server's first failing; what else it has is taken all the same. */
 static void
-note_failing(struct content *c, int code, const struct fetch_want *want,
-    const char *why)
+note_failing(
+    struct content *c, int code, const struct fetch_want *want, const char *why)
 {
 	char hex[DIGEST_HEX];
 
@@ -679,8 +681,8 @@ note_failing(struct content *c, int code, const struct fetch_want *want,
 }
 
 static int
-object_end(void *arg, const struct fetch_want *want, const char *bad,
-    struct err *e)
+object_end(
+    void *arg, const struct fetch_want *want, const char *bad, struct err *e)
 {
 	struct content *c = arg;
 
@@ -721,8 +723,10 @@ list_wants(const struct content *c, struct fetch_want **out, size_t *count,
 		return err_memory(e);
 	}
 	for (size_t i = 0; i < c->file_count; i++)
-		if (!c->files[i]->fetched && (i == 0 || !digest_equal(
-		    &c->files[i]->digest, &c->files[i - 1]->digest)))
+		if (!c->files[i]->fetched &&
+		    (i == 0 ||
+		        !digest_equal(
+		            &c->files[i]->digest, &c->files[i - 1]->digest)))
 			first[n++] = c->files[i];
 	qsort(first, n, sizeof(*first), want_by_path);
 	for (size_t i = 0; i < n; i++) {
@@ -737,9 +741,12 @@ list_wants(const struct content *c, struct fetch_want **out, size_t *count,
 static int
 fill_objects(struct content *c, size_t unused, struct err *e)
 {
-	struct fetch_taker taker = { .form = FETCH_CONTENT, .arg = c,
-		.begin = object_begin, .data = object_data,
-		.end = object_end, .missing = object_missing };
+	struct fetch_taker taker = { .form = FETCH_CONTENT,
+		.arg = c,
+		.begin = object_begin,
+		.data = object_data,
+		.end = object_end,
+		.missing = object_missing };
 	struct fetch_want *wants = NULL;
 	struct err late = ERR_INIT;
 	size_t count = 0;
@@ -778,8 +785,8 @@ fill_copies(struct content *c, struct err *e)
 		if (item->fetched)
 			continue;
 		if (item == from)
-			return err_set(e, ERR_NOT_FOUND, "%s: no content",
-			    item->path);
+			return err_set(
+			    e, ERR_NOT_FOUND, "%s: no content", item->path);
 		rc = stage_file_copy(c->stage, from, item, e);
 		c->counts.copied_files++;
 		tell_progress(c, item->size_bytes);

@@ -11,8 +11,8 @@
 struct content;
 
 /* Borrows the session. */
-MUST_CHECK int content_new(struct session *s, struct content **out,
-    struct err *e);
+MUST_CHECK int content_new(
+    struct session *s, struct content **out, struct err *e);
 void content_free(struct content *c);
 
 /* Makes sure that every manifest of the wanted profile is in the state
@@ -20,8 +20,8 @@ void content_free(struct content *c);
 MUST_CHECK int content_manifests(struct content *c, struct err *e);
 
 /* Told as bytes arrive; may be NULL. */
-typedef void (*content_progress)(void *arg, uint64_t done_bytes,
-    uint64_t total_bytes);
+typedef void (*content_progress)(
+    void *arg, uint64_t done_bytes, uint64_t total_bytes);
 
 /* Fills every regular file of the plan through `stage`, going on to other
  * servers when one fails. */

@@ -24,7 +24,7 @@ note(struct buf *b, int root, const char *stage, size_t len, struct err *e)
 	struct fsat_stat st;
 	int rc;
 
-	snprintf(path, sizeof(path), "%.*s", len > 0 ? (int)len : 1,
+	(void)snprintf(path, sizeof(path), "%.*s", len > 0 ? (int)len : 1,
 	    len > 0 ? stage : ".");
 	if ((rc = fsat_stat(root, path, &st, e)) != 0)
 		return rc;

@@ -30,22 +30,22 @@ main(int argc, char *argv[])
 	struct options o;
 	int status;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (options_parse(argc, argv, &o, &e) != 0) {
-		fprintf(stderr, "pecia: %s\n", e.msg);
+		(void)fprintf(stderr, "pecia: %s\n", e.msg);
 		return EXIT_USAGE;
 	}
 	if (o.verb == VERB_HELP) {
-		fputs(options_help(), stdout);
+		(void)fputs(options_help(), stdout);
 		return 0;
 	}
 	if (o.verb == VERB_VERSION) {
-		puts("pecia " PECIA_VERSION);
+		(void)puts("pecia " PECIA_VERSION);
 		return 0;
 	}
 	log_start("pecia", o.verbose ? LOG_INFO : LOG_WARNING);
 	if (settings_load(&o, &settings, &e) != 0) {
-		fprintf(stderr, "pecia: %s\n", e.msg);
+		(void)fprintf(stderr, "pecia: %s\n", e.msg);
 		return EXIT_USAGE;
 	}
 	status = dispatch(&o, &settings);

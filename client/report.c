@@ -42,7 +42,7 @@ print_plan(const struct report *r, struct err *e)
 		    total - shown);
 	rc = buf_check(&b, "report", e);
 	if (rc == 0)
-		fwrite(buf_str(&b), 1, b.len, stdout);
+		(void)fwrite(buf_str(&b), 1, b.len, stdout);
 	buf_release(&b);
 	return rc;
 }
@@ -65,17 +65,17 @@ print_summary(const struct report *r)
 	count_items(r->plan, &created, &changed);
 	text_bytes(in, sizeof(in), r->received_bytes);
 	text_bytes(out, sizeof(out), r->sent_bytes);
-	printf("%s\n", s->peer.route);
-	printf("release %llu of %s, profile %s, site %s: ",
+	(void)printf("%s\n", s->peer.route);
+	(void)printf("release %llu of %s, profile %s, site %s: ",
 	    (unsigned long long)s->head.serial, s->head.channel,
 	    s->profile->name, s->site);
 	if (plan_is_empty(r->plan))
-		printf("nothing to change");
+		(void)printf("nothing to change");
 	else
-		printf("%s%zu created, %zu changed, %zu deleted",
+		(void)printf("%s%zu created, %zu changed, %zu deleted",
 		    r->noop ? "would be " : "", created, changed,
 		    r->plan->delete_count);
-	printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
+	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
 }
 
 /* ---- for programs ---- */
@@ -101,8 +101,8 @@ item_json(const struct plan_item *item)
 	struct json *j = json_object_new(), *what = json_array_new();
 
 	json_set_string(j, "path", item->path);
-	json_set_string(j, "action",
-	    item->op == PLAN_CREATE ? "create" : "change");
+	json_set_string(
+	    j, "action", item->op == PLAN_CREATE ? "create" : "change");
 	json_set_bytes(j, "type", (const char *)&item->type, 1);
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if ((item->bits & words[i].bit) != 0)
@@ -186,7 +186,7 @@ report_drift(const struct report *r, struct err *e)
 	if (!r->json) {
 		if ((rc = print_plan(r, e)) != 0)
 			return rc;
-		printf("release %llu of %s: %llu entries, %zu differ\n",
+		(void)printf("release %llu of %s: %llu entries, %zu differ\n",
 		    (unsigned long long)s->applied.serial, s->applied.channel,
 		    (unsigned long long)r->result.totals.entries, n);
 		return 0;
@@ -220,19 +220,21 @@ progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes)
 	if (!p->wanted)
 		return;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (p->shown && (now.tv_sec - p->last.tv_sec) * 1000 +
-	    (now.tv_nsec - p->last.tv_nsec) / 1000000 < 100)
+	if (p->shown &&
+	    (now.tv_sec - p->last.tv_sec) * 1000 +
+	            (now.tv_nsec - p->last.tv_nsec) / 1000000 <
+	        100)
 		return;
 	p->last = now;
 	p->shown = true;
 	text_bytes(done, sizeof(done), done_bytes);
 	text_bytes(total, sizeof(total), total_bytes);
-	fprintf(stderr, "\r%s of %s\033[K", done, total);
+	(void)fprintf(stderr, "\r%s of %s\033[K", done, total);
 }
 
 void
 progress_end(struct progress *p)
 {
 	if (p->shown)
-		fputs("\r\033[K", stderr);
+		(void)fputs("\r\033[K", stderr);
 }

@@ -18,7 +18,7 @@
 static int
 failed(const struct err *e)
 {
-	fprintf(stderr, "pecia: %s\n", e->msg);
+	(void)fprintf(stderr, "pecia: %s\n", e->msg);
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 
@@ -33,8 +33,7 @@ add_setting(struct buf *b, const char *key, const char *value)
 
 /* What init is told besides the anchor holds for later runs. */
 static int
-keep_settings(const struct options *o, const struct state *state,
-    struct err *e)
+keep_settings(const struct options *o, const struct state *state, struct err *e)
 {
 	struct buf b;
 	int rc;
@@ -46,8 +45,8 @@ keep_settings(const struct options *o, const struct state *state,
 	add_setting(&b, "host", o->host);
 	rc = buf_check(&b, "settings", e);
 	if (rc == 0)
-		rc = fsat_write_file(state->dir, SETTINGS_INIT, 0600, b.data,
-		    b.len, e);
+		rc = fsat_write_file(
+		    state->dir, SETTINGS_INIT, 0600, b.data, b.len, e);
 	buf_release(&b);
 	return rc;
 }
@@ -64,7 +63,8 @@ set_anchor(struct state *state, const struct digest *anchor, struct err *e)
 		return state_set_anchor(state, anchor, e);
 	}
 	if (rc == 0 && !digest_equal(&old, anchor))
-		return err_set(e, ERR_CONFLICT, "%s trusts another anchor "
+		return err_set(e, ERR_CONFLICT,
+		    "%s trusts another anchor "
 		    "already; to change it, remove that directory",
 		    state->path);
 	return rc;
@@ -81,8 +81,10 @@ run_init(const struct options *o, const struct settings *s)
 	int rc;
 
 	if (text_sha256(o->anchor, anchor.b) != 0) {
-		rc = err_set(&e, ERR_USAGE, "--anchor %s: not sha256: and 64 "
-		    "hex digits", o->anchor);
+		rc = err_set(&e, ERR_USAGE,
+		    "--anchor %s: not sha256: and 64 "
+		    "hex digits",
+		    o->anchor);
 		return failed(&e);
 	}
 	rc = state_open(&state, s->state, true, &e);
@@ -101,7 +103,8 @@ run_init(const struct options *o, const struct settings *s)
 	state_release(&state);
 	if (rc != 0)
 		return failed(&e);
-	printf("%s trusts %s; next: pecia run --noop\n", s->state, o->anchor);
+	(void)printf(
+	    "%s trusts %s; next: pecia run --noop\n", s->state, o->anchor);
 	return EXIT_SAME;
 }
 
@@ -144,8 +147,8 @@ note_failure(const struct session *s, const struct err *why)
 	text_time(when, s->now);
 	buf_init(&b, 2 * ERR_MSG_BYTES);
 	buf_addf(&b, "%s %s\n", when, why->msg);
-	if (fsat_write_file(s->state.dir, LAST_ERROR, 0600, buf_str(&b), b.len,
-	    &e) != 0)
+	if (fsat_write_file(
+	        s->state.dir, LAST_ERROR, 0600, buf_str(&b), b.len, &e) != 0)
 		log_err(LOG_WARNING, "failure not noted", &e, NULL);
 	buf_release(&b);
 }
@@ -182,15 +185,14 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
-		rc = fetch_traffic(s->fetch, &report->received_bytes,
-		    &report->sent_bytes, e);
+		rc = fetch_traffic(
+		    s->fetch, &report->received_bytes, &report->sent_bytes, e);
 	return rc;
 }
 
 /* A session with nothing interrupted left. */
 static int
-open_recovered(const struct settings *s, struct session *session,
-    struct err *e)
+open_recovered(const struct settings *s, struct session *session, struct err *e)
 {
 	bool recovered = false;
 	int rc;
@@ -234,8 +236,9 @@ run_locked(const struct options *o, const struct settings *s,
 int
 run_run(const struct options *o, const struct settings *s)
 {
-	struct report report = { .json = o->json, .verbose = o->verbose,
-		.noop = o->noop };
+	struct report report = {
+		.json = o->json, .verbose = o->verbose, .noop = o->noop
+	};
 	struct err e = ERR_INIT;
 	struct plan plan;
 	bool changed;
@@ -255,16 +258,16 @@ run_run(const struct options *o, const struct settings *s)
 /* ---- verify ---- */
 
 static int
-verify_session(struct session *s, struct report *report, struct plan *plan,
-    struct err *e)
+verify_session(
+    struct session *s, struct report *report, struct plan *plan, struct err *e)
 {
 	int rc;
 
 	if (!s->has_applied)
 		return err_set(e, ERR_NOT_FOUND,
 		    "nothing was applied yet: run `pecia run`");
-	rc = apply_compare(s, &s->was, s->was_profile, true, plan,
-	    &report->result.totals, e);
+	rc = apply_compare(
+	    s, &s->was, s->was_profile, true, plan, &report->result.totals, e);
 	return rc != 0 ? rc : report_drift(report, e);
 }
 
@@ -327,7 +330,7 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	buf_init(&b, sizeof(st->last_error) - 1);
 	if (fsat_read_file(s->state.dir, LAST_ERROR, b.max, &b, &ignored) == 0)
-		snprintf(st->last_error, sizeof(st->last_error), "%.*s",
+		(void)snprintf(st->last_error, sizeof(st->last_error), "%.*s",
 		    (int)strcspn(buf_str(&b), "\n"), buf_str(&b));
 	buf_release(&b);
 }
@@ -336,13 +339,17 @@ static const struct {
 	unsigned bit;
 	const char *word, *text;
 } alarm_words[] = {
-	{ TRUST_ALARM_ROOT, "root expired", "the trust root has expired: the "
+	{ TRUST_ALARM_ROOT, "root expired",
+	    "the trust root has expired: the "
 	    "origin must publish a new one" },
-	{ TRUST_ALARM_ROSTER, "roster expired", "the roster of mirrors has "
+	{ TRUST_ALARM_ROSTER, "roster expired",
+	    "the roster of mirrors has "
 	    "expired: run `peciactl refresh` on the origin" },
-	{ TRUST_ALARM_HEAD, "stale", "the head has expired: no origin has "
+	{ TRUST_ALARM_HEAD, "stale",
+	    "the head has expired: no origin has "
 	    "signed it again, or somebody keeps newer ones from here" },
-	{ TRUST_ALARM_CLOCK, "clock", "this machine's clock is behind the "
+	{ TRUST_ALARM_CLOCK, "clock",
+	    "this machine's clock is behind the "
 	    "head's: set it" },
 };
 
@@ -354,27 +361,29 @@ print_status(const struct status *st)
 
 	if (st->s->has_applied) {
 		text_time(when, a->when);
-		printf("release   %llu of %s, profile %s\n",
+		(void)printf("release   %llu of %s, profile %s\n",
 		    (unsigned long long)a->serial, a->channel, a->profile);
-		printf("applied   %s\nfrom      %s, site %s\n", when, a->from,
-		    a->site);
+		(void)printf("applied   %s\nfrom      %s, site %s\n", when,
+		    a->from, a->site);
 	} else {
-		printf("release   none applied yet\n");
+		(void)printf("release   none applied yet\n");
 	}
 	if (st->head != NULL) {
 		text_time(when, st->head->issued);
 		text_time(until, st->head->expires);
-		printf("head      signed %s, good until %s%s\n", when, until,
+		(void)printf("head      signed %s, good until %s%s\n", when,
+		    until,
 		    (st->alarms & TRUST_ALARM_HEAD) != 0 ? " (stale)" : "");
 	}
 	for (size_t i = 0; i < sizeof(alarm_words) / sizeof(*alarm_words); i++)
 		if ((st->alarms & alarm_words[i].bit) != 0)
-			printf("wrong     %s\n", alarm_words[i].text);
+			(void)printf("wrong     %s\n", alarm_words[i].text);
 	if (st->interrupted)
-		printf("wrong     a run was interrupted: the next finishes "
+		(void)printf(
+		    "wrong     a run was interrupted: the next finishes "
 		    "it\n");
 	if (st->last_error[0] != '\0')
-		printf("wrong     last run failed: %s\n", st->last_error);
+		(void)printf("wrong     last run failed: %s\n", st->last_error);
 }
 
 static int

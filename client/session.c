@@ -6,8 +6,8 @@
 #include "common/fsat.h"
 
 static int
-find_profile(const struct release *r,
-    const char *name, const struct release_profile **out)
+find_profile(const struct release *r, const char *name,
+    const struct release_profile **out)
 {
 	for (size_t i = 0; i < r->profile_count; i++)
 		if (strcmp(r->profiles[i].name, name) == 0) {
@@ -70,7 +70,7 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 
 	memset(s, 0, sizeof(*s));
 	s->settings = settings;
-	s->state = (struct state) STATE_INIT;
+	s->state = (struct state)STATE_INIT;
 	s->root = -1;
 	s->now = time(NULL);
 	buf_init(&s->troubles, LIMIT_CONFIG_BYTES);
@@ -83,8 +83,7 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 		goto fail;
 	state_trust_store(&s->state, &s->store);
 	if ((rc = trust_load(&s->store, &anchor, s->now, &s->trust, e)) != 0 ||
-	    (rc = load_applied(s, e)) != 0 ||
-	    (rc = open_identity(s, e)) != 0 ||
+	    (rc = load_applied(s, e)) != 0 || (rc = open_identity(s, e)) != 0 ||
 	    (rc = fsat_operator_dir(settings->root, false, 0, &s->root, e)))
 		goto fail;
 	return 0;
@@ -109,5 +108,5 @@ session_release(struct session *s)
 	state_release(&s->state);
 	memset(s, 0, sizeof(*s));
 	s->root = -1;
-	s->state = (struct state) STATE_INIT;
+	s->state = (struct state)STATE_INIT;
 }

@@ -30,7 +30,8 @@ struct session {
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
 	char mirror[LIMIT_NAME_BYTES + 1];
-	uint64_t failures; /* runs in a row that did not get to their own site */
+	uint64_t
+	    failures; /* runs in a row that did not get to their own site */
 	struct buf troubles; /* what candidates before this one said */
 
 	/* What is wanted. */

@@ -10,6 +10,15 @@
 
 #define FROM_BYTES 512
 
+static int
+not_set_up(const struct state *s, struct err *e)
+{
+	return err_set(e, ERR_NOT_FOUND,
+	    "%s: not set up: run `pecia init --anchor "
+	    "sha256:...` with the anchor that `peciactl init` printed",
+	    s->path);
+}
+
 int
 state_open(struct state *s, const char *path, bool create, struct err *e)
 {
@@ -18,7 +27,10 @@ state_open(struct state *s, const char *path, bool create, struct err *e)
 
 	if ((s->path = strdup(path)) == NULL)
 		return err_memory(e);
-	if ((rc = fsat_operator_dir(path, create, 0700, &s->dir, e)) != 0)
+	rc = fsat_operator_dir(path, create, 0700, &s->dir, e);
+	if (rc == ERR_NOT_FOUND && !create)
+		return not_set_up(s, e);
+	if (rc != 0)
 		return rc;
 	if (!create)
 		return 0;
@@ -62,10 +74,7 @@ state_anchor(const struct state *s, struct digest *out, struct err *e)
 	buf_init(&b, 256);
 	rc = fsat_read_file(s->dir, "anchor", 255, &b, e);
 	if (rc == ERR_NOT_FOUND)
-		err_set(e, rc,
-		    "%s: not set up: run `pecia init --anchor "
-		    "sha256:...` with the anchor that `peciactl init` printed",
-		    s->path);
+		rc = not_set_up(s, e);
 	if (rc == 0 && b.len > 0 && b.data[b.len - 1] == '\n')
 		b.data[--b.len] = '\0';
 	if (rc == 0 && text_sha256(buf_str(&b), out->b) != 0)

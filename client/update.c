@@ -22,8 +22,8 @@ check_server(struct session *s, struct err *e)
 
 	if ((rc = learn_check_server(&s->learn, &mirror, e)) != 0)
 		return rc;
-	snprintf(s->site, sizeof(s->site), "%s", mirror->site);
-	snprintf(s->mirror, sizeof(s->mirror), "%s", mirror->name);
+	(void)snprintf(s->site, sizeof(s->site), "%s", mirror->site);
+	(void)snprintf(s->mirror, sizeof(s->mirror), "%s", mirror->name);
 	return 0;
 }
 
@@ -42,7 +42,7 @@ keep_head(struct session *s, struct err *e)
 	if (rc != 0)
 		return rc;
 	s->head = *held;
-	snprintf(name, sizeof(name), "channel/%s", channel);
+	(void)snprintf(name, sizeof(name), "channel/%s", channel);
 	buf_clear(&s->head_bytes);
 	return s->store.get(s->store.arg, name, &s->head_bytes, e);
 }
@@ -61,8 +61,8 @@ learn_all(struct session *s, struct err *e)
 		return rc;
 	rc = learn_head(l, s->settings->channel, &s->head_bytes, &changed, e);
 	if (rc == 0 && changed)
-		rc = learn_offer(l, s->settings->channel, &s->head_bytes,
-		    &s->head, e);
+		rc = learn_offer(
+		    l, s->settings->channel, &s->head_bytes, &s->head, e);
 	else if (rc == 0)
 		rc = keep_head(s, e);
 	if (rc != 0 || (rc = check_server(s, e)) != 0)
@@ -107,9 +107,9 @@ start(struct session *s, struct err *e)
 		return rc;
 	home_only = set->wan_fallback == WAN_NEVER ||
 	    (set->wan_fallback == WAN_AFTER_FAILURES &&
-	    s->failures < set->wan_failures);
+	        s->failures < set->wan_failures);
 
-	s->fetch_options = (struct fetch_options) {
+	s->fetch_options = (struct fetch_options){
 		.server = set->server,
 		.short_name = set->name,
 		.port = set->port,
@@ -122,8 +122,9 @@ start(struct session *s, struct err *e)
 	if (!home_only && (rc = list_extras(s, e)) != 0)
 		return rc;
 	rc = fetch_start(&s->fetch_options, &s->fetch, e);
-	s->learn = (struct learn) { .trust = s->trust, .store = &s->store,
-		.fetch = s->fetch };
+	s->learn = (struct learn){
+		.trust = s->trust, .store = &s->store, .fetch = s->fetch
+	};
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
@@ -159,8 +160,8 @@ find_server(struct session *s, struct err *e)
 			continue;
 		}
 		if ((rc = learn_all(s, &why)) == 0)
-			return state_set_failures(&s->state,
-			    is_home(s) ? 0 : s->failures + 1, e);
+			return state_set_failures(
+			    &s->state, is_home(s) ? 0 : s->failures + 1, e);
 		note_trouble(s, s->peer.route, &why);
 	}
 	if ((rc = state_set_failures(&s->state, s->failures + 1, e)) != 0)
@@ -177,8 +178,7 @@ update_find(struct session *s, struct err *e)
 		return rc;
 	if ((rc = find_server(s, e)) != 0)
 		return rc;
-	rc = release_profile_of(&s->release, s->settings->host, &s->profile,
-	    e);
+	rc = release_profile_of(&s->release, s->settings->host, &s->profile, e);
 	if (rc != 0)
 		return rc;
 	log_event(LOG_INFO, "server", "route", s->peer.route, "site", s->site,

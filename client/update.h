@@ -13,7 +13,7 @@ MUST_CHECK int update_find(struct session *s, struct err *e);
 
 /* The next candidate that the roster knows, for when the present one failed
  * with `why` in the middle.  ERR_NET when there is none left. */
-MUST_CHECK int update_next_server(struct session *s, const struct err *why,
-    struct err *e);
+MUST_CHECK int update_next_server(
+    struct session *s, const struct err *why, struct err *e);
 
 #endif

@@ -163,7 +163,7 @@ buf_addf(struct buf *b, const char *fmt, ...)
 	}
 	if ((size_t)n >= left) {
 		va_start(ap, fmt);
-		vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
+		(void)vsnprintf((char *)p, (size_t)n + 1, fmt, ap);
 		va_end(ap);
 	}
 	buf_commit(b, (size_t)n);
@@ -186,7 +186,8 @@ buf_check(const struct buf *b, const char *what, struct err *e)
 const char *
 buf_str(const struct buf *b)
 {
-	return b->data == NULL ? "" : (const char *)b->data;
+	/* Storage that was only reserved holds no text, and no NUL. */
+	return b->len == 0 ? "" : (const char *)b->data;
 }
 
 void

@@ -459,7 +459,7 @@ config_complain(const struct config_section *s, const char *key, struct err *e,
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	return err_set(e, ERR_USAGE, "%s:%u: %s: %s", s->config->file,
 	    entry == NULL ? s->line : entry->line, key, why);

@@ -35,7 +35,7 @@ set_message(struct err *e, const char *fmt, va_list ap)
 {
 	char raw[ERR_MSG_BYTES];
 
-	vsnprintf(raw, sizeof(raw), fmt, ap);
+	(void)vsnprintf(raw, sizeof(raw), fmt, ap);
 	copy_escaped(e->msg, sizeof(e->msg), raw);
 }
 
@@ -83,7 +83,7 @@ err_sys(struct err *e, const char *fmt, ...)
 	e->code = code;
 	e->sys = sys;
 	len = strlen(e->msg);
-	snprintf(e->msg + len, sizeof(e->msg) - len, ": %s",
+	(void)snprintf(e->msg + len, sizeof(e->msg) - len, ": %s",
 	    strerror_r(sys, text, sizeof(text)));
 	errno = sys;
 	return code;
@@ -103,7 +103,7 @@ err_prefix(struct err *e, const char *fmt, ...)
 	set_message(e, fmt, ap);
 	va_end(ap);
 	len = strlen(e->msg);
-	snprintf(e->msg + len, sizeof(e->msg) - len, ": %s", old);
+	(void)snprintf(e->msg + len, sizeof(e->msg) - len, ": %s", old);
 	return e->code;
 }
 

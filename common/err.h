@@ -18,14 +18,15 @@ enum {
 	ERR_VERIFY = -4,    /* signature, digest, size or key does not match */
 	ERR_LIMIT = -5,     /* larger, longer or more than limits.h allows */
 	ERR_NO_MEMORY = -6,
-	ERR_NET = -7,       /* name, connection or protocol of a peer failed */
+	ERR_NET = -7, /* name, connection or protocol of a peer failed */
 	ERR_TIMEOUT = -8,
-	ERR_USAGE = -9,     /* what the operator gave makes no sense */
-	ERR_CONFLICT = -10, /* somebody else was first: lock, compare-and-swap */
+	ERR_USAGE = -9, /* what the operator gave makes no sense */
+	ERR_CONFLICT =
+	    -10, /* somebody else was first: lock, compare-and-swap */
 	ERR_ROLLBACK = -11, /* older than what was seen before */
 	ERR_EXPIRED = -12,
 	ERR_UNSUPPORTED = -13, /* the target system cannot hold it */
-	ERR_CHANGED = -14,  /* a file changed while it was read */
+	ERR_CHANGED = -14,     /* a file changed while it was read */
 };
 
 struct err {
@@ -34,7 +35,10 @@ struct err {
 	char msg[ERR_MSG_BYTES];
 };
 
-#define ERR_INIT { 0, 0, "" }
+#define ERR_INIT \
+ {               \
+  0, 0, ""       \
+ }
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 

@@ -596,7 +596,7 @@ fsat_watch(int dir, const char *path, int *fd, struct err *e)
 	ret = fsat_hold_dir(dir, path, &held, e);
 	if (ret != 0)
 		return ret;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", held);
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", held);
 	watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch < 0 ||
 	    inotify_add_watch(

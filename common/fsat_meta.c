@@ -62,7 +62,7 @@ proc_open(const struct place *p, struct proc_name *name)
 			return -1;
 		name->fd = fd;
 	}
-	snprintf(name->text, sizeof(name->text), "/proc/self/fd/%d", fd);
+	(void)snprintf(name->text, sizeof(name->text), "/proc/self/fd/%d", fd);
 	return 0;
 }
 

@@ -266,10 +266,10 @@ set_base(
 	struct in_addr v4;
 
 	if (inet_pton(AF_INET, o->address, &v4) == 1)
-		snprintf(c->base, sizeof(c->base), "https://%s:%u", o->address,
-		    o->port);
+		(void)snprintf(c->base, sizeof(c->base), "https://%s:%u",
+		    o->address, o->port);
 	else if (inet_pton(AF_INET6, o->address, &v6) == 1)
-		snprintf(c->base, sizeof(c->base), "https://[%s]:%u",
+		(void)snprintf(c->base, sizeof(c->base), "https://[%s]:%u",
 		    o->address, o->port);
 	else
 		return err_set(

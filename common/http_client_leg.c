@@ -23,7 +23,7 @@ leg_fail(struct leg *l, int code, const char *fmt, ...)
 	if (l->fail != 0)
 		return l->fail;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	l->fail = err_set(
 	    &l->err, code, "%s%.512s: %s", l->c->base, l->req->path, text);
@@ -332,7 +332,7 @@ add_header(struct leg *l, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	list = curl_slist_append(l->headers, line);
 	if (list == NULL)
@@ -376,7 +376,7 @@ set_request(struct leg *l, const struct http_request *req)
 	CURL *h = l->easy;
 	int bad = 0;
 
-	snprintf(url, sizeof(url), "%s%s", l->c->base, req->path);
+	(void)snprintf(url, sizeof(url), "%s%s", l->c->base, req->path);
 	bad |= (int)curl_easy_setopt(h, CURLOPT_URL, url);
 	bad |= (int)curl_easy_setopt(h, CURLOPT_HTTPGET, 1L);
 	if (req->body != NULL) {

@@ -26,7 +26,7 @@ describe_v4(const struct in_addr *addr, in_port_t port, char *dst, size_t size)
 	char text[INET_ADDRSTRLEN];
 
 	if (inet_ntop(AF_INET, addr, text, sizeof(text)) != NULL)
-		snprintf(dst, size, "%s:%u", text, ntohs(port));
+		(void)snprintf(dst, size, "%s:%u", text, ntohs(port));
 }
 
 static void
@@ -40,7 +40,8 @@ describe_v6(const struct sockaddr_in6 *in6, char *dst, size_t size)
 		describe_v4(&v4, in6->sin6_port, dst, size);
 	} else if (inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof(text)) !=
 	    NULL) {
-		snprintf(dst, size, "[%s]:%u", text, ntohs(in6->sin6_port));
+		(void)snprintf(
+		    dst, size, "[%s]:%u", text, ntohs(in6->sin6_port));
 	}
 }
 
@@ -50,7 +51,7 @@ describe_peer(const struct sockaddr *sa, size_t len, char *dst, size_t size)
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
 
-	snprintf(dst, size, "-");
+	(void)snprintf(dst, size, "-");
 	if (sa->sa_family == AF_INET && len >= sizeof(in)) {
 		memcpy(&in, sa, sizeof(in));
 		describe_v4(&in.sin_addr, in.sin_port, dst, size);
@@ -242,7 +243,7 @@ http_server_new(
 
 	if (s == NULL)
 		return err_memory(e);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	s->options = *options;
 	set_defaults(&s->options);
 	s->counters = options->counters;

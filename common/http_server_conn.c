@@ -451,7 +451,7 @@ http_conn_accept(struct http_server *s, int fd, const char *peer)
 	c->server = s;
 	c->fresh = true;
 	c->ready = s->options.tls == NULL;
-	snprintf(c->peer, sizeof(c->peer), "%s", peer);
+	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	http_request_init(&c->request, c);
 	TAILQ_INSERT_TAIL(&s->conns, c, all);
 	s->conn_count++;

@@ -59,7 +59,7 @@ http_listen(const char *address, int *fd, struct err *e)
 	rc = text_host_port(address, 0, host, &port, e);
 	if (rc != 0)
 		return rc;
-	snprintf(service, sizeof(service), "%u", port);
+	(void)snprintf(service, sizeof(service), "%u", port);
 	rc = getaddrinfo(host, service, &hints, &found);
 	if (rc != 0)
 		return err_set(e, ERR_USAGE,

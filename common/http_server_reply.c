@@ -200,7 +200,7 @@ produce_piece(struct http_request *r, uint8_t *dst, size_t want, size_t *queued,
 		*queued = sizeof(last);
 		return 0;
 	}
-	snprintf(frame, sizeof(frame), "%08X\r\n", (unsigned)got);
+	(void)snprintf(frame, sizeof(frame), "%08X\r\n", (unsigned)got);
 	memcpy(dst, frame, CHUNK_HEAD_BYTES);
 	dst[skip + got] = '\r';
 	dst[skip + got + 1] = '\n';

@@ -106,7 +106,7 @@ json_set_u64(struct json *j, const char *key, uint64_t n)
 		set(j, key, json_integer((json_int_t)n));
 		return;
 	}
-	snprintf(text, sizeof(text), "%ju", (uintmax_t)n);
+	(void)snprintf(text, sizeof(text), "%ju", (uintmax_t)n);
 	set(j, key, json_string(text));
 }
 

@@ -32,7 +32,7 @@ stderr_is_journal(void)
 
 	if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
 		return false;
-	snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
+	(void)snprintf(ours, sizeof(ours), "%ju:%ju", (uintmax_t)st.st_dev,
 	    (uintmax_t)st.st_ino);
 	return strcmp(stream, ours) == 0;
 }
@@ -180,7 +180,7 @@ log_err(enum log_level level, const char *event, const struct err *e, ...)
 const char *
 log_u64(char text[LOG_NUMBER_BYTES], uint64_t n)
 {
-	snprintf(text, LOG_NUMBER_BYTES, "%ju", (uintmax_t)n);
+	(void)snprintf(text, LOG_NUMBER_BYTES, "%ju", (uintmax_t)n);
 	return text;
 }
 

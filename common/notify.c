@@ -27,8 +27,8 @@ notify_ready(struct err *e)
 	if (fd < 0)
 		return err_sys(e, "socket");
 	if (sendto(fd, message, sizeof(message) - 1, MSG_NOSIGNAL,
-	    (const struct sockaddr *)&addr, (socklen_t)(offsetof(
-	    struct sockaddr_un, sun_path) + len)) < 0)
+	        (const struct sockaddr *)&addr,
+	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
 		rc = err_sys(e, "%s", path);
 	close(fd);
 	return rc;

@@ -67,7 +67,7 @@ add_pass(struct resolver *r, const char *label, enum resolver_source source,
 {
 	struct resolver_pass *p = &r->passes[r->pass_count++];
 
-	snprintf(p->label, sizeof(p->label), "%s", label);
+	(void)snprintf(p->label, sizeof(p->label), "%s", label);
 	p->source = source;
 	p->use_srv = use_srv;
 }
@@ -261,8 +261,8 @@ resolver_describe(const struct resolver_candidate *c, size_t index,
 	char port[8] = "";
 
 	if (c->port != RESOLVER_PORT)
-		snprintf(port, sizeof(port), ":%u", c->port);
-	snprintf(dst, RESOLVER_DESCRIBE_BYTES, "%s%s%s%s%s%s (%s) -> %s",
+		(void)snprintf(port, sizeof(port), ":%u", c->port);
+	(void)snprintf(dst, RESOLVER_DESCRIBE_BYTES, "%s%s%s%s%s%s (%s) -> %s",
 	    same ? "" : c->asked, same ? "" : " -> ", v6 ? "[" : "", c->host,
 	    v6 ? "]" : "", port, resolver_source_text(c->source),
 	    c->addrs[index].text);

@@ -64,15 +64,15 @@ candidate_init(struct resolver *r, enum resolver_source source,
 	memset(c, 0, sizeof(*c));
 	c->source = source;
 	c->port = port;
-	snprintf(c->asked, sizeof(c->asked), "%s", asked);
-	snprintf(c->host, sizeof(c->host), "%s", host);
+	(void)snprintf(c->asked, sizeof(c->asked), "%s", asked);
+	(void)snprintf(c->host, sizeof(c->host), "%s", host);
 	return true;
 }
 
 static void
 candidate_in_domain(struct resolver *r)
 {
-	snprintf(r->next.domain, sizeof(r->next.domain), "%s",
+	(void)snprintf(r->next.domain, sizeof(r->next.domain), "%s",
 	    r->conf.domains[r->domain]);
 }
 
@@ -283,7 +283,7 @@ label_in_domain(struct resolver *r)
 	const char *domain = r->conf.domains[r->domain];
 	char name[2 * LIMIT_HOST_BYTES + 2];
 
-	snprintf(name, sizeof(name), "%s.%s", p->label, domain);
+	(void)snprintf(name, sizeof(name), "%s.%s", p->label, domain);
 	if (!resolver_conf_is_name(name)) {
 		resolver_note(r, name, "too long for a name");
 		return false;
@@ -352,7 +352,7 @@ stage_srv(struct resolver *r, struct err *e)
 	int ret;
 
 	r->stage = STAGE_LABEL;
-	snprintf(asked, sizeof(asked), "%s%s", SRV_PREFIX,
+	(void)snprintf(asked, sizeof(asked), "%s%s", SRV_PREFIX,
 	    r->conf.domains[r->domain]);
 	if (!resolver_conf_is_name(asked)) {
 		resolver_note(r, asked, "too long for a name");
@@ -388,7 +388,7 @@ stage_target(struct resolver *r, struct err *e)
 		return RESOLVER_NO_CANDIDATE;
 	}
 	srv = &r->hits.srv[r->hit++];
-	snprintf(asked, sizeof(asked), "%s%s", SRV_PREFIX,
+	(void)snprintf(asked, sizeof(asked), "%s%s", SRV_PREFIX,
 	    r->conf.domains[r->domain]);
 	if (!candidate_init(r, RESOLVER_BY_SRV, asked, srv->target, srv->port))
 		return RESOLVER_NO_CANDIDATE;

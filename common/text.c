@@ -387,7 +387,7 @@ text_bytes(char *dst, size_t size, uint64_t bytes)
 	size_t i = 0;
 
 	if (bytes < unit) {
-		snprintf(dst, size, "%u B", (unsigned)bytes);
+		(void)snprintf(dst, size, "%u B", (unsigned)bytes);
 		return;
 	}
 	/* The next unit from where rounding would give 1000.0 of this one. */
@@ -396,7 +396,8 @@ text_bytes(char *dst, size_t size, uint64_t bytes)
 		unit *= 1000;
 		i++;
 	}
-	snprintf(dst, size, "%.1f %s", (double)bytes / (double)unit, units[i]);
+	(void)snprintf(
+	    dst, size, "%.1f %s", (double)bytes / (double)unit, units[i]);
 }
 
 static unsigned

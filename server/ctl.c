@@ -14,7 +14,7 @@ static void
 tell_waiting(void *arg, const char *holder)
 {
 	(void)arg;
-	fprintf(stderr, "peciactl: waiting for %s\n", holder);
+	(void)fprintf(stderr, "peciactl: waiting for %s\n", holder);
 }
 
 int
@@ -25,7 +25,8 @@ ctl_open(
 	struct origin_wait wait = { o->wait_ms, what, tell_waiting, NULL };
 	int ret = origin_open(o->repo, out, e);
 
-	snprintf(what, sizeof(what), "peciactl %s", ctl_verb_name(o->verb));
+	(void)snprintf(
+	    what, sizeof(what), "peciactl %s", ctl_verb_name(o->verb));
 	if (ret == 0 && lock)
 		ret = origin_lock(out, &wait, e);
 	return ret == 0 ? origin_load(out, e) : ret;
@@ -55,9 +56,9 @@ ctl_print_text(const char *text)
 		unsigned char c = (unsigned char)*text;
 
 		if (c < 0x20 || c == 0x7f)
-			printf("\\%03o", c);
+			(void)printf("\\%03o", c);
 		else
-			putchar(c);
+			(void)putchar(c);
 	}
 }
 
@@ -102,10 +103,10 @@ run_verb(const struct ctl_options *o, bool *damaged, struct err *e)
 	case CTL_REFRESH:
 		return ctl_refresh(o, e);
 	case CTL_VERSION:
-		printf("peciactl %s\n", PECIA_VERSION);
+		(void)printf("peciactl %s\n", PECIA_VERSION);
 		return 0;
 	default:
-		fputs(ctl_help(o->topic), stdout);
+		(void)fputs(ctl_help(o->topic), stdout);
 		return 0;
 	}
 }
@@ -120,8 +121,8 @@ ctl_run(const struct ctl_options *o)
 	if (ret == 0)
 		ret = ctl_flush(&e);
 	if (ret != 0) {
-		fprintf(stderr, "peciactl: %s: %s\n", ctl_verb_name(o->verb),
-		    e.msg);
+		(void)fprintf(stderr, "peciactl: %s: %s\n",
+		    ctl_verb_name(o->verb), e.msg);
 		return CTL_FAILED;
 	}
 	return damaged ? CTL_DAMAGED : CTL_OK;

@@ -62,12 +62,12 @@ print_line(const struct history_item *h)
 	text_time(when, r->created);
 	text_bytes(content, sizeof(content), sum_content(r));
 	text_bytes(data, sizeof(data), sum_data(r));
-	printf("%" PRIu64 "  %s  ", r->serial, when);
+	(void)printf("%" PRIu64 "  %s  ", r->serial, when);
 	ctl_print_text(r->author);
-	printf("  %" PRIu64 " entries, %s, update %s  ", sum_entries(r),
+	(void)printf("  %" PRIu64 " entries, %s, update %s  ", sum_entries(r),
 	    content, data);
 	print_subject(r->message);
-	printf("\n");
+	(void)printf("\n");
 }
 
 static void
@@ -143,18 +143,18 @@ print_transcript(const struct release_transcript *t)
 	text_bytes(content, sizeof(content), t->content_bytes);
 	text_bytes(data, sizeof(data), t->data_bytes);
 	digest_hex(&t->manifest, hex);
-	printf("transcript  %s: %s at ", t->name, mode_name(t->mode));
+	(void)printf("transcript  %s: %s at ", t->name, mode_name(t->mode));
 	ctl_print_text(t->target);
-	printf(", %" PRIu64 " entries, %s\n", t->entries, content);
-	printf("            manifest %s\n", hex);
+	(void)printf(", %" PRIu64 " entries, %s\n", t->entries, content);
+	(void)printf("            manifest %s\n", hex);
 	if (t->has_data) {
 		digest_hex(&t->data, hex);
-		printf("            data     %s, %s\n", hex, data);
+		(void)printf("            data     %s, %s\n", hex, data);
 	}
 	for (size_t i = 0; i < t->exclude_count; i++) {
-		printf("            exclude  ");
+		(void)printf("            exclude  ");
 		ctl_print_text(t->excludes[i]);
-		printf("\n");
+		(void)printf("\n");
 	}
 }
 
@@ -163,9 +163,9 @@ print_text(const char *key, const char *text)
 {
 	if (text[0] == '\0')
 		return;
-	printf("%-11s ", key);
+	(void)printf("%-11s ", key);
 	ctl_print_text(text);
-	printf("\n");
+	(void)printf("\n");
 }
 
 static void
@@ -176,14 +176,14 @@ print_release(const struct history_item *h)
 
 	digest_hex(&h->digest, hex);
 	text_time(when, r->created);
-	printf("release     %s\n", hex);
-	printf(
+	(void)printf("release     %s\n", hex);
+	(void)printf(
 	    "channel     %s\nserial      %" PRIu64 "\n", r->channel, r->serial);
 	if (r->has_previous) {
 		digest_hex(&r->previous, hex);
-		printf("previous    %s\n", hex);
+		(void)printf("previous    %s\n", hex);
 	}
-	printf("created     %s\n", when);
+	(void)printf("created     %s\n", when);
 	print_text("author", r->author);
 	print_text("message", r->message);
 	print_text("source", r->source);
@@ -192,18 +192,19 @@ print_release(const struct history_item *h)
 	for (size_t i = 0; i < r->profile_count; i++) {
 		const struct release_profile *p = &r->profiles[i];
 
-		printf("profile     %s:", p->name);
+		(void)printf("profile     %s:", p->name);
 		for (size_t j = 0; j < p->count; j++)
-			printf(" %s", r->transcripts[p->transcripts[j]].name);
-		printf("\n");
+			(void)printf(
+			    " %s", r->transcripts[p->transcripts[j]].name);
+		(void)printf("\n");
 	}
 	for (size_t i = 0; i < r->host_count; i++) {
-		printf("host        ");
+		(void)printf("host        ");
 		ctl_print_text(r->hosts[i].pattern);
-		printf(": %s", r->profiles[r->hosts[i].profile].name);
+		(void)printf(": %s", r->profiles[r->hosts[i].profile].name);
 		if (r->hosts[i].channel[0] != '\0')
-			printf(" in channel %s", r->hosts[i].channel);
-		printf("\n");
+			(void)printf(" in channel %s", r->hosts[i].channel);
+		(void)printf("\n");
 	}
 }
 

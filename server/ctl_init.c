@@ -156,7 +156,7 @@ static void
 host_name(char name[256])
 {
 	if (gethostname(name, 255) != 0 || name[0] == '\0')
-		snprintf(name, 256, "localhost");
+		(void)snprintf(name, 256, "localhost");
 	name[255] = '\0';
 }
 
@@ -175,7 +175,7 @@ write_root(struct init *i, struct buf *text, struct err *e)
 	int ret = 0;
 
 	host_name(host);
-	snprintf(root.org, sizeof(root.org), "%s",
+	(void)snprintf(root.org, sizeof(root.org), "%s",
 	    i->o->org != NULL ? i->o->org : host);
 	root.expires = time(NULL) + ROOT_YEARS * YEAR_S;
 	for (int r = 0; ret == 0 && r < ROOT_ROLES; r++) {
@@ -295,17 +295,17 @@ print(const struct init *i)
 {
 	char hex[DIGEST_HEX];
 
-	printf(
+	(void)printf(
 	    "keys        %s (root.pem, release.pem, head.pem)\n", i->o->keys);
-	printf("repository  %s\n", i->o->repo);
+	(void)printf("repository  %s\n", i->o->repo);
 	digest_hex(&i->identity, hex);
-	printf("identity    %s\n", i->identity_dir);
-	printf("mirror      " MIRROR_NAME " at site " MIRROR_NAME
-	       ", key sha256:%s\n",
+	(void)printf("identity    %s\n", i->identity_dir);
+	(void)printf("mirror      " MIRROR_NAME " at site " MIRROR_NAME
+	             ", key sha256:%s\n",
 	    hex);
-	printf("Keep root.pem off line, and a copy of all three keys.\n");
+	(void)printf("Keep root.pem off line, and a copy of all three keys.\n");
 	digest_hex(&i->origin.anchor, hex);
-	printf("anchor sha256:%s\n", hex);
+	(void)printf("anchor sha256:%s\n", hex);
 }
 
 static int

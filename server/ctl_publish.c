@@ -60,7 +60,7 @@ list_change(void *arg, const char *transcript, enum publish_change kind,
 	struct json *j;
 
 	if (strcmp(r->transcript, transcript) != 0) {
-		snprintf(
+		(void)snprintf(
 		    r->transcript, sizeof(r->transcript), "%s", transcript);
 		memset(r->told, 0, sizeof(r->told));
 	}
@@ -75,11 +75,11 @@ list_change(void *arg, const char *transcript, enum publish_change kind,
 		return;
 	}
 	progress_end(r->progress);
-	printf("%c %s: ", marks[kind], transcript);
+	(void)printf("%c %s: ", marks[kind], transcript);
 	ctl_print_text(path);
-	printf("\n");
+	(void)printf("\n");
 	if (r->told[kind] == LISTED_MAX)
-		printf("%c %s: ... more are only counted\n", marks[kind],
+		(void)printf("%c %s: ... more are only counted\n", marks[kind],
 		    transcript);
 }
 
@@ -95,7 +95,7 @@ tell_skipped(
 	/* err_set makes control bytes visible. */
 	err_set(&e, ERR_UNSUPPORTED, "%s: %s is left out: %s", transcript, path,
 	    why);
-	fprintf(stderr, "peciactl: %s\n", e.msg);
+	(void)fprintf(stderr, "peciactl: %s\n", e.msg);
 }
 
 /* USER@HOST */
@@ -106,13 +106,14 @@ default_author(char *text, size_t size)
 	struct passwd pw, *found = NULL;
 
 	if (gethostname(host, sizeof(host) - 1) != 0)
-		snprintf(host, sizeof(host), "localhost");
+		(void)snprintf(host, sizeof(host), "localhost");
 	host[sizeof(host) - 1] = '\0';
 	if (getpwuid_r(getuid(), &pw, buffer, sizeof(buffer), &found) == 0 &&
 	    found != NULL)
-		snprintf(text, size, "%s@%s", found->pw_name, host);
+		(void)snprintf(text, size, "%s@%s", found->pw_name, host);
 	else
-		snprintf(text, size, "%lu@%s", (unsigned long)getuid(), host);
+		(void)snprintf(
+		    text, size, "%lu@%s", (unsigned long)getuid(), host);
 }
 
 static int
@@ -148,19 +149,20 @@ print_transcript(const struct publish_transcript *t, bool noop)
 	text_bytes(read, sizeof(read), t->read_bytes);
 	text_bytes(stored, sizeof(stored), t->stored_bytes);
 	text_bytes(data, sizeof(data), t->data_bytes);
-	printf("  %s: %" PRIu64 " entries, %s; ", t->name, t->entries, content);
+	(void)printf(
+	    "  %s: %" PRIu64 " entries, %s; ", t->name, t->entries, content);
 	for (int i = 0; i < PUBLISH_CHANGES; i++)
-		printf("%s%" PRIu64 " %s", i == 0 ? "" : ", ", t->changes[i],
-		    words[i]);
-	printf("; read %" PRIu64 " files, %s", t->read_files, read);
+		(void)printf("%s%" PRIu64 " %s", i == 0 ? "" : ", ",
+		    t->changes[i], words[i]);
+	(void)printf("; read %" PRIu64 " files, %s", t->read_files, read);
 	if (!noop)
-		printf("; %" PRIu64 " new objects, %s stored", t->new_objects,
-		    stored);
+		(void)printf("; %" PRIu64 " new objects, %s stored",
+		    t->new_objects, stored);
 	if (t->data_bytes > 0)
-		printf("; update of %s: %" PRIu64 " deltas, %" PRIu64
-		       " in full",
+		(void)printf("; update of %s: %" PRIu64 " deltas, %" PRIu64
+		             " in full",
 		    data, t->deltas, t->full_objects);
-	printf("\n");
+	(void)printf("\n");
 }
 
 static void
@@ -170,15 +172,17 @@ print_result(const struct run *r, const struct publish_result *result)
 	double seconds = now() - r->started;
 
 	if (result->published)
-		printf("channel %s: published serial %" PRIu64 " in %.2f s\n",
+		(void)printf("channel %s: published serial %" PRIu64
+		             " in %.2f s\n",
 		    o->channel, result->serial, seconds);
 	else if (!result->differs)
-		printf("channel %s: nothing changed, serial %" PRIu64
-		       " stays the newest; %.2f s\n",
+		(void)printf("channel %s: nothing changed, serial %" PRIu64
+		             " stays the newest; %.2f s\n",
 		    o->channel, result->serial, seconds);
 	else
-		printf("channel %s: serial %" PRIu64 " would follow %" PRIu64
-		       "; nothing was written; %.2f s\n",
+		(void)printf("channel %s: serial %" PRIu64
+		             " would follow %" PRIu64
+		             "; nothing was written; %.2f s\n",
 		    o->channel, result->serial + 1, result->serial, seconds);
 	for (size_t i = 0; i < result->count; i++)
 		print_transcript(&result->transcripts[i], o->noop);

@@ -51,7 +51,7 @@ put_change(const struct ctl_options *o, struct change *c, const char *done,
 		ret = origin_refresh(
 		    &c->origin, c->head, o->lifetime_s, false, &heads, e);
 	if (ret == 0)
-		printf("roster %llu: mirror %s %s\n",
+		(void)printf("roster %llu: mirror %s %s\n",
 		    (unsigned long long)c->origin.roster.version, o->name,
 		    done);
 	return ret;
@@ -84,8 +84,8 @@ add(const struct ctl_options *o, struct roster *r, struct err *e)
 {
 	struct roster_mirror m = { .key_count = o->spki_count };
 
-	snprintf(m.name, sizeof(m.name), "%s", o->name);
-	snprintf(m.site, sizeof(m.site), "%s", o->site);
+	(void)snprintf(m.name, sizeof(m.name), "%s", o->name);
+	(void)snprintf(m.site, sizeof(m.site), "%s", o->site);
 	memcpy(m.keys, o->spki, sizeof(m.keys));
 	return ctl_roster_add(o, &m, r, e);
 }
@@ -123,13 +123,13 @@ print_mirror(const struct roster_mirror *m)
 {
 	char hex[DIGEST_HEX];
 
-	printf("%s at site %s\n", m->name, m->site);
+	(void)printf("%s at site %s\n", m->name, m->site);
 	for (size_t i = 0; i < m->key_count; i++) {
 		digest_hex(&m->keys[i], hex);
-		printf("    key sha256:%s\n", hex);
+		(void)printf("    key sha256:%s\n", hex);
 	}
 	for (size_t i = 0; i < m->address_count; i++)
-		printf("    address %s\n", m->addresses[i]);
+		(void)printf("    address %s\n", m->addresses[i]);
 }
 
 static struct json *
@@ -143,7 +143,7 @@ mirror_json(const struct roster_mirror *m)
 	json_set_string(j, "site", m->site);
 	for (size_t i = 0; i < m->key_count; i++) {
 		digest_hex(&m->keys[i], hex);
-		snprintf(text, sizeof(text), "sha256:%s", hex);
+		(void)snprintf(text, sizeof(text), "sha256:%s", hex);
 		json_append_string(keys, text);
 	}
 	for (size_t i = 0; i < m->address_count; i++)
@@ -201,8 +201,8 @@ ctl_refresh(const struct ctl_options *o, struct err *e)
 		ret = origin_refresh(
 		    &origin, head, o->lifetime_s, false, &count, e);
 	if (ret == 0)
-		printf("%zu heads signed again, for %llu seconds\n", count,
-		    (unsigned long long)o->lifetime_s);
+		(void)printf("%zu heads signed again, for %llu seconds\n",
+		    count, (unsigned long long)o->lifetime_s);
 	origin_release(&origin);
 	key_free(head);
 	return ret;

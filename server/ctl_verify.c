@@ -44,11 +44,11 @@ tell(void *arg, enum repo_finding kind, const char *path, const char *what)
 		return;
 	}
 	progress_end(v->progress);
-	printf("%-8s ", kinds[kind]);
+	(void)printf("%-8s ", kinds[kind]);
 	ctl_print_text(path);
-	printf(": ");
+	(void)printf(": ");
 	ctl_print_text(what);
-	printf("\n");
+	(void)printf("\n");
 }
 
 /* repo_verify.progress */
@@ -66,12 +66,12 @@ print_counts(const struct repo_verified *v, bool damaged)
 	char bytes[32];
 
 	text_bytes(bytes, sizeof(bytes), v->bytes);
-	printf("%s: %" PRIu64 " files, %s, %" PRIu64 " releases",
+	(void)printf("%s: %" PRIu64 " files, %s, %" PRIu64 " releases",
 	    damaged ? "not all is well" : "all is well", v->files, bytes,
 	    v->releases);
 	for (int i = 0; i < REPO_FINDINGS; i++)
-		printf(", %" PRIu64 " %s", v->findings[i], kinds[i]);
-	printf("\n");
+		(void)printf(", %" PRIu64 " %s", v->findings[i], kinds[i]);
+	(void)printf("\n");
 }
 
 static int

@@ -43,34 +43,36 @@ const char *
 daemon_options_help(void)
 {
 	return "usage: peciad [OPTION...]\n"
-	    "Serves a repository to mirrors and clients; with --upstream, "
-	    "keeps it replicated.\n"
-	    "\n"
-	    "  --repo DIR               the repository "
-	    "[" DAEMON_REPO "]\n"
-	    "  --identity DIR           our key and certificate, made when "
-	    "missing\n"
-	    "                           [" DAEMON_IDENTITY "]\n"
-	    "  --listen ADDR:PORT[,...] where to serve "
-	    "[" DAEMON_LISTEN "]\n"
-	    "  --upstream HOST[:PORT]   be a mirror of it; again for more, "
-	    "best first\n"
-	    "  --anchor sha256:HEX      what a new mirror trusts; needed "
-	    "once\n"
-	    "  --keys DIR               an origin's keys: heads are kept "
-	    "fresh\n"
-	    "  --user NAME              whom the processes become "
-	    "[owner of the repository]\n"
-	    "  --workers N              serving processes [one a processor]\n"
-	    "  --access-log             log each request\n"
-	    "  --config FILE            the same, as an INI file "
-	    "[" DAEMON_CONFIG "]\n"
-	    "  --show-identity          print sha256:HEX of our key and end\n"
-	    "  -v, --verbose            log more\n"
-	    "  -h, --help               this text\n"
-	    "  --version                the version\n"
-	    "\n"
-	    "See peciad(8).\n";
+	       "Serves a repository to mirrors and clients; with --upstream, "
+	       "keeps it replicated.\n"
+	       "\n"
+	       "  --repo DIR               the repository "
+	       "[" DAEMON_REPO "]\n"
+	       "  --identity DIR           our key and certificate, made when "
+	       "missing\n"
+	       "                           [" DAEMON_IDENTITY "]\n"
+	       "  --listen ADDR:PORT[,...] where to serve "
+	       "[" DAEMON_LISTEN "]\n"
+	       "  --upstream HOST[:PORT]   be a mirror of it; again for more, "
+	       "best first\n"
+	       "  --anchor sha256:HEX      what a new mirror trusts; needed "
+	       "once\n"
+	       "  --keys DIR               an origin's keys: heads are kept "
+	       "fresh\n"
+	       "  --user NAME              whom the processes become "
+	       "[owner of the repository]\n"
+	       "  --workers N              serving processes [one a "
+	       "processor]\n"
+	       "  --access-log             log each request\n"
+	       "  --config FILE            the same, as an INI file "
+	       "[" DAEMON_CONFIG "]\n"
+	       "  --show-identity          print sha256:HEX of our key and "
+	       "end\n"
+	       "  -v, --verbose            log more\n"
+	       "  -h, --help               this text\n"
+	       "  --version                the version\n"
+	       "\n"
+	       "See peciad(8).\n";
 }
 
 void
@@ -104,8 +106,8 @@ add(char **list, size_t *count, size_t max, const char *text, size_t len,
     struct err *e)
 {
 	if (*count == max)
-		return err_set(e, ERR_USAGE, "%.*s: more than %zu", (int)len,
-		    text, max);
+		return err_set(
+		    e, ERR_USAGE, "%.*s: more than %zu", (int)len, text, max);
 	if ((list[*count] = strndup(text, len)) == NULL)
 		return err_memory(e);
 	++*count;
@@ -202,14 +204,14 @@ take_value(struct daemon_options *o, int opt, const char *arg, struct err *e)
 }
 
 static int
-take_arguments(int argc, char *const argv[], struct daemon_options *o,
-    struct err *e)
+take_arguments(
+    int argc, char *const argv[], struct daemon_options *o, struct err *e)
 {
 	int opt, rc;
 
 	optind = 0;
-	while ((opt = getopt_long(argc, argv, ":hv", long_options, NULL)) !=
-	    -1) {
+	while (
+	    (opt = getopt_long(argc, argv, ":hv", long_options, NULL)) != -1) {
 		const char *word = argv[optind - 1];
 
 		if (opt == ':')
@@ -236,8 +238,8 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 static const struct config_rule rules[] = { { "main", false, keys } };
 
 static int
-take_texts(const struct config_section *c, struct daemon_options *o,
-    struct err *e)
+take_texts(
+    const struct config_section *c, struct daemon_options *o, struct err *e)
 {
 	const struct {
 		const char *key;
@@ -262,8 +264,8 @@ take_texts(const struct config_section *c, struct daemon_options *o,
 }
 
 static int
-take_lists(const struct config_section *c, struct daemon_options *o,
-    struct err *e)
+take_lists(
+    const struct config_section *c, struct daemon_options *o, struct err *e)
 {
 	bool listens = o->listen_count == 0, upstreams = o->upstream_count == 0;
 	struct config_list words;
@@ -283,8 +285,8 @@ take_lists(const struct config_section *c, struct daemon_options *o,
 }
 
 static int
-take_section(const struct config_section *c, struct daemon_options *o,
-    struct err *e)
+take_section(
+    const struct config_section *c, struct daemon_options *o, struct err *e)
 {
 	uint64_t workers = o->workers;
 	bool access_log = o->access_log;
@@ -293,14 +295,14 @@ take_section(const struct config_section *c, struct daemon_options *o,
 	if ((rc = take_texts(c, o, e)) != 0 ||
 	    (rc = take_lists(c, o, e)) != 0 ||
 	    (rc = config_u64(c, "workers", DAEMON_WORKERS, &workers, e)) != 0 ||
-	    (rc = config_u64(c, "max_connections", 1000000, &o->connections,
-	    e)) != 0 ||
+	    (rc = config_u64(
+	         c, "max_connections", 1000000, &o->connections, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
 	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)))
 		return rc;
 	if (o->head_lifetime_s < 60)
-		return config_complain(c, "head_lifetime", e,
-		    "less than a minute");
+		return config_complain(
+		    c, "head_lifetime", e, "less than a minute");
 	if (o->workers == 0)
 		o->workers = workers;
 	o->access_log = o->access_log || access_log;
@@ -357,8 +359,8 @@ check(const struct daemon_options *o, struct err *e)
 }
 
 int
-daemon_options_load(int argc, char *const argv[], struct daemon_options *out,
-    struct err *e)
+daemon_options_load(
+    int argc, char *const argv[], struct daemon_options *out, struct err *e)
 {
 	struct daemon_options o = { .verb = DAEMON_SERVE,
 		.head_lifetime_s = 86400 };

@@ -8,13 +8,13 @@
 
 #include "common/err.h"
 
-#define DAEMON_CONFIG   "/etc/pecia/peciad.conf"
-#define DAEMON_REPO     "/var/lib/pecia/repo"
-#define DAEMON_IDENTITY "/etc/pecia/identity"
-#define DAEMON_LISTEN   "[::]:7440"
-#define DAEMON_LISTENS  16
+#define DAEMON_CONFIG    "/etc/pecia/peciad.conf"
+#define DAEMON_REPO      "/var/lib/pecia/repo"
+#define DAEMON_IDENTITY  "/etc/pecia/identity"
+#define DAEMON_LISTEN    "[::]:7440"
+#define DAEMON_LISTENS   16
 #define DAEMON_UPSTREAMS 16
-#define DAEMON_WORKERS  64
+#define DAEMON_WORKERS   64
 
 enum daemon_verb {
 	DAEMON_SERVE,
@@ -26,23 +26,23 @@ enum daemon_verb {
 /* Texts are the options' own; release with daemon_options_release. */
 struct daemon_options {
 	enum daemon_verb verb;
-	char *config;   /* NULL: the default, which may be missing */
+	char *config; /* NULL: the default, which may be missing */
 	char *repo, *identity, *keys; /* keys NULL: sign nothing */
-	char *anchor;   /* NULL: as the repository has it */
-	char *user;     /* NULL: the owner of the repository, or nobody */
+	char *anchor;                 /* NULL: as the repository has it */
+	char *user; /* NULL: the owner of the repository, or nobody */
 	char *listens[DAEMON_LISTENS];
 	size_t listen_count;
 	char *upstreams[DAEMON_UPSTREAMS];
 	size_t upstream_count;
-	uint64_t workers;      /* 0: as many as there are processors */
-	uint64_t connections;  /* of one worker; 0: the server's default */
+	uint64_t workers;     /* 0: as many as there are processors */
+	uint64_t connections; /* of one worker; 0: the server's default */
 	uint64_t head_lifetime_s;
 	bool access_log, verbose;
 };
 
 /* Flags go before the file.  ERR_USAGE says what is wrong. */
-MUST_CHECK int daemon_options_load(int argc, char *const argv[],
-    struct daemon_options *out, struct err *e);
+MUST_CHECK int daemon_options_load(
+    int argc, char *const argv[], struct daemon_options *out, struct err *e);
 void daemon_options_release(struct daemon_options *o);
 const char *daemon_options_help(void);
 

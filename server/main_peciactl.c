@@ -13,11 +13,11 @@ main(int argc, char *argv[])
 	struct ctl_options options;
 	struct err e = ERR_INIT;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	/* What compressors free goes back at once, to be had by the next. */
 	mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
 	if (ctl_options_parse(argc, argv, &options, &e) != 0) {
-		fprintf(stderr, "peciactl: %s\n", e.msg);
+		(void)fprintf(stderr, "peciactl: %s\n", e.msg);
 		return CTL_USAGE;
 	}
 	ctl_options_defaults(

@@ -22,7 +22,7 @@ show_identity(const struct daemon_options *o, struct err *e)
 	tls_identity_digest(id, &d);
 	tls_identity_free(id);
 	digest_hex(&d, hex);
-	printf("sha256:%s\n", hex);
+	(void)printf("sha256:%s\n", hex);
 	return 0;
 }
 
@@ -31,18 +31,18 @@ dispatch(const struct daemon_options *o, struct err *e)
 {
 	switch (o->verb) {
 	case DAEMON_HELP:
-		fputs(daemon_options_help(), stdout);
+		(void)fputs(daemon_options_help(), stdout);
 		return 0;
 	case DAEMON_VERSION:
-		puts("peciad " PECIA_VERSION);
+		(void)puts("peciad " PECIA_VERSION);
 		return 0;
 	case DAEMON_SHOW_IDENTITY:
 		return show_identity(o, e);
 	case DAEMON_SERVE:
 		break;
 	}
-	log_start("peciad", o->verbose || o->access_log ? LOG_INFO :
-							  LOG_NOTICE);
+	log_start(
+	    "peciad", o->verbose || o->access_log ? LOG_INFO : LOG_NOTICE);
 	return supervise(o, e);
 }
 
@@ -53,7 +53,7 @@ main(int argc, char *argv[])
 	struct err e = ERR_INIT;
 	int rc;
 
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	rc = daemon_options_load(argc, argv, &o, &e);
 	if (rc == 0) {
 		rc = dispatch(&o, &e);
@@ -61,6 +61,6 @@ main(int argc, char *argv[])
 	}
 	if (rc == 0)
 		return 0;
-	fprintf(stderr, "peciad: %s\n", e.msg);
+	(void)fprintf(stderr, "peciad: %s\n", e.msg);
 	return rc == ERR_USAGE ? EXIT_USAGE : 1;
 }

@@ -54,10 +54,10 @@ read_holder(struct origin *o, char holder[HOLDER_BYTES])
 	if (fsat_read_file(
 	        repo_fd(o->repo), "lock", HOLDER_BYTES - 1, &text, NULL) == 0 &&
 	    is_alive(buf_str(&text)))
-		snprintf(holder, HOLDER_BYTES, "process %.*s",
+		(void)snprintf(holder, HOLDER_BYTES, "process %.*s",
 		    (int)strcspn(buf_str(&text), "\n"), buf_str(&text));
 	else
-		snprintf(holder, HOLDER_BYTES, "another process");
+		(void)snprintf(holder, HOLDER_BYTES, "another process");
 	buf_release(&text);
 }
 

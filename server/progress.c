@@ -60,7 +60,7 @@ progress_begin(struct progress *p, const char *stage, const char *subject)
 	if (p == NULL)
 		return;
 	pthread_mutex_lock(&p->lock);
-	snprintf(p->stage, sizeof(p->stage), "%s%s%s", stage,
+	(void)snprintf(p->stage, sizeof(p->stage), "%s%s%s", stage,
 	    subject[0] == '\0' ? "" : " ", subject);
 	p->files = p->bytes = 0;
 	p->started_ms = now_ms();
@@ -81,9 +81,9 @@ show(struct progress *p)
 	p->shown = true;
 	text_bytes(bytes, sizeof(bytes), p->bytes);
 	text_bytes(rate, sizeof(rate), p->bytes * 1000 / (ms == 0 ? 1 : ms));
-	fprintf(stderr, "\r%s: %llu files, %s, %s/s\033[K", p->stage,
+	(void)fprintf(stderr, "\r%s: %llu files, %s, %s/s\033[K", p->stage,
 	    (unsigned long long)p->files, bytes, rate);
-	fflush(stderr);
+	(void)fflush(stderr);
 }
 
 void
@@ -115,7 +115,7 @@ progress_end(struct progress *p)
 {
 	if (p == NULL || !p->shown)
 		return;
-	fprintf(stderr, "\r\033[K");
-	fflush(stderr);
+	(void)fprintf(stderr, "\r\033[K");
+	(void)fflush(stderr);
 	p->shown = false;
 }

@@ -190,7 +190,7 @@ start_release(struct publish *p, struct err *e)
 	memcpy(
 	    now->transcripts, file->transcripts, n * sizeof(*now->transcripts));
 	p->result->count = n;
-	snprintf(now->channel, sizeof(now->channel), "%s", o->channel);
+	(void)snprintf(now->channel, sizeof(now->channel), "%s", o->channel);
 	now->created = p->started.tv_sec;
 	now->serial = 1;
 	if (p->has_head) {

@@ -131,7 +131,7 @@ write_text(void *arg, const void *data, size_t len, struct err *e)
 static void
 cache_path(const struct publish_tree *t, char path[CACHE_PATH_BYTES])
 {
-	snprintf(path, CACHE_PATH_BYTES, "cache/%s-%s", t->p->now.channel,
+	(void)snprintf(path, CACHE_PATH_BYTES, "cache/%s-%s", t->p->now.channel,
 	    t->t->name);
 }
 

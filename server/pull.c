@@ -12,8 +12,8 @@
 #define GZIP_LEVEL   6
 /* Objects above this come one by one into a file that a cut transfer goes on
  * with; below it a cut costs at most this much again. */
-#define LARGE_BYTES  (8 * 1024 * 1024)
-#define FRAME_SLACK  1024
+#define LARGE_BYTES (8 * 1024 * 1024)
+#define FRAME_SLACK 1024
 
 /* Objects by digest, with the sizes that a manifest signs for. */
 struct wants {
@@ -69,8 +69,9 @@ wants_sort(struct wants *w)
 static const struct fetch_want *
 wants_find(const struct wants *w, const struct digest *digest)
 {
-	return w->count == 0 ? NULL : bsearch(digest, w->list, w->count,
-	    sizeof(*w->list), want_cmp);
+	return w->count == 0
+	    ? NULL
+	    : bsearch(digest, w->list, w->count, sizeof(*w->list), want_cmp);
 }
 
 int
@@ -99,8 +100,8 @@ pull_release(struct pull *p)
 
 /* ---- manifests as text ---- */
 
-typedef int (*file_fn)(void *arg, const struct manifest_entry *m,
-    struct err *e);
+typedef int (*file_fn)(
+    void *arg, const struct manifest_entry *m, struct err *e);
 
 /* Calls fn for each regular file of a manifest in the repository. */
 static int
@@ -115,8 +116,8 @@ each_file(struct repo *repo, const struct release_transcript *t, file_fn fn,
 	repo_path_manifest(path, &t->manifest);
 	rc = repo_open_file(repo, path, &fd, NULL, e);
 	if (rc == 0)
-		rc = manifest_reader_open_gzip(fd, t->manifest_bytes, &reader,
-		    e);
+		rc = manifest_reader_open_gzip(
+		    fd, t->manifest_bytes, &reader, e);
 	while (rc == 0 && (rc = manifest_reader_next(reader, &m, e)) == 0 &&
 	    m != NULL)
 		if (m->type == MANIFEST_FILE)
@@ -146,8 +147,9 @@ collect(void *arg, const struct manifest_entry *m, struct err *e)
 		return wants_add(c->wants, &m->digest, m->size_bytes, e);
 	}
 	rc = repo_has_object(c->repo, &m->digest, &has, e);
-	return rc != 0 || has ? rc :
-	    wants_add(c->wants, &m->digest, m->size_bytes, e);
+	return rc != 0 || has
+	    ? rc
+	    : wants_add(c->wants, &m->digest, m->size_bytes, e);
 }
 
 /* Adds the transcript's objects that are not here. */
@@ -224,8 +226,8 @@ compress(int text, int out, struct err *e)
 
 /* Puts the checked text into the repository. */
 static int
-install_manifest(struct repo *repo, const struct digest *digest, int text,
-    struct err *e)
+install_manifest(
+    struct repo *repo, const struct digest *digest, int text, struct err *e)
 {
 	struct repo_temp temp = REPO_TEMP_INIT;
 	char path[REPO_PATH_BYTES];
@@ -244,19 +246,19 @@ install_manifest(struct repo *repo, const struct digest *digest, int text,
 /* ---- data transcripts ---- */
 
 static void
-partial_name(const char *kind, const struct digest *digest,
-    char name[REPO_PATH_BYTES])
+partial_name(
+    const char *kind, const struct digest *digest, char name[REPO_PATH_BYTES])
 {
 	char hex[DIGEST_HEX];
 
 	digest_hex(digest, hex);
-	snprintf(name, REPO_PATH_BYTES, "%s-%s", kind, hex);
+	(void)snprintf(name, REPO_PATH_BYTES, "%s-%s", kind, hex);
 }
 
 /* The data transcript, downloaded and checked; *fd is the caller's. */
 static int
-bring_data(struct pull *p, const struct release_transcript *t, int *out,
-    struct err *e)
+bring_data(
+    struct pull *p, const struct release_transcript *t, int *out, struct err *e)
 {
 	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
 	char name[REPO_PATH_BYTES];
@@ -270,11 +272,11 @@ bring_data(struct pull *p, const struct release_transcript *t, int *out,
 	if (here)
 		return repo_open_file(p->repo, path, out, NULL, e);
 	partial_name("data", &t->data, name);
-	snprintf(url, sizeof(url), "/%s", path);
+	(void)snprintf(url, sizeof(url), "/%s", path);
 	rc = repo_partial_open(p->repo, name, &fd, &have, e);
 	if (rc == 0)
-		rc = fetch_download(p->fetch, url, &t->data, t->data_bytes, fd,
-		    e);
+		rc = fetch_download(
+		    p->fetch, url, &t->data, t->data_bytes, fd, e);
 	if (rc == 0)
 		rc = repo_partial_install(p->repo, name, path, e);
 	if (rc == 0 && lseek(fd, 0, SEEK_SET) < 0)
@@ -292,11 +294,11 @@ struct unpacking {
 	struct pull *p;
 	const struct release_transcript *t;
 	const struct release_transcript *before; /* or NULL */
-	struct wants bases;    /* seen in the first pass */
-	struct wants sizes;    /* of those, from the manifest before */
+	struct wants bases;                      /* seen in the first pass */
+	struct wants sizes; /* of those, from the manifest before */
 	const struct wants *missing;
-	int text;              /* manifest under way, or -1 */
-	int basis;             /* descriptor lent, or -1 */
+	int text;  /* manifest under way, or -1 */
+	int basis; /* descriptor lent, or -1 */
 	bool has_manifest;
 };
 
@@ -318,7 +320,7 @@ offer_manifest(void *arg, const struct fetch_member *m, bool *take,
 		if (u->before == NULL ||
 		    !digest_equal(&m->basis, &u->before->manifest) ||
 		    open_text(u->p->repo, &m->basis, u->before->manifest_bytes,
-		    &u->basis, &ignored) != 0)
+		        &u->basis, &ignored) != 0)
 			return 0;
 		*basis_fd = u->basis;
 	} else if (m->kind != FETCH_MEMBER_MANIFEST) {
@@ -345,8 +347,8 @@ end_basis(struct unpacking *u)
 }
 
 static int
-manifest_end(void *arg, const struct fetch_member *m, const char *bad,
-    struct err *e)
+manifest_end(
+    void *arg, const struct fetch_member *m, const char *bad, struct err *e)
 {
 	struct unpacking *u = arg;
 
@@ -378,13 +380,13 @@ offer_object(void *arg, const struct fetch_member *m, bool *take,
 	if (want == NULL)
 		return 0;
 	/* Told twice it would be taken twice. */
-	if ((rc = repo_has_object(u->p->repo, &m->digest, &has, e)) != 0 ||
-	    has)
+	if ((rc = repo_has_object(u->p->repo, &m->digest, &has, e)) != 0 || has)
 		return rc;
 	if (m->kind == FETCH_MEMBER_OBJECT_DELTA) {
 		basis = wants_find(&u->sizes, &m->basis);
-		if (basis == NULL || object_open_content(u->p->reader,
-		    &m->basis, basis->size_bytes, &u->basis, &ignored) != 0)
+		if (basis == NULL ||
+		    object_open_content(u->p->reader, &m->basis,
+		        basis->size_bytes, &u->basis, &ignored) != 0)
 			return 0;
 		*basis_fd = u->basis;
 	} else if (m->kind != FETCH_MEMBER_OBJECT) {
@@ -392,8 +394,8 @@ offer_object(void *arg, const struct fetch_member *m, bool *take,
 	}
 	*take = true;
 	*size_bytes = want->size_bytes;
-	return object_begin(u->p->writer, OBJECT_CONTENT, &m->digest,
-	    want->size_bytes, e);
+	return object_begin(
+	    u->p->writer, OBJECT_CONTENT, &m->digest, want->size_bytes, e);
 }
 
 static int
@@ -405,8 +407,8 @@ object_data(void *arg, const void *data, size_t len, struct err *e)
 }
 
 static int
-object_finish(void *arg, const struct fetch_member *m, const char *bad,
-    struct err *e)
+object_finish(
+    void *arg, const struct fetch_member *m, const char *bad, struct err *e)
 {
 	struct unpacking *u = arg;
 	char hex[DIGEST_HEX];
@@ -418,8 +420,8 @@ object_finish(void *arg, const struct fetch_member *m, const char *bad,
 	}
 	object_cancel(u->p->writer);
 	digest_hex(&m->digest, hex);
-	log_event(LOG_NOTICE, "delta not used", "object", hex, "why", bad,
-	    NULL);
+	log_event(
+	    LOG_NOTICE, "delta not used", "object", hex, "why", bad, NULL);
 	return 0;
 }
 
@@ -427,15 +429,17 @@ object_finish(void *arg, const struct fetch_member *m, const char *bad,
 static int
 first_pass(struct unpacking *u, int data, bool need_manifest, struct err *e)
 {
-	struct fetch_unpacker unpacker = { .arg = u, .offer = offer_manifest,
-		.data = manifest_data, .end = manifest_end };
+	struct fetch_unpacker unpacker = { .arg = u,
+		.offer = offer_manifest,
+		.data = manifest_data,
+		.end = manifest_end };
 	int rc = 0;
 
 	if (need_manifest)
 		rc = repo_temp_nameless(u->p->repo, &u->text, e);
 	if (rc == 0)
-		rc = fetch_unpack(u->p->fetch, data, u->t->data_bytes,
-		    &unpacker, e);
+		rc = fetch_unpack(
+		    u->p->fetch, data, u->t->data_bytes, &unpacker, e);
 	end_basis(u);
 	if (rc == 0 && u->has_manifest)
 		rc = install_manifest(u->p->repo, &u->t->manifest, u->text, e);
@@ -449,8 +453,10 @@ first_pass(struct unpacking *u, int data, bool need_manifest, struct err *e)
 static int
 second_pass(struct unpacking *u, int data, struct err *e)
 {
-	struct fetch_unpacker unpacker = { .arg = u, .offer = offer_object,
-		.data = object_data, .end = object_finish };
+	struct fetch_unpacker unpacker = { .arg = u,
+		.offer = offer_object,
+		.data = object_data,
+		.end = object_finish };
 	struct collecting c = { u->p->repo, &u->sizes, &u->bases };
 	int rc = 0;
 
@@ -460,8 +466,8 @@ second_pass(struct unpacking *u, int data, struct err *e)
 	if (rc == 0 && lseek(data, 0, SEEK_SET) < 0)
 		rc = err_sys(e, "data transcript");
 	if (rc == 0)
-		rc = fetch_unpack(u->p->fetch, data, u->t->data_bytes,
-		    &unpacker, e);
+		rc = fetch_unpack(
+		    u->p->fetch, data, u->t->data_bytes, &unpacker, e);
 	end_basis(u);
 	if (rc != 0)
 		object_cancel(u->p->writer);
@@ -471,18 +477,18 @@ second_pass(struct unpacking *u, int data, struct err *e)
 /* ---- manifests ---- */
 
 static int
-fetch_manifest(struct pull *p, const struct release_transcript *t,
-    struct err *e)
+fetch_manifest(
+    struct pull *p, const struct release_transcript *t, struct err *e)
 {
 	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
 	int text = -1, rc;
 
 	repo_path_manifest(path, &t->manifest);
-	snprintf(url, sizeof(url), "/%s", path);
+	(void)snprintf(url, sizeof(url), "/%s", path);
 	rc = repo_temp_nameless(p->repo, &text, e);
 	if (rc == 0)
-		rc = fetch_text(p->fetch, url, &t->manifest,
-		    t->manifest_bytes, text, e);
+		rc = fetch_text(
+		    p->fetch, url, &t->manifest, t->manifest_bytes, text, e);
 	if (rc == 0)
 		rc = install_manifest(p->repo, &t->manifest, text, e);
 	if (text >= 0)
@@ -520,8 +526,9 @@ static int
 unpack_data(struct pull *p, const struct release_transcript *t,
     const struct release_transcript *before, struct err *e)
 {
-	struct unpacking u = { .p = p, .t = t, .before = before, .text = -1,
-		.basis = -1 };
+	struct unpacking u = {
+		.p = p, .t = t, .before = before, .text = -1, .basis = -1
+	};
 	struct wants missing = { NULL, 0, 0 };
 	int data = -1, rc;
 	bool have;
@@ -550,8 +557,8 @@ static int
 pull_transcript(struct pull *p, const struct release_transcript *t,
     const struct release *before, struct err *e)
 {
-	const struct release_transcript *old = before == NULL ? NULL :
-	    release_find_transcript(before, t->name);
+	const struct release_transcript *old =
+	    before == NULL ? NULL : release_find_transcript(before, t->name);
 	int rc;
 	bool have;
 
@@ -587,8 +594,8 @@ frame_begin(void *arg, const struct fetch_want *want, struct err *e)
 	struct pull *p = arg;
 
 	p->spoiled = false;
-	return object_begin(p->writer, OBJECT_FRAME, &want->digest,
-	    want->size_bytes, e);
+	return object_begin(
+	    p->writer, OBJECT_FRAME, &want->digest, want->size_bytes, e);
 }
 
 /* An error of this side, or 0 after noting one of the upstream's. */
@@ -612,13 +619,14 @@ frame_data(void *arg, const void *data, size_t len, struct err *e)
 	struct err why = ERR_INIT;
 	struct pull *p = arg;
 
-	return p->spoiled ? 0 : judge_frame(p,
-	    object_feed(p->writer, data, len, &why), &why, e);
+	return p->spoiled
+	    ? 0
+	    : judge_frame(p, object_feed(p->writer, data, len, &why), &why, e);
 }
 
 static int
-frame_end(void *arg, const struct fetch_want *want, const char *bad,
-    struct err *e)
+frame_end(
+    void *arg, const struct fetch_want *want, const char *bad, struct err *e)
 {
 	struct err why = ERR_INIT;
 	char hex[DIGEST_HEX];
@@ -645,7 +653,7 @@ frame_missing(void *arg, const struct fetch_want *want, struct err *e)
 
 	(void)e;
 	digest_hex(&want->digest, hex);
-	snprintf(why, sizeof(why), "object %s: upstream lacks it", hex);
+	(void)snprintf(why, sizeof(why), "object %s: upstream lacks it", hex);
 	note_failing(arg, ERR_NOT_FOUND, why);
 	return 0;
 }
@@ -661,7 +669,7 @@ pull_large(struct pull *p, const struct fetch_want *want, struct err *e)
 	int fd = -1, rc;
 
 	repo_path_object(path, &want->digest);
-	snprintf(url, sizeof(url), "/%s", path);
+	(void)snprintf(url, sizeof(url), "/%s", path);
 	partial_name("object", &want->digest, name);
 	if ((rc = repo_partial_open(p->repo, name, &fd, &have, e)) != 0)
 		return rc;
@@ -670,8 +678,8 @@ pull_large(struct pull *p, const struct fetch_want *want, struct err *e)
 	if (rc == 0 && lseek(fd, 0, SEEK_SET) < 0)
 		rc = err_sys(e, "object");
 	if (rc == 0) {
-		rc = object_put_frame(p->writer, fd, &want->digest,
-		    want->size_bytes, e);
+		rc = object_put_frame(
+		    p->writer, fd, &want->digest, want->size_bytes, e);
 		repo_partial_discard(p->repo, name);
 		if (rc != 0)
 			err_prefix(e, "%s", path);
@@ -684,8 +692,11 @@ pull_large(struct pull *p, const struct fetch_want *want, struct err *e)
 static int
 pull_objects(struct pull *p, struct wants *w, struct err *e)
 {
-	struct fetch_taker taker = { .form = FETCH_FRAME, .arg = p,
-		.begin = frame_begin, .data = frame_data, .end = frame_end,
+	struct fetch_taker taker = { .form = FETCH_FRAME,
+		.arg = p,
+		.begin = frame_begin,
+		.data = frame_data,
+		.end = frame_end,
 		.missing = frame_missing };
 	size_t small = 0;
 	int rc = 0;

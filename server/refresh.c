@@ -10,8 +10,8 @@
 #include "server/keys.h"
 #include "server/origin.h"
 
-#define LOCK_MS  10000
-#define TURN_S   30 /* between two looks */
+#define LOCK_MS 10000
+#define TURN_S  30 /* between two looks */
 
 /* Whether any head has less than half its life left, or names an old root or
  * roster. */
@@ -31,17 +31,18 @@ is_due(struct origin *o, uint64_t lifetime_s, bool *due, struct err *e)
 			rc = 0;
 			continue;
 		}
-		if (rc == 0 && (head.expires - now < (time_t)lifetime_s / 2 ||
-		    head.root_version < origin_root(o)->version ||
-		    head.roster_version < o->roster.version))
+		if (rc == 0 &&
+		    (head.expires - now < (time_t)lifetime_s / 2 ||
+		        head.root_version < origin_root(o)->version ||
+		        head.roster_version < o->roster.version))
 			*due = true;
 	}
 	return rc;
 }
 
 static int
-sign_again(struct origin *o, const struct key *key, uint64_t lifetime_s,
-    struct err *e)
+sign_again(
+    struct origin *o, const struct key *key, uint64_t lifetime_s, struct err *e)
 {
 	struct origin_wait wait = { .wait_ms = LOCK_MS,
 		.what = "signing heads again" };
@@ -53,13 +54,13 @@ sign_again(struct origin *o, const struct key *key, uint64_t lifetime_s,
 	rc = origin_refresh(o, key, lifetime_s, false, &count, e);
 	if (rc == 0)
 		log_event(LOG_INFO, "heads signed again", "count",
-		    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, count), NULL);
+		    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, count), NULL);
 	return rc;
 }
 
 static int
-turn(const struct refresh_options *options, const struct key *key,
-    struct err *e)
+turn(
+    const struct refresh_options *options, const struct key *key, struct err *e)
 {
 	struct origin o;
 	bool due = false;
@@ -84,7 +85,9 @@ give_up_privileges(const struct refresh_options *options, struct err *e)
 	rc = fsat_operator_dir(options->repo, false, 0, &fd, e);
 	if (rc == 0) {
 		struct sandbox box = { .user = options->user,
-			.write_fds = &fd, .write_count = 1, .no_tcp = true,
+			.write_fds = &fd,
+			.write_count = 1,
+			.no_tcp = true,
 			.parent = getppid() };
 
 		rc = sandbox_enter(&box, e);
@@ -107,8 +110,8 @@ refresh_run(const struct refresh_options *options, struct err *e)
 		struct err why = ERR_INIT;
 
 		if (turn(options, key, &why) != 0)
-			log_err(LOG_WARNING, "heads not signed again", &why,
-			    NULL);
+			log_err(
+			    LOG_WARNING, "heads not signed again", &why, NULL);
 		if (*options->stop == 0)
 			nanosleep(&pause, NULL); /* a signal ends it */
 	}

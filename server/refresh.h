@@ -18,7 +18,7 @@ struct refresh_options {
 
 /* Until *stop: signs each head again when less than half its life is left.
  * Troubles are logged and tried again; ERR_* only for what cannot mend. */
-MUST_CHECK int refresh_run(const struct refresh_options *options,
-    struct err *e);
+MUST_CHECK int refresh_run(
+    const struct refresh_options *options, struct err *e);
 
 #endif

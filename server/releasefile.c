@@ -90,7 +90,7 @@ start_default_profile(struct releasefile *f, size_t count, struct err *e)
 	p->transcripts = calloc(count + 1, sizeof(*p->transcripts));
 	if (p->transcripts == NULL)
 		return err_memory(e);
-	snprintf(p->name, sizeof(p->name), "default");
+	(void)snprintf(p->name, sizeof(p->name), "default");
 	f->release.profile_count = 1;
 	return 0;
 }
@@ -245,7 +245,7 @@ read_source(const char *file, const struct config_section *s,
 static void
 set_name(char dst[LIMIT_NAME_BYTES + 1], const char *name)
 {
-	snprintf(dst, LIMIT_NAME_BYTES + 1, "%s", name);
+	(void)snprintf(dst, LIMIT_NAME_BYTES + 1, "%s", name);
 }
 
 /* One run over a file's sections. */

@@ -9,14 +9,14 @@
 #include "server/repo_trust.h"
 #include "transcripts/learn.h"
 
-#define PATH_BYTES  (LIMIT_NAME_BYTES + 96)
-#define WAIT_S      60  /* of one long poll */
-#define BACKOFF_S   1   /* first pause after a failure, doubled each time */
+#define PATH_BYTES    (LIMIT_NAME_BYTES + 96)
+#define WAIT_S        60 /* of one long poll */
+#define BACKOFF_S     1  /* first pause after a failure, doubled each time */
 #define BACKOFF_MAX_S 60
 /* A server that answers long polls at once is asked so often. */
-#define POLL_S      15
+#define POLL_S 15
 /* Back to the first upstream after so long at another. */
-#define HOME_S      300
+#define HOME_S 300
 
 struct replicator {
 	const struct replicate_options *o;
@@ -30,7 +30,7 @@ struct replicator {
 	struct pull pull;
 	bool away; /* at another upstream than the first */
 	time_t away_since;
-	bool followed; /* an upstream gave all it had in this round */
+	bool followed;      /* an upstream gave all it had in this round */
 	unsigned lacking_s; /* how soon to ask again for what it has not */
 };
 
@@ -60,12 +60,12 @@ get_previous(struct replicator *r, const struct release *next,
 	int rc;
 
 	repo_path_release(path, &next->previous);
-	snprintf(url, sizeof(url), "/%s", path);
+	(void)snprintf(url, sizeof(url), "/%s", path);
 	buf_init(&body, LIMIT_RELEASE_BYTES);
 	rc = learn_get(&r->learn, url, LIMIT_RELEASE_BYTES, &body, e);
 	if (rc == 0)
-		rc = release_read_previous(trust_root(r->trust), next,
-		    body.data, body.len, out, e);
+		rc = release_read_previous(
+		    trust_root(r->trust), next, body.data, body.len, out, e);
 	if (rc == 0)
 		rc = repo_put_statement(r->repo, path, body.data, body.len, e);
 	buf_release(&body);
@@ -84,8 +84,8 @@ follow_chain(struct replicator *r, const struct digest *held,
 	while (held != NULL) {
 		const struct release *last = &chain[*count - 1];
 
-		*linked = last->has_previous &&
-		    digest_equal(&last->previous, held);
+		*linked =
+		    last->has_previous && digest_equal(&last->previous, held);
 		if (*linked || !last->has_previous || *count == LIMIT_CHAIN)
 			break;
 		release_init(&chain[*count]);
@@ -122,13 +122,13 @@ static void
 log_pulled(const struct replicator *r, const struct head *head)
 {
 	log_event(LOG_NOTICE, "replicated", "channel", head->channel, "serial",
-	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, head->serial), "from",
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, head->serial), "from",
 	    r->peer.route, "data_bytes",
-	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.data_bytes),
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.data_bytes),
 	    "by_data",
-	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.data_objects),
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.data_objects),
 	    "by_object",
-	    log_u64((char[LOG_NUMBER_BYTES]) { 0 }, r->pull.objects), NULL);
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.objects), NULL);
 }
 
 static int
@@ -163,8 +163,8 @@ pull_head(struct replicator *r, const struct head *head, struct err *e)
 	    (rc = trust_head(r->trust, head->channel, &old, e)) != 0 ||
 	    (rc = learn_release(&r->learn, head, &chain[0], e)) != 0)
 		goto out;
-	rc = follow_chain(r, has_held ? &old->release : NULL, chain, &count,
-	    &linked, e);
+	rc = follow_chain(
+	    r, has_held ? &old->release : NULL, chain, &count, &linked, e);
 	if (rc == 0)
 		rc = pull_chain(r, chain, count, &held, linked, e);
 out:
@@ -200,14 +200,13 @@ take_head(struct replicator *r, const char *channel, const struct buf *bytes,
 	if (held == NULL || !digest_equal(&held->release, &head.release)) {
 		if ((rc = pull_head(r, &head, e)) != 0)
 			return rc;
-		rc = trust_commit_head(r->trust, channel, bytes->data,
-		    bytes->len, e);
+		rc = trust_commit_head(
+		    r->trust, channel, bytes->data, bytes->len, e);
 		if (rc == 0)
 			log_pulled(r, &head);
 		return rc;
 	}
-	return trust_commit_head(r->trust, channel, bytes->data, bytes->len,
-	    e);
+	return trust_commit_head(r->trust, channel, bytes->data, bytes->len, e);
 }
 
 static uint64_t
@@ -216,8 +215,7 @@ held_serial(struct replicator *r, const char *channel)
 	const struct head *head = NULL;
 	struct err ignored = ERR_INIT;
 
-	if (trust_head(r->trust, channel, &head, &ignored) != 0 ||
-	    head == NULL)
+	if (trust_head(r->trust, channel, &head, &ignored) != 0 || head == NULL)
 		return 0;
 	return head->serial;
 }
@@ -302,13 +300,12 @@ how_long(struct replicator *r)
 /* Waits for news of any channel.  *quick: the upstream does not hold polls, be
  * it that it cannot, tags otherwise, or is behind us. */
 static int
-wait_for_news(struct replicator *r, unsigned wait_s, bool *quick,
-    struct err *e)
+wait_for_news(struct replicator *r, unsigned wait_s, bool *quick, struct err *e)
 {
 	const struct roster *roster = trust_roster(r->trust);
 	size_t n = roster->channel_count, which = n;
-	char (*paths)[PATH_BYTES] = calloc(n + 1, sizeof(*paths));
-	char (*etags)[LEARN_ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
+	char(*paths)[PATH_BYTES] = calloc(n + 1, sizeof(*paths));
+	char(*etags)[LEARN_ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
 	char channel[LIMIT_NAME_BYTES + 1] = "";
 	struct fetch_get gets[LIMIT_CHANNELS];
 	time_t begun = time(NULL);
@@ -322,26 +319,26 @@ wait_for_news(struct replicator *r, unsigned wait_s, bool *quick,
 		goto out;
 	}
 	for (size_t i = 0; i < n; i++) {
-		snprintf(paths[i], PATH_BYTES,
+		(void)snprintf(paths[i], PATH_BYTES,
 		    "/v1/channel/%s?after=%llu&wait=%u", roster->channels[i],
 		    (unsigned long long)held_serial(r, roster->channels[i]),
 		    wait_s);
 		learn_etag(&r->learn, roster->channels[i], etags[i]);
-		gets[i] = (struct fetch_get) { .path = paths[i],
+		gets[i] = (struct fetch_get){ .path = paths[i],
 			.if_none_match = etags[i],
-			.max_bytes = LIMIT_HEAD_BYTES, .wait_s = wait_s };
+			.max_bytes = LIMIT_HEAD_BYTES,
+			.wait_s = wait_s };
 	}
 	rc = fetch_race(r->fetch, gets, n, &which, &body, e);
 	if (rc == 0 && which < n) {
 		/* The roster may be replaced on the way. */
 		memcpy(channel, roster->channels[which], sizeof(channel));
-		rc = take_reply(
-		    r, channel, etags[which], &body, &news, e);
+		rc = take_reply(r, channel, etags[which], &body, &news, e);
 	}
 	if (news)
 		r->lacking_s = 1;
-	*quick = rc == 0 && !news &&
-	    time(NULL) - begun < (time_t)(wait_s + 1) / 2;
+	*quick =
+	    rc == 0 && !news && time(NULL) - begun < (time_t)(wait_s + 1) / 2;
 out:
 	free(paths);
 	free(etags);
@@ -458,8 +455,8 @@ loop(struct replicator *r, struct err *e)
 		log_err(LOG_WARNING, "no upstream", e, NULL);
 		err_clear(e);
 		pause_s(r, backoff);
-		backoff = 2 * backoff < BACKOFF_MAX_S ? 2 * backoff :
-							BACKOFF_MAX_S;
+		backoff =
+		    2 * backoff < BACKOFF_MAX_S ? 2 * backoff : BACKOFF_MAX_S;
 	}
 	return 0;
 }
@@ -470,7 +467,7 @@ replicate_run(const struct replicate_options *options, struct err *e)
 	struct replicator r = { .o = options, .repo = options->repo };
 	int rc;
 
-	r.fetch_options = (struct fetch_options) {
+	r.fetch_options = (struct fetch_options){
 		.port = options->port,
 		.fallbacks = options->upstreams,
 		.fallback_count = options->upstream_count,
@@ -480,13 +477,15 @@ replicate_run(const struct replicate_options *options, struct err *e)
 	repo_trust_store(r.repo, &r.store);
 	if ((rc = repo_lock(r.repo, 0, e)) != 0 ||
 	    (rc = repo_clean(r.repo, e)) != 0 ||
-	    (rc = trust_load(&r.store, options->anchor, time(NULL), &r.trust,
-	    e)) != 0 || (rc = pull_init(&r.pull, r.repo, e)) != 0 ||
+	    (rc = trust_load(
+	         &r.store, options->anchor, time(NULL), &r.trust, e)) != 0 ||
+	    (rc = pull_init(&r.pull, r.repo, e)) != 0 ||
 	    (rc = fetch_start(&r.fetch_options, &r.fetch, e)) != 0)
 		goto out;
 	r.pull.fetch = r.fetch;
-	r.learn = (struct learn) { .trust = r.trust, .store = &r.store,
-		.fetch = r.fetch };
+	r.learn = (struct learn){
+		.trust = r.trust, .store = &r.store, .fetch = r.fetch
+	};
 	if ((rc = learn_keys(&r.learn, e)) == 0)
 		rc = loop(&r, e);
 out:

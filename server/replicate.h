@@ -16,14 +16,14 @@ struct replicate_options {
 	const struct tls_identity *identity;
 	const char *const *upstreams; /* HOST[:PORT], best first */
 	size_t upstream_count;
-	uint16_t port;     /* where an upstream names none */
-	const char *user;  /* whom the fetcher becomes when root */
+	uint16_t port;    /* where an upstream names none */
+	const char *user; /* whom the fetcher becomes when root */
 	const volatile sig_atomic_t *stop; /* set by a signal: end */
 };
 
 /* Until *stop.  Troubles are logged and tried again; an error is one that no
  * waiting mends: the anchor does not fit, the repository cannot be written. */
-MUST_CHECK int replicate_run(const struct replicate_options *options,
-    struct err *e);
+MUST_CHECK int replicate_run(
+    const struct replicate_options *options, struct err *e);
 
 #endif

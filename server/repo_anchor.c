@@ -29,25 +29,26 @@ keep(int repo_fd, const struct digest *anchor, struct err *e)
 	char hex[DIGEST_HEX], line[LINE_BYTES];
 
 	digest_hex(anchor, hex);
-	snprintf(line, sizeof(line), "sha256:%s\n", hex);
-	return fsat_write_file(repo_fd, ANCHOR_NAME, 0644, line, strlen(line),
-	    e);
+	(void)snprintf(line, sizeof(line), "sha256:%s\n", hex);
+	return fsat_write_file(
+	    repo_fd, ANCHOR_NAME, 0644, line, strlen(line), e);
 }
 
 int
-repo_anchor_settle(int repo_fd, const char *given, struct digest *out,
-    struct err *e)
+repo_anchor_settle(
+    int repo_fd, const char *given, struct digest *out, struct err *e)
 {
 	struct err mine = ERR_INIT;
 	struct digest kept, wanted;
 	int rc;
 
 	if (given != NULL && text_sha256(given, wanted.b) != 0)
-		return err_set(e, ERR_USAGE, "anchor %s: not sha256:<hex>",
-		    given);
+		return err_set(
+		    e, ERR_USAGE, "anchor %s: not sha256:<hex>", given);
 	rc = read_kept(repo_fd, &kept, &mine);
 	if (rc == ERR_NOT_FOUND && given == NULL)
-		return err_set(e, ERR_USAGE, "a new mirror needs --anchor "
+		return err_set(e, ERR_USAGE,
+		    "a new mirror needs --anchor "
 		    "sha256:..., the last line that `peciactl init` printed");
 	if (rc == ERR_NOT_FOUND) {
 		*out = wanted;

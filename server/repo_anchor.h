@@ -6,7 +6,7 @@
 
 /* `given` ("sha256:...", or NULL) against REPO/anchor: one of the two must be
  * there, and both must agree (ERR_CONFLICT).  Keeps a new one. */
-MUST_CHECK int repo_anchor_settle(int repo_fd, const char *given,
-    struct digest *out, struct err *e);
+MUST_CHECK int repo_anchor_settle(
+    int repo_fd, const char *given, struct digest *out, struct err *e);
 
 #endif

@@ -15,7 +15,8 @@ is_served(const char *name)
 static void
 path_of(const char *name, char path[NAME_BYTES])
 {
-	snprintf(path, NAME_BYTES, "%s%s", is_served(name) ? "v1/" : "", name);
+	(void)snprintf(
+	    path, NAME_BYTES, "%s%s", is_served(name) ? "v1/" : "", name);
 }
 
 static int
@@ -38,7 +39,8 @@ put(void *arg, const char *name, const void *data, size_t len, struct err *e)
 
 	path_of(name, path);
 	if (!is_served(name) && slash != NULL) {
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - name), name);
+		(void)snprintf(
+		    dir, sizeof(dir), "%.*s", (int)(slash - name), name);
 		rc = fsat_mkdir_all(repo_fd(r), dir, 0755, e);
 		if (rc != 0)
 			return rc;

@@ -65,7 +65,7 @@ log_request(const struct http_request *r, const struct http_result *result)
 		digest_hex(&key, hex);
 		hex[KEY_LOG_DIGITS] = '\0';
 	}
-	snprintf(ms, sizeof(ms), "%" PRIu64 ".%03" PRIu64,
+	(void)snprintf(ms, sizeof(ms), "%" PRIu64 ".%03" PRIu64,
 	    result->duration_us / 1000, result->duration_us % 1000);
 	log_event(LOG_INFO, "request", "peer", http_request_peer(r), "key", hex,
 	    "method", http_request_method_name(r), "path", http_request_path(r),

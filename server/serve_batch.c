@@ -27,7 +27,7 @@ object_path(char path[96], const uint8_t *digest)
 
 	memcpy(d.b, digest, sizeof(d.b));
 	digest_hex(&d, hex);
-	snprintf(path, 96, "v1/object/%.2s/%s", hex, hex);
+	(void)snprintf(path, 96, "v1/object/%.2s/%s", hex, hex);
 }
 
 /* *fd is -1 when the object is not here.  One that cannot be read is as good

@@ -78,12 +78,12 @@ make_tag(struct serve_files *f, const struct serve_path *path, int fd,
 		return rc;
 	digest_hex(&d, hex);
 	if (path->kind == SERVE_OBJECT)
-		snprintf(tag, TAG_BYTES, "\"%.32s-%" PRIx64 "-%" PRIx64 "\"",
-		    hex, st->size_bytes,
+		(void)snprintf(tag, TAG_BYTES,
+		    "\"%.32s-%" PRIx64 "-%" PRIx64 "\"", hex, st->size_bytes,
 		    (uint64_t)st->mtime.tv_sec * 1000000000 +
 		        (uint64_t)st->mtime.tv_nsec);
 	else
-		snprintf(tag, TAG_BYTES, "\"%s\"", hex);
+		(void)snprintf(tag, TAG_BYTES, "\"%s\"", hex);
 	return 0;
 }
 
@@ -113,7 +113,7 @@ reply_part(struct http_request *r, int fd, uint64_t size, const char *tag)
 		http_reply_file(r, 200, fd, 0, size);
 		break;
 	case SERVE_RANGE_PART:
-		snprintf(text, sizeof(text),
+		(void)snprintf(text, sizeof(text),
 		    "bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64, first,
 		    first + len - 1, size);
 		http_reply_header(r, "Content-Range", text);
@@ -121,7 +121,7 @@ reply_part(struct http_request *r, int fd, uint64_t size, const char *tag)
 		break;
 	case SERVE_RANGE_UNSATISFIABLE:
 		close(fd);
-		snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
+		(void)snprintf(text, sizeof(text), "bytes */%" PRIu64, size);
 		http_reply_header(r, "Content-Range", text);
 		http_reply(r, 416, NULL, NULL, 0);
 		break;

@@ -91,7 +91,7 @@ describe(struct serve_head *h)
 
 	digest_of(h->bytes.data, h->bytes.len, &d);
 	digest_hex(&d, hex);
-	snprintf(h->tag, sizeof(h->tag), "\"%s\"", hex);
+	(void)snprintf(h->tag, sizeof(h->tag), "\"%s\"", hex);
 }
 
 /* Logged once, not at every look. */
@@ -100,7 +100,7 @@ note_failure(struct serve_heads *hs, struct serve_head *h, const struct err *e)
 {
 	if (strcmp(h->why, e->msg) == 0)
 		return;
-	snprintf(h->why, sizeof(h->why), "%s", e->msg);
+	(void)snprintf(h->why, sizeof(h->why), "%s", e->msg);
 	serve_warn(hs->slot, "head is not served", e, h->name);
 }
 
@@ -217,7 +217,7 @@ add(struct serve_heads *hs, const char *name)
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return NULL;
-	snprintf(h->name, sizeof(h->name), "%s", name);
+	(void)snprintf(h->name, sizeof(h->name), "%s", name);
 	buf_init(&h->bytes, LIMIT_HEAD_BYTES);
 	TAILQ_INIT(&h->waiters);
 	hs->heads[hs->count++] = h;

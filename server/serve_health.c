@@ -17,7 +17,7 @@ has_release(const struct serve_health *h, const struct serve_head *head)
 	struct fsat_stat st;
 
 	digest_hex(&head->release, hex);
-	snprintf(path, sizeof(path), "v1/release/%s", hex);
+	(void)snprintf(path, sizeof(path), "v1/release/%s", hex);
 	return fsat_stat(h->repo, path, &st, NULL) == 0;
 }
 

@@ -22,7 +22,7 @@
 #include "server/serve.h"
 #include "transcripts/fetcher.h"
 
-#define RESTART_S     1  /* pause before a process is started again */
+#define RESTART_S     1 /* pause before a process is started again */
 #define RESTART_MAX_S 60
 #define STEADY_S      60 /* one that ran so long failed for the first time */
 #define END_MS        (HTTP_GRACE_MS + 5000)
@@ -38,7 +38,11 @@ on_signal(int sig)
 		stop_signal = 1;
 }
 
-enum role { ROLE_WORKER, ROLE_REPLICATOR, ROLE_REFRESHER };
+enum role {
+	ROLE_WORKER,
+	ROLE_REPLICATOR,
+	ROLE_REFRESHER
+};
 
 struct child {
 	enum role role;
@@ -58,7 +62,7 @@ struct supervisor {
 	bool has_anchor;
 	struct digest anchor;
 	struct serve_stats *stats;
-	char owner[256]; /* whom replicator and refresher become; "": stay */
+	char owner[256];  /* whom replicator and refresher become; "": stay */
 	char reader[256]; /* whom workers and fetchers become */
 	struct child children[DAEMON_WORKERS + 2];
 	size_t child_count;
@@ -83,11 +87,16 @@ quiet_signals(void)
 static int
 run_worker(struct supervisor *s, unsigned number, struct err *e)
 {
-	struct sandbox box = { .user = s->reader, .read_fds = &s->repo_fd,
-		.read_count = 1, .parent = getppid() };
+	struct sandbox box = { .user = s->reader,
+		.read_fds = &s->repo_fd,
+		.read_count = 1,
+		.parent = getppid() };
 	struct serve_options o = { .listen_fds = s->listen_fds,
-		.listen_count = s->listen_count, .repo = s->repo_fd,
-		.tls = s->tls, .stats = s->stats, .worker = number,
+		.listen_count = s->listen_count,
+		.repo = s->repo_fd,
+		.tls = s->tls,
+		.stats = s->stats,
+		.worker = number,
 		.max_connections = (unsigned)s->o->connections,
 		.access_log = s->o->access_log };
 	int v1 = -1, rc;
@@ -96,8 +105,10 @@ run_worker(struct supervisor *s, unsigned number, struct err *e)
 		return rc;
 	rc = fsat_open_dir(s->repo_fd, "v1", &v1, e);
 	if (rc != 0)
-		return err_prefix(e, "the repository is not readable for "
-		    "user %s", s->reader);
+		return err_prefix(e,
+		    "the repository is not readable for "
+		    "user %s",
+		    s->reader);
 	close(v1);
 	return serve_run(&o, e);
 }
@@ -108,10 +119,13 @@ run_replicator(struct supervisor *s, struct err *e)
 	struct replicate_options o = { .anchor = &s->anchor,
 		.identity = s->identity,
 		.upstreams = (const char *const *)s->o->upstreams,
-		.upstream_count = s->o->upstream_count, .port = 7440,
-		.user = s->reader, .stop = &stop_signal };
+		.upstream_count = s->o->upstream_count,
+		.port = 7440,
+		.user = s->reader,
+		.stop = &stop_signal };
 	struct sandbox box = { .user = s->owner[0] != '\0' ? s->owner : NULL,
-		.read_paths = fetcher_read_paths(), .write_count = 1,
+		.read_paths = fetcher_read_paths(),
+		.write_count = 1,
 		.parent = getppid() };
 	int fd, rc;
 
@@ -129,9 +143,11 @@ run_replicator(struct supervisor *s, struct err *e)
 static int
 run_refresher(struct supervisor *s, struct err *e)
 {
-	struct refresh_options o = { .repo = s->o->repo, .keys = s->o->keys,
+	struct refresh_options o = { .repo = s->o->repo,
+		.keys = s->o->keys,
 		.user = s->owner[0] != '\0' ? s->owner : NULL,
-		.lifetime_s = s->o->head_lifetime_s, .stop = &stop_signal };
+		.lifetime_s = s->o->head_lifetime_s,
+		.stop = &stop_signal };
 
 	return refresh_run(&o, e);
 }
@@ -189,8 +205,8 @@ start_child(struct supervisor *s, struct child *c, const sigset_t *mask)
 	if (c->pid == 0)
 		child_main(s, c, mask);
 	if (c->pid < 0) {
-		log_event(LOG_ERROR, "fork failed", "role",
-		    role_name(c->role), NULL);
+		log_event(
+		    LOG_ERROR, "fork failed", "role", role_name(c->role), NULL);
 		c->pid = 0;
 		c->due = c->started + RESTART_MAX_S;
 	}
@@ -202,14 +218,18 @@ note_end(struct child *c, int status)
 	time_t now = time(NULL);
 
 	c->pid = 0;
-	c->backoff_s = now - c->started >= STEADY_S || c->backoff_s == 0 ?
-	    RESTART_S : c->backoff_s * 2;
+	c->backoff_s = now - c->started >= STEADY_S || c->backoff_s == 0
+	    ? RESTART_S
+	    : c->backoff_s * 2;
 	if (c->backoff_s > RESTART_MAX_S)
 		c->backoff_s = RESTART_MAX_S;
 	c->due = now + c->backoff_s;
 	log_event(LOG_WARNING, "process ended", "role", role_name(c->role),
-	    "how", WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) :
-	    WEXITSTATUS(status) == 0 ? "by itself" : "failed", NULL);
+	    "how",
+	    WIFSIGNALED(status)            ? strsignal(WTERMSIG(status))
+	        : WEXITSTATUS(status) == 0 ? "by itself"
+	                                   : "failed",
+	    NULL);
 }
 
 static void
@@ -352,7 +372,7 @@ copy_user(char dst[256], uid_t uid, struct err *e)
 	    found == NULL)
 		return err_set(e, ERR_USAGE,
 		    "the repository's owner, uid %u, has no name", uid);
-	snprintf(dst, 256, "%s", found->pw_name);
+	(void)snprintf(dst, 256, "%s", found->pw_name);
 	return 0;
 }
 
@@ -364,25 +384,25 @@ choose_users(struct supervisor *s, struct err *e)
 	struct fsat_stat st;
 	int rc;
 
-	snprintf(s->reader, sizeof(s->reader), "nobody");
+	(void)snprintf(s->reader, sizeof(s->reader), "nobody");
 	if (s->o->user != NULL) {
-		snprintf(s->owner, sizeof(s->owner), "%s", s->o->user);
-		snprintf(s->reader, sizeof(s->reader), "%s", s->o->user);
+		(void)snprintf(s->owner, sizeof(s->owner), "%s", s->o->user);
+		(void)snprintf(s->reader, sizeof(s->reader), "%s", s->o->user);
 		return 0;
 	}
 	if ((rc = fsat_stat_fd(s->repo_fd, &st, e)) != 0 || st.uid == 0 ||
 	    geteuid() != 0)
 		return rc;
 	if ((rc = copy_user(s->owner, st.uid, e)) == 0)
-		snprintf(s->reader, sizeof(s->reader), "%s", s->owner);
+		(void)snprintf(s->reader, sizeof(s->reader), "%s", s->owner);
 	return rc;
 }
 
 static void
 add_child(struct supervisor *s, enum role role, unsigned number)
 {
-	s->children[s->child_count++] = (struct child) { .role = role,
-		.number = number };
+	s->children[s->child_count++] =
+	    (struct child){ .role = role, .number = number };
 }
 
 /* Returns the number of workers. */
@@ -405,7 +425,7 @@ add_children(struct supervisor *s)
 static int
 say_ready(const struct supervisor *s, struct err *e)
 {
-	printf("ready");
+	(void)printf("ready");
 	for (size_t i = 0; i < s->listen_count; i++) {
 		const char *colon = strrchr(s->o->listens[i], ':');
 		uint16_t port;
@@ -413,11 +433,11 @@ say_ready(const struct supervisor *s, struct err *e)
 
 		if ((rc = http_port_of(s->listen_fds[i], &port, e)) != 0)
 			return rc;
-		printf(" %.*s:%u", (int)(colon - s->o->listens[i]),
+		(void)printf(" %.*s:%u", (int)(colon - s->o->listens[i]),
 		    s->o->listens[i], (unsigned)port);
 	}
-	putchar('\n');
-	fflush(stdout);
+	(void)putchar('\n');
+	(void)fflush(stdout);
 	return notify_ready(e);
 }
 

@@ -5,6 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+START_TEST(reserved_room_is_no_text)
+{
+	struct buf b;
+	uint8_t *room;
+
+	buf_init(&b, 100);
+	room = buf_reserve(&b, 10);
+	ck_assert_ptr_nonnull(room);
+	memset(room, 'x', 10);
+	ck_assert_str_eq(buf_str(&b), "");
+	buf_commit(&b, 3);
+	ck_assert_str_eq(buf_str(&b), "xxx");
+	buf_release(&b);
+}
+END_TEST
+
 START_TEST(collects_what_is_added)
 {
 	struct err e = ERR_INIT;
@@ -184,6 +200,7 @@ main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
+	tcase_add_test(t, reserved_room_is_no_text);
 	tcase_add_test(t, collects_what_is_added);
 	tcase_add_test(t, writes_numbers_big_endian);
 	tcase_add_test(t, grows_to_its_maximum_and_not_past_it);

@@ -252,7 +252,8 @@ START_TEST(values_are_converted_or_named)
 	size_t i;
 
 	for (i = 0; i < COUNT(cases); i++) {
-		snprintf(text, sizeof(text), "[m]\nk = %s\n", cases[i].text);
+		(void)snprintf(
+		    text, sizeof(text), "[m]\nk = %s\n", cases[i].text);
 		c = parse(text);
 		s = config_at(c, 0);
 		n = 77;
@@ -337,7 +338,7 @@ START_TEST(a_file_is_loaded_and_named)
 
 	scratch_make(&s);
 	OK(fsat_write_file(s.fd, "c", 0600, "[a]\nb\n", 6, &e));
-	snprintf(path, sizeof(path), "%s/c", s.path);
+	(void)snprintf(path, sizeof(path), "%s/c", s.path);
 	BAD(config_load(path, &c, &e), ERR_FORMAT);
 	ck_assert_ptr_nonnull(strstr(e.msg, path));
 	OK(fsat_write_file(s.fd, "c", 0600, "", 0, &e));

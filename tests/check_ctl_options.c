@@ -24,7 +24,7 @@ parse(struct line *l, const char *words)
 	char *save = NULL, *word;
 
 	memset(l, 0, sizeof(*l));
-	snprintf(l->text, sizeof(l->text), "peciactl %s", words);
+	(void)snprintf(l->text, sizeof(l->text), "peciactl %s", words);
 	for (word = strtok_r(l->text, " ", &save); word != NULL;
 	     word = strtok_r(NULL, " ", &save))
 		l->argv[l->argc++] = word;
@@ -74,7 +74,7 @@ START_TEST(wrong_lines_are_refused_with_the_reason)
 		const char *words, *want;
 	} cases[] = {
 		{ "", "no command" },
-		{ "publsh", "unknown command publsh" },
+		{ "shine", "unknown command shine" },
 		{ "mirror", "add, list or remove" },
 		{ "mirror shine", "add, list or remove" },
 		{ "publish", "needs a FILE.conf" },

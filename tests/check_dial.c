@@ -228,7 +228,8 @@ START_TEST(the_error_has_what_each_address_said)
 	before = open_descriptors();
 	ck_assert_int_eq(dial(a, 2, &options, &fd, &index, &e), ERR_NET);
 	ck_assert_ptr_nonnull(strstr(e.msg, ": Connection timed out; "));
-	snprintf(want, sizeof(want), "127.0.0.1 port %u: Connection refused",
+	(void)snprintf(want, sizeof(want),
+	    "127.0.0.1 port %u: Connection refused",
 	    ntohs(((const struct sockaddr_in *)&a[1].addr)->sin_port));
 	ck_assert_ptr_nonnull(strstr(e.msg, want));
 	ck_assert_int_eq(fd, -1);

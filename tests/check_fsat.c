@@ -285,12 +285,12 @@ START_TEST(magic_links_are_not_followed)
 	int proc, fd;
 
 	OK(fsat_operator_dir("/proc", false, 0, &proc, &e));
-	snprintf(path, sizeof(path), "%d/cwd", getpid());
+	(void)snprintf(path, sizeof(path), "%d/cwd", getpid());
 	ck_assert_int_eq(fsat_open_dir(proc, path, &fd, &e), ERR_SYS);
-	snprintf(path, sizeof(path), "%d/root/etc/passwd", getpid());
+	(void)snprintf(path, sizeof(path), "%d/root/etc/passwd", getpid());
 	ck_assert_int_eq(fsat_open_file(proc, path, &fd, &e), ERR_SYS);
 	ck_assert_int_eq(e.sys, ELOOP);
-	snprintf(path, sizeof(path), "%d/fd/%d", getpid(), pair.in);
+	(void)snprintf(path, sizeof(path), "%d/fd/%d", getpid(), pair.in);
 	ck_assert_int_eq(fsat_open_dir(proc, path, &fd, &e), ERR_SYS);
 	close(proc);
 }

@@ -48,9 +48,10 @@ START_TEST(any_bytes_make_a_name)
 	longest[LIMIT_COMPONENT_BYTES] = '\0';
 	OK(fsat_mkdir(pair.in, "names", 0700, &e));
 	for (i = 0; i < COUNT(names); i++) {
-		snprintf(deep, sizeof(deep), "names/%s", names[i]);
+		(void)snprintf(deep, sizeof(deep), "names/%s", names[i]);
 		OK(fsat_mkdir(pair.in, deep, 0700, &e));
-		snprintf(deep, sizeof(deep), "names/%s/%s", names[i], names[i]);
+		(void)snprintf(
+		    deep, sizeof(deep), "names/%s/%s", names[i], names[i]);
 		fsat_pair_write(pair.in, deep, names[i]);
 		fsat_pair_check_text(pair.in, deep, names[i]);
 	}
@@ -72,7 +73,8 @@ START_TEST(lists_are_sorted_and_complete)
 	ck_assert_uint_eq(list.count, 0);
 	fsat_names_release(&list);
 	for (i = 0; i < 3000; i++) {
-		snprintf(name, sizeof(name), "%c%d", (char)(128 + i % 100), i);
+		(void)snprintf(
+		    name, sizeof(name), "%c%d", (char)(128 + i % 100), i);
 		OK(fsat_create(dir, name, 0600, &fd, &e));
 		close(fd);
 	}
@@ -270,13 +272,13 @@ START_TEST(trees_are_removed_to_the_last_name)
 	int i, j, dir, next;
 
 	for (i = 0; i < 40; i++) {
-		snprintf(path, sizeof(path), "dir/%d/x/y", i);
+		(void)snprintf(path, sizeof(path), "dir/%d/x/y", i);
 		OK(fsat_mkdir_all(pair.in, path, 0755, &e));
 		for (j = 0; j < 10; j++) {
-			snprintf(path, sizeof(path), "dir/%d/x/%d", i, j);
+			(void)snprintf(path, sizeof(path), "dir/%d/x/%d", i, j);
 			fsat_pair_write(pair.in, path, "");
 		}
-		snprintf(path, sizeof(path), "dir/%d/x/y/link", i);
+		(void)snprintf(path, sizeof(path), "dir/%d/x/y/link", i);
 		OK(fsat_symlink("../../../../../out", pair.in, path, &e));
 	}
 	OK(fsat_hold_dir(pair.in, "dir", &dir, &e));
@@ -310,18 +312,18 @@ START_TEST(trees_end_at_another_file_system)
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return; /* not allowed here */
 	OK(fsat_mkdir(pair.in, "dir/mount", 0755, &e));
-	snprintf(path, sizeof(path), "%s/in/dir/mount", pair.s.path);
+	(void)snprintf(path, sizeof(path), "%s/in/dir/mount", pair.s.path);
 	if (mount("none", path, "tmpfs", 0, NULL) != 0)
 		return;
 	/* Descriptors from before see the old mounts. */
-	snprintf(path, sizeof(path), "%s/in", pair.s.path);
+	(void)snprintf(path, sizeof(path), "%s/in", pair.s.path);
 	OK(fsat_operator_dir(path, false, 0, &in, &e));
 	OK(fsat_create(in, "dir/mount/kept", 0600, &fd, &e));
 	close(fd);
 	ck_assert_int_ne(fsat_remove_tree(in, "dir", &e), 0);
 	ck_assert(fsat_pair_has(in, "dir/mount/kept"));
 	close(in);
-	snprintf(path, sizeof(path), "%s/in/dir/mount", pair.s.path);
+	(void)snprintf(path, sizeof(path), "%s/in/dir/mount", pair.s.path);
 	ck_assert_int_eq(umount(path), 0);
 }
 END_TEST
@@ -538,12 +540,13 @@ START_TEST(operators_paths_follow_links)
 	int fd;
 
 	buf_init(&b, 100);
-	snprintf(path, sizeof(path), "%s/in/file-link", pair.s.path);
+	(void)snprintf(path, sizeof(path), "%s/in/file-link", pair.s.path);
 	OK(fsat_operator_read(path, 100, &b, &e));
 	ck_assert_str_eq(buf_str(&b), "outside");
 	ck_assert_int_eq(fsat_operator_read(path, 6, &b, &e), ERR_LIMIT);
 	ck_assert_ptr_nonnull(strstr(e.msg, path));
-	snprintf(path, sizeof(path), "%s/in/out-link/made/a/b", pair.s.path);
+	(void)snprintf(
+	    path, sizeof(path), "%s/in/out-link/made/a/b", pair.s.path);
 	ck_assert_int_eq(
 	    fsat_operator_dir(path, false, 0, &fd, &e), ERR_NOT_FOUND);
 	OK(fsat_operator_dir(path, true, 0700, &fd, &e));

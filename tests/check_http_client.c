@@ -264,7 +264,7 @@ echo(struct tls_peer *p, const void *arg)
 
 	(void)arg;
 	while (tls_peer_request(p)) {
-		snprintf(text, sizeof(text),
+		(void)snprintf(text, sizeof(text),
 		    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
 		    strlen(p->request), p->request);
 		if (!tls_peer_say(p, text))
@@ -394,8 +394,8 @@ sum_posts(struct tls_peer *p, const void *arg)
 		    strstr(p->request, "Expect:") != NULL)
 			break;
 		sum = tls_peer_read_body(p, strtoul(length + 16, NULL, 10));
-		snprintf(number, sizeof(number), "%u", sum);
-		snprintf(text, sizeof(text),
+		(void)snprintf(number, sizeof(number), "%u", sum);
+		(void)snprintf(text, sizeof(text),
 		    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n%s",
 		    strlen(number), number);
 		if (!tls_peer_say(p, text))
@@ -416,7 +416,7 @@ START_TEST(a_body_is_posted_whole)
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
 		ck_assert_msg(ASK(&v, .body = data, .body_len = sizes[i]) == 0,
 		    "%s", v.err.msg);
-		snprintf(want, sizeof(want), "%zu", 3 * sizes[i]);
+		(void)snprintf(want, sizeof(want), "%zu", 3 * sizes[i]);
 		ck_assert_str_eq(buf_str(&v.body), want);
 	}
 	ck_assert_uint_eq(v.server.counts->connections, 1);

@@ -103,7 +103,7 @@ START_TEST(answers_pipelined_requests_in_order)
 		char want[5];
 
 		peer_read(&p, false, &r);
-		snprintf(want, sizeof(want), "%04d", i);
+		(void)snprintf(want, sizeof(want), "%04d", i);
 		ck_assert_str_eq(buf_str(&r.body), want);
 		peer_reply_release(&r);
 	}
@@ -540,7 +540,7 @@ START_TEST(listens_on_numeric_addresses_only)
 	ck_assert_int_eq(http_listen("127.0.0.1:0", &fd, &e), 0);
 	ck_assert_int_eq(http_port_of(fd, &bound, &e), 0);
 	ck_assert_uint_gt(bound, 0);
-	snprintf(taken, sizeof(taken), "127.0.0.1:%u", bound);
+	(void)snprintf(taken, sizeof(taken), "127.0.0.1:%u", bound);
 	ck_assert_int_eq(http_listen(taken, &again, &e), ERR_SYS);
 	ck_assert_ptr_nonnull(strstr(e.msg, taken));
 	close(fd);
@@ -560,10 +560,10 @@ make_identities(struct tls_pair *t)
 	char path[300];
 
 	scratch_make(&t->dir);
-	snprintf(path, sizeof(path), "%s/server", t->dir.path);
+	(void)snprintf(path, sizeof(path), "%s/server", t->dir.path);
 	ck_assert_msg(
 	    tls_identity_open(path, true, &t->server, &e) == 0, "%s", e.msg);
-	snprintf(path, sizeof(path), "%s/client", t->dir.path);
+	(void)snprintf(path, sizeof(path), "%s/client", t->dir.path);
 	ck_assert_int_eq(tls_identity_open(path, true, &t->client, &e), 0);
 	ck_assert_int_eq(tls_server_context(t->server, &t->ctx, &e), 0);
 }

@@ -338,7 +338,7 @@ START_TEST(throughput_is_measured)
 	pthread_join(t, NULL);
 	s = (double)(to.tv_sec - from.tv_sec) +
 	    (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-	printf(
+	(void)printf(
 	    "ipc: %.2f GB/s in messages of 128 KiB\n", (double)got / s / 1e9);
 	ck_assert_uint_eq(sum, 0);
 	ck_assert(s < 60);

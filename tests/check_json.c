@@ -208,7 +208,7 @@ START_TEST(prints_one_line_to_a_stream)
 
 	json_append_string(j, "a");
 	OK(json_print(j, JSON_ONE_LINE, f, &e));
-	fclose(f);
+	(void)fclose(f);
 	ck_assert_str_eq(text, "[\"a\"]\n");
 	json_free(j);
 }

@@ -17,7 +17,7 @@ static void
 set_up(void)
 {
 	scratch_make(&scratch);
-	snprintf(dir, sizeof(dir), "%s/new/keys", scratch.path);
+	(void)snprintf(dir, sizeof(dir), "%s/new/keys", scratch.path);
 }
 
 static void

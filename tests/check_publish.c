@@ -55,7 +55,8 @@ use_tree(const char *tree)
 	char pair[400];
 	char *const pairs[] = { pair };
 
-	snprintf(pair, sizeof(pair), "base=%s/%s:/srv", scratch.path, tree);
+	(void)snprintf(
+	    pair, sizeof(pair), "base=%s/%s:/srv", scratch.path, tree);
 	releasefile_release(&file);
 	OK(releasefile_from_pairs(pairs, 1, false, &file, &e));
 }
@@ -66,7 +67,7 @@ set_up(void)
 	char path[300];
 
 	scratch_make(&scratch);
-	snprintf(path, sizeof(path), "%s/repo", scratch.path);
+	(void)snprintf(path, sizeof(path), "%s/repo", scratch.path);
 	OK(repo_create(path, &e));
 	OK(origin_open(path, &origin, &e));
 	OK(key_generate(&key, &e));
@@ -383,7 +384,7 @@ START_TEST(a_data_transcript_makes_the_new_of_the_old)
 	for (int i = 0; i < 100; i++) {
 		char path[64];
 
-		snprintf(path, sizeof(path), "tree/dir/filler-%03d", i);
+		(void)snprintf(path, sizeof(path), "tree/dir/filler-%03d", i);
 		put_text(path, "filler");
 	}
 	OK(publish());
@@ -423,7 +424,7 @@ START_TEST(a_new_transcript_has_no_data_and_a_dropped_one_is_gone)
 
 	put_text("tree/a", "a");
 	OK(publish());
-	snprintf(pair, sizeof(pair), "other=%s/tree:/srv", scratch.path);
+	(void)snprintf(pair, sizeof(pair), "other=%s/tree:/srv", scratch.path);
 	releasefile_release(&file);
 	OK(releasefile_from_pairs(pairs, 1, true, &file, &e));
 	OK(publish());
@@ -514,7 +515,7 @@ START_TEST(a_wrong_expectation_stops_it)
 
 	options.expects = true;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		snprintf(text, sizeof(text), "%zu", i);
+		(void)snprintf(text, sizeof(text), "%zu", i);
 		put_text("tree/a", text);
 		options.expect = cases[i].expect;
 		ck_assert_int_eq(publish(), cases[i].want);
@@ -549,7 +550,7 @@ START_TEST(two_publishers_cannot_both_win)
 	char path[300];
 	struct head head;
 
-	snprintf(path, sizeof(path), "%s/repo", scratch.path);
+	(void)snprintf(path, sizeof(path), "%s/repo", scratch.path);
 	put_text("tree/a", "1");
 	OK(publish());
 	put_text("tree/a", "2");
@@ -634,7 +635,7 @@ START_TEST(a_damaged_old_manifest_is_named)
 	newest(&r);
 	repo_path_manifest(path, &r.transcripts[0].manifest);
 	release_release(&r);
-	snprintf(full, sizeof(full), "repo/%s", path);
+	(void)snprintf(full, sizeof(full), "repo/%s", path);
 	put_text(full, "no gzip");
 	put_text("tree/a", "b");
 	ck_assert_int_ne(publish(), 0);

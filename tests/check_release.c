@@ -229,8 +229,8 @@ make_lines(struct buf *body, const char *fmt, unsigned count)
 		buf_add_str(body, "profile p t\n");
 	for (i = 0; i < count; i++) {
 		p = strchr(fmt, '#');
-		snprintf(line, sizeof(line), "%.*s%05u%s\n", (int)(p - fmt),
-		    fmt, i, p + 1);
+		(void)snprintf(line, sizeof(line), "%.*s%05u%s\n",
+		    (int)(p - fmt), fmt, i, p + 1);
 		buf_add_str(body, line);
 	}
 }

@@ -48,7 +48,7 @@ assert_writable(struct releasefile *f)
 	struct buf text;
 
 	f->release.serial = 1;
-	snprintf(f->release.channel, sizeof(f->release.channel), "c");
+	(void)snprintf(f->release.channel, sizeof(f->release.channel), "c");
 	for (size_t i = 0; i < f->release.transcript_count; i++)
 		f->release.transcripts[i].manifest_bytes = 1;
 	buf_init(&text, LIMIT_RELEASE_BYTES);
@@ -271,7 +271,7 @@ START_TEST(pairs_that_make_no_sense_are_refused)
 	struct releasefile f;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		snprintf(text, sizeof(text), "%s", cases[i]);
+		(void)snprintf(text, sizeof(text), "%s", cases[i]);
 		ck_assert_int_eq(
 		    releasefile_from_pairs(one, 1, false, &f, &e), ERR_USAGE);
 		ck_assert_ptr_nonnull(strstr(e.msg, cases[i]));

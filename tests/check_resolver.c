@@ -36,7 +36,7 @@ write_file(const char *name, const char *text, char path[PATH_BYTES])
 {
 	FILE *f;
 
-	snprintf(path, PATH_BYTES, "%s/%s", scratch.path, name);
+	(void)snprintf(path, PATH_BYTES, "%s/%s", scratch.path, name);
 	f = fopen(path, "w");
 	ck_assert_ptr_nonnull(f);
 	ck_assert_int_ge(fputs(text, f), 0);
@@ -76,7 +76,7 @@ start_dnsd(void)
 	        strncmp(line, "ready ", 6) == 0,
 	    "tests/dnsd.py did not start");
 	port = strtoul(line + 6, NULL, 10);
-	fclose(f);
+	(void)fclose(f);
 	dnsd_addr = (struct sockaddr_in){ .sin_family = AF_INET,
 		.sin_port = htons((uint16_t)port),
 		.sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -100,7 +100,7 @@ read_log(char text[LOG_BYTES])
 	ck_assert_int_eq(fseek(f, (long)log_start, SEEK_SET), 0);
 	n = fread(text, 1, LOG_BYTES - 1, f);
 	text[n] = '\0';
-	fclose(f);
+	(void)fclose(f);
 }
 
 /* Forgets the queries so far. */
@@ -133,7 +133,7 @@ options_for(const char *search, const char *hosts)
 	char text[4096];
 
 	start_log();
-	snprintf(
+	(void)snprintf(
 	    text, sizeof(text), "search %s\nnameserver 192.0.2.1\n", search);
 	write_file("resolv.conf", text, conf_path);
 	write_file("hosts", hosts, hosts_path);
@@ -234,7 +234,7 @@ START_TEST(only_no_such_name_leads_to_the_next_domain)
 	unsigned start;
 
 	ck_assert_ptr_nonnull(c);
-	snprintf(
+	(void)snprintf(
 	    search, sizeof(search), "%s.test ok.test", search_cases[_i].site);
 	o = options_for(search, "");
 	o.fallback = fallback;
@@ -249,7 +249,7 @@ START_TEST(only_no_such_name_leads_to_the_next_domain)
 	ck_assert_int_eq(resolver_new(&o, &r, &e), 0);
 	while (resolver_next(r, c, &e) == 0)
 		continue;
-	snprintf(said, sizeof(said), "pecia.%s.test: %s\n",
+	(void)snprintf(said, sizeof(said), "pecia.%s.test: %s\n",
 	    search_cases[_i].site, search_cases[_i].said);
 	ck_assert_msg(
 	    strstr(resolver_trace(r), said) != NULL, "%s", resolver_trace(r));
@@ -278,12 +278,13 @@ START_TEST(addresses_are_found)
 	char search[64], out[1024], want[128];
 	struct resolver_options o;
 
-	snprintf(search, sizeof(search), "%s.test", found_cases[_i].site);
+	(void)snprintf(search, sizeof(search), "%s.test", found_cases[_i].site);
 	o = options_for(search, "");
 	o.timeout_ms = 1500;
 	run_all(&o, out, sizeof(out));
-	snprintf(want, sizeof(want), "pecia -> pecia.%s.test (search) -> %s\n",
-	    found_cases[_i].site, found_cases[_i].candidate);
+	(void)snprintf(want, sizeof(want),
+	    "pecia -> pecia.%s.test (search) -> %s\n", found_cases[_i].site,
+	    found_cases[_i].candidate);
 	ck_assert_str_eq(out, want);
 }
 END_TEST
@@ -685,7 +686,7 @@ START_TEST(candidates_are_bounded)
 	size_t lines = 0;
 
 	for (size_t i = 0; i < COUNT(roster); i++) {
-		snprintf(text[i], sizeof(text[i]), "10.0.0.%zu", i);
+		(void)snprintf(text[i], sizeof(text[i]), "10.0.0.%zu", i);
 		roster[i] = text[i];
 	}
 	o.roster = roster;
@@ -706,7 +707,7 @@ START_TEST(names_too_long_to_be_are_not_asked_for)
 	for (size_t i = 0; i < LIMIT_HOST_BYTES; i++)
 		domain[i] = i % 2 == 0 ? 'a' : '.';
 	domain[LIMIT_HOST_BYTES] = '\0';
-	snprintf(search, sizeof(search), "%s ok.test", domain);
+	(void)snprintf(search, sizeof(search), "%s ok.test", domain);
 	o = options_for(search, "");
 	run_all(&o, out, sizeof(out));
 	ck_assert_str_eq(out, OK_LINE);

@@ -83,8 +83,8 @@ START_TEST(the_last_search_or_domain_line_wins)
 	    &c, conf_cases[_i].text, strlen(conf_cases[_i].text));
 	resolver_conf_default_domain(&c, "host.home.example");
 	for (size_t i = 0; i < c.domain_count; i++)
-		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s",
-		    i > 0 ? " " : "", c.domains[i]);
+		(void)snprintf(got + strlen(got), sizeof(got) - strlen(got),
+		    "%s%s", i > 0 ? " " : "", c.domains[i]);
 	ck_assert_str_eq(got, conf_cases[_i].domains);
 }
 END_TEST
@@ -183,8 +183,8 @@ START_TEST(the_hosts_file_is_read)
 	n = resolver_conf_hosts(
 	    text, sizeof(text) - 1, hosts_cases[_i].name, 7440, a, 4);
 	for (size_t i = 0; i < n; i++)
-		snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s",
-		    i > 0 ? " " : "", a[i].text);
+		(void)snprintf(got + strlen(got), sizeof(got) - strlen(got),
+		    "%s%s", i > 0 ? " " : "", a[i].text);
 	ck_assert_str_eq(got, hosts_cases[_i].addresses);
 	ck_assert_uint_le(resolver_conf_hosts(text, sizeof(text) - 1,
 	                      hosts_cases[_i].name, 7440, a, 1),

@@ -110,10 +110,10 @@ START_TEST(keys_and_ids_out_of_order_are_refused)
 	sample_body(&body);
 	sample_id(SAMPLE_ROOT_A, a);
 	sample_id(SAMPLE_ROOT_B, b);
-	snprintf(ids, sizeof(ids), "2 %s %s", strcmp(a, b) < 0 ? a : b,
+	(void)snprintf(ids, sizeof(ids), "2 %s %s", strcmp(a, b) < 0 ? a : b,
 	    strcmp(a, b) < 0 ? b : a);
-	snprintf(swapped, sizeof(swapped), "2 %s %s", strcmp(a, b) < 0 ? b : a,
-	    strcmp(a, b) < 0 ? a : b);
+	(void)snprintf(swapped, sizeof(swapped), "2 %s %s",
+	    strcmp(a, b) < 0 ? b : a, strcmp(a, b) < 0 ? a : b);
 	sample_replace(&bad, &body, ids, swapped);
 	ck_assert_int_eq(
 	    root_parse(buf_str(&bad), bad.len, &r, &e), ERR_FORMAT);
@@ -142,8 +142,8 @@ START_TEST(id_repeated_in_a_role_does_not_meet_its_threshold)
 
 	sample_body(&body);
 	sample_id(SAMPLE_HEAD, id);
-	snprintf(once, sizeof(once), "role head 1 %s", id);
-	snprintf(twice, sizeof(twice), "role head 2 %s %s", id, id);
+	(void)snprintf(once, sizeof(once), "role head 1 %s", id);
+	(void)snprintf(twice, sizeof(twice), "role head 2 %s %s", id, id);
 	sample_replace(&bad, &body, once, twice);
 	ck_assert_int_eq(
 	    root_parse(buf_str(&bad), bad.len, &r, &e), ERR_FORMAT);
@@ -162,9 +162,9 @@ START_TEST(key_under_a_false_id_or_without_a_role_is_refused)
 
 	sample_body(&body);
 	sample_id(SAMPLE_HEAD, id);
-	snprintf(line, sizeof(line), "key %s", id);
+	(void)snprintf(line, sizeof(line), "key %s", id);
 	id[0] = id[0] == '0' ? '1' : '0';
-	snprintf(other, sizeof(other), "key %s", id);
+	(void)snprintf(other, sizeof(other), "key %s", id);
 	sample_replace(&bad, &body, line, other);
 	ck_assert_int_eq(
 	    root_parse(buf_str(&bad), bad.len, &r, &e), ERR_FORMAT);
@@ -176,9 +176,9 @@ START_TEST(key_under_a_false_id_or_without_a_role_is_refused)
 	sample_id(SAMPLE_HEAD, id);
 	buf_init(&body, LIMIT_ROOT_BYTES);
 	root_write(&body, &r);
-	snprintf(line, sizeof(line), "role head 1 %.32s", id);
+	(void)snprintf(line, sizeof(line), "role head 1 %.32s", id);
 	sample_id(SAMPLE_ROSTER, id);
-	snprintf(other, sizeof(other), "role head 1 %.32s", id);
+	(void)snprintf(other, sizeof(other), "role head 1 %.32s", id);
 	sample_replace(&bad, &body, line, other);
 	ck_assert_int_eq(
 	    root_parse(buf_str(&bad), bad.len, &r, &e), ERR_FORMAT);

@@ -262,16 +262,16 @@ START_TEST(many_additions_and_removals_keep_the_order)
 	roster_init(&r);
 	for (int round = 0; round < 2; round++) {
 		for (i = 99; i >= 0; i--) {
-			snprintf(m.name, sizeof(m.name), "m%02d", i);
+			(void)snprintf(m.name, sizeof(m.name), "m%02d", i);
 			sample_digest((uint8_t)i, &m.keys[0]);
 			ck_assert_int_eq(roster_add_mirror(&r, &m, &e), 0);
 		}
 		for (i = 0; i < 100; i++) {
-			snprintf(m.name, sizeof(m.name), "m%02d", i);
+			(void)snprintf(m.name, sizeof(m.name), "m%02d", i);
 			ck_assert_str_eq(r.mirrors[i].name, m.name);
 		}
 		for (i = 0; i < 97; i++) {
-			snprintf(m.name, sizeof(m.name), "m%02d", i);
+			(void)snprintf(m.name, sizeof(m.name), "m%02d", i);
 			ck_assert_int_eq(
 			    roster_remove_mirror(&r, m.name, &e), 0);
 		}

@@ -59,7 +59,7 @@ confined(struct sandbox *s, int (*fn)(void))
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
 		if (sandbox_enter(s, &e) != 0) {
-			fprintf(stderr, "%s\n", e.msg);
+			(void)fprintf(stderr, "%s\n", e.msg);
 			_exit(100);
 		}
 		_exit(fn());

@@ -35,8 +35,8 @@ START_TEST(serves_each_kind_of_file)
 		ck_assert_ptr_nonnull(strstr(buf_str(&r.body), rows[i].body));
 		ck_assert_ptr_nonnull(
 		    strstr(peer_field(&r, "Cache-Control"), rows[i].cache));
-		snprintf(again, sizeof(again), "If-None-Match: \"y\", W/%s\r\n",
-		    peer_field(&r, "ETag"));
+		(void)snprintf(again, sizeof(again),
+		    "If-None-Match: \"y\", W/%s\r\n", peer_field(&r, "ETag"));
 		peer_reply_release(&r);
 		ck_assert_uint_eq(site_status_of(rows[i].path, again), 304);
 		ck_assert_uint_eq(
@@ -135,7 +135,7 @@ START_TEST(follows_no_links_and_serves_regular_files_only)
 	    0);
 	site_start_worker();
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "/v1/release/%s", names[i]);
+		(void)snprintf(path, sizeof(path), "/v1/release/%s", names[i]);
 		ck_assert_uint_ge(site_status_of(path, ""), 404);
 	}
 }
@@ -232,9 +232,9 @@ START_TEST(sees_files_that_are_replaced)
 
 	site_start_worker();
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(url, sizeof(url), "/%s", paths[i]);
+		(void)snprintf(url, sizeof(url), "/%s", paths[i]);
 		site_get(url, "", &r);
-		snprintf(before, sizeof(before), "If-None-Match: %s\r\n",
+		(void)snprintf(before, sizeof(before), "If-None-Match: %s\r\n",
 		    peer_field(&r, "ETag"));
 		peer_reply_release(&r);
 		ck_assert_uint_eq(site_status_of(url, before), 304);
@@ -255,7 +255,7 @@ START_TEST(says_little_about_a_head)
 	site_start_worker();
 	site_get("/v1/channel/production", "", &r);
 	ck_assert_uint_lt(r.head.len, 250);
-	snprintf(known, sizeof(known), "If-None-Match: %s\r\n",
+	(void)snprintf(known, sizeof(known), "If-None-Match: %s\r\n",
 	    peer_field(&r, "ETag"));
 	peer_reply_release(&r);
 	site_get("/v1/channel/production", known, &r);
@@ -371,7 +371,7 @@ START_TEST(does_not_wait_when_there_is_something_to_say)
 
 	site_start_worker();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		snprintf(path, sizeof(path), "/v1/channel/production%s",
+		(void)snprintf(path, sizeof(path), "/v1/channel/production%s",
 		    rows[i].query);
 		ck_assert_msg(
 		    site_status_of(path, rows[i].fields) == rows[i].status,

@@ -25,7 +25,7 @@ put_object(uint8_t first, uint32_t n, const void *data, size_t len)
 
 	fill_digest(d.b, first, n);
 	digest_hex(&d, hex);
-	snprintf(path, sizeof(path), "v1/object/%.2s/%s", hex, hex);
+	(void)snprintf(path, sizeof(path), "v1/object/%.2s/%s", hex, hex);
 	site_put(path, data, len);
 }
 
@@ -34,7 +34,7 @@ post(struct peer *p, const struct buf *digests)
 {
 	char length[64];
 
-	snprintf(
+	(void)snprintf(
 	    length, sizeof(length), "Content-Length: %zu\r\n", digests->len);
 	peer_ask(p, "POST /v1/objects HTTP/1.1", length);
 	peer_send(p, digests->data, digests->len);

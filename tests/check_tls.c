@@ -22,7 +22,7 @@ identity(const char *name)
 	struct err e = ERR_INIT;
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
 	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
 	return id;
 }
@@ -409,7 +409,7 @@ reopen(const char *name, bool create, struct err *e)
 	char path[512];
 	int ret;
 
-	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
 	ret = tls_identity_open(path, create, &id, e);
 	tls_identity_free(id);
 	return ret;

@@ -409,7 +409,7 @@ START_TEST(damage_to_what_is_stored_is_found_at_the_next_start)
 	buf_release(&text);
 	world_make_head(&text, 2, 'a');
 	ck_assert_int_eq(world_offer_head(w, &text), 0);
-	snprintf(name, sizeof(name), "%s", stored[_i]);
+	(void)snprintf(name, sizeof(name), "%s", stored[_i]);
 	buf_init(&original, LIMIT_RELEASE_BYTES);
 	buf_add(&original, store_find(&w->store, name)->data,
 	    store_find(&w->store, name)->len);

@@ -136,6 +136,35 @@ START_TEST(older_copy_of_the_same_head_is_taken_and_does_not_replace)
 }
 END_TEST
 
+START_TEST(of_two_heads_of_one_second_the_one_with_the_newer_roster_counts)
+{
+	struct world *w = &world;
+	const struct head *kept;
+	struct buf text, older;
+	struct roster roster;
+	struct head h;
+
+	ck_assert_int_eq(world_accept(w, 1, 'a'), 0);
+	world_head_fields(&h, 1, 'a');
+	sample_head_text(&older, &h);
+	sample_roster(&roster);
+	roster.version = h.roster_version = 2;
+	sample_roster_text(&text, &roster);
+	ck_assert_int_eq(world_offer_roster(w, &text), 0);
+	roster_release(&roster);
+	buf_release(&text);
+	sample_head_text(&text, &h);
+	ck_assert_int_eq(world_commit(w, &text), 0);
+	ck_assert_int_eq(trust_head(w->trust, SAMPLE_CHANNEL, &kept, &w->e), 0);
+	ck_assert_uint_eq(kept->roster_version, 2);
+	ck_assert_int_eq(world_commit(w, &older), 0);
+	ck_assert_int_eq(trust_head(w->trust, SAMPLE_CHANNEL, &kept, &w->e), 0);
+	ck_assert_uint_eq(kept->roster_version, 2);
+	buf_release(&text);
+	buf_release(&older);
+}
+END_TEST
+
 START_TEST(two_releases_of_one_serial_are_a_fork_and_kept_as_evidence)
 {
 	struct world *w = &world;
@@ -303,7 +332,7 @@ START_TEST(release_damaged_in_the_store_is_refused)
 	ck_assert_int_eq(world_accept(w, 1, 'a'), 0);
 	ck_assert_int_eq(trust_head(w->trust, SAMPLE_CHANNEL, &h, &w->e), 0);
 	digest_hex(&h->release, hex);
-	snprintf(name, sizeof(name), "release/%s", hex);
+	(void)snprintf(name, sizeof(name), "release/%s", hex);
 	store_find(&w->store, name)->data[100] ^= 1;
 	ck_assert_int_eq(
 	    trust_find_release(w->trust, h, &r, &w->e), ERR_VERIFY);
@@ -327,6 +356,8 @@ main(void)
 	tcase_add_test(tc, expired_head_is_an_alarm_when_unchanged);
 	tcase_add_test(
 	    tc, older_copy_of_the_same_head_is_taken_and_does_not_replace);
+	tcase_add_test(tc,
+	    of_two_heads_of_one_second_the_one_with_the_newer_roster_counts);
 	tcase_add_loop_test(tc,
 	    two_releases_of_one_serial_are_a_fork_and_kept_as_evidence, 0, 3);
 	tcase_add_test(

@@ -12,9 +12,10 @@
 #     check NAME COMMAND...          counts: the command succeeds
 #     check_exit STATUS NAME COMMAND...   it ends with that status
 #     refuses STATUS WORD COMMAND... it ends with that status and says WORD
+#     says TEXT, matches REGEX       the last command printed it
 #     done_checks                    'N passed, N failed', and exits so
 #
-# What a command of a check printed is in $T/out.
+# What a command of a check printed is in $T/out; says and matches leave it.
 # shellcheck shell=bash disable=SC2034 # some is for those who source this
 
 T=
@@ -55,6 +56,7 @@ has_memory() {
 		[ "$(awk '/^MemAvailable/ { print $2 }' /proc/meminfo)" -gt $(($1 << 20)) ]
 }
 
+# shellcheck disable=SC2120 # whole_job.sh gives one
 e2e_begin() {
 	local place=${TMPDIR:-/tmp}
 	[ $# -eq 0 ] || ! has_memory "$1" || place=/dev/shm
@@ -134,6 +136,15 @@ says() {
 		pass
 	else
 		not_so "it does not say: $1"
+	fi
+}
+
+# matches REGEX: a line of it does.
+matches() {
+	if grep -Eq -- "$1" "$T/out"; then
+		pass
+	else
+		not_so "no line matches: $1"
 	fi
 }
 

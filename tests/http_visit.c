@@ -13,7 +13,7 @@ identity(const char *name)
 	struct err e = ERR_INIT;
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
 	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
 	return id;
 }

@@ -175,20 +175,20 @@ serve "$T/s4.log" --repo "$PECIA_REPO" --identity "$PECIA_KEYS/identity"
 client_copy full k
 killed_at 0 "$ready"
 check "is release 4" same_tree "$T/r4" "$T/root-k"
-total=$(cat "$T/calls")
-client_copy full k
-check "a head for 5 seconds" peciactl refresh --lifetime 5
-expires=$(sed -n 's/^expires //p' "$PECIA_REPO/v1/channel/production")
-for ((n = total - 1; n > 0; n -= 3)); do
+for ((n = $(cat "$T/calls"); n > 0; n -= 3)); do
 	client_copy full k
 	killed_at "$n" "$ready"
 	[ ! -e "$T/state-k/journal" ] || break
 done
+client_copy full k
+check "a head for 10 seconds" peciactl refresh --lifetime 10
+expires=$(sed -n 's/^expires //p' "$PECIA_REPO/v1/channel/production")
+killed_at $((n - 3)) "$ready"
 check "a journal was left" test -e "$T/state-k/journal"
 is_past() {
 	[ "$(date +%s)" -gt "$(date -d "$expires" +%s)" ]
 }
-wait_for 20 is_past
+wait_for 30 is_past
 refuses 1 expired client k run --server "$ready"
 check "the journal was carried through all the same" same_tree "$T/r4" "$T/root-k"
 check "a fresh head" peciactl refresh

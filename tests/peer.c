@@ -178,8 +178,8 @@ peer_field(const struct peer_reply *r, const char *name)
 			continue;
 		line += len + 1;
 		line += strspn(line, " ");
-		snprintf(value, sizeof(value), "%.*s", (int)strcspn(line, "\r"),
-		    line);
+		(void)snprintf(value, sizeof(value), "%.*s",
+		    (int)strcspn(line, "\r"), line);
 		return value;
 	}
 	return "";
@@ -224,7 +224,7 @@ peer_get(struct peer *p, const char *path, const char *fields,
 {
 	char line[1024];
 
-	snprintf(line, sizeof(line), "GET %s HTTP/1.1", path);
+	(void)snprintf(line, sizeof(line), "GET %s HTTP/1.1", path);
 	peer_ask(p, line, fields);
 	peer_read(p, false, out);
 }
@@ -283,13 +283,13 @@ peer_memory_kb(int pid)
 	unsigned long kb = 0;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
 	f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
 	while (fgets(line, sizeof(line), f) != NULL)
 		if (strncmp(line, "VmHWM:", 6) == 0)
 			kb = strtoul(line + 6, NULL, 10);
-	fclose(f);
+	(void)fclose(f);
 	ck_assert_uint_gt(kb, 0);
 	return kb;
 }

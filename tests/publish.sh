@@ -74,7 +74,7 @@ done
 run 0 --version
 run 2
 run 2 publish
-run 2 publsh x
+run 2 shine x
 run 2 verify --site x
 run 2 mirror add m --site s
 check "what is missing is named" says "--key"

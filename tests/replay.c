@@ -80,8 +80,9 @@ main(int argc, char **argv)
 			continue;
 		if (snprintf(path, sizeof(path), "%s/%s", argv[1], d->d_name) >=
 		    (int)sizeof(path))
-			path[0] = '\0';    /* no such file: a failure */
-		printf("%s\n", d->d_name); /* the last one is the culprit */
+			path[0] = '\0'; /* no such file: a failure */
+		(void)printf(
+		    "%s\n", d->d_name); /* the last one is the culprit */
 		(void)fflush(stdout);
 		if (replay(path))
 			passed++;
@@ -89,6 +90,6 @@ main(int argc, char **argv)
 			failed++;
 	}
 	closedir(dir);
-	printf("%u passed, %u failed\n", passed, failed);
+	(void)printf("%u passed, %u failed\n", passed, failed);
 	return failed || !passed;
 }

@@ -12,7 +12,7 @@ scratch_make(struct scratch *s)
 	const char *top = getenv("TMPDIR");
 	struct err e = ERR_INIT;
 
-	snprintf(s->path, sizeof(s->path), "%s/pecia-check-XXXXXX",
+	(void)snprintf(s->path, sizeof(s->path), "%s/pecia-check-XXXXXX",
 	    top != NULL ? top : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(s->path));
 	ck_assert_msg(fsat_operator_dir(s->path, false, 0700, &s->fd, &e) == 0,

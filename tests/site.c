@@ -44,7 +44,7 @@ site_put_head(
 	char path[128];
 
 	sample_head(&h);
-	snprintf(h.channel, sizeof(h.channel), "%s", channel);
+	(void)snprintf(h.channel, sizeof(h.channel), "%s", channel);
 	h.serial = serial;
 	h.issued = issued;
 	h.expires = expires;
@@ -52,7 +52,7 @@ site_put_head(
 	    digest_parse(SITE_NAME, strlen(SITE_NAME), &h.release), 0);
 	buf_init(&text, LIMIT_HEAD_BYTES);
 	sample_head_text(&text, &h);
-	snprintf(path, sizeof(path), "v1/channel/%s", channel);
+	(void)snprintf(path, sizeof(path), "v1/channel/%s", channel);
 	site_put(path, text.data, text.len);
 	buf_release(&text);
 }

@@ -105,7 +105,7 @@ serve_all(int listener, SSL_CTX *ctx, const struct connection *model)
 	int one = 1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (;;) {
 		struct connection *x = malloc(sizeof(*x));
 		pthread_t thread;

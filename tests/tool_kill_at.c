@@ -94,7 +94,8 @@ main(int argc, char **argv)
 	int rc;
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: tool_kill_at N FILE COMMAND...\n");
+		(void)fprintf(
+		    stderr, "usage: tool_kill_at N FILE COMMAND...\n");
 		return 64;
 	}
 	pid = fork();
@@ -106,6 +107,6 @@ main(int argc, char **argv)
 	out = fopen(argv[2], "w");
 	if (out == NULL)
 		return 1;
-	fprintf(out, "%ld\n", count);
+	(void)fprintf(out, "%ld\n", count);
 	return fclose(out) == 0 ? rc : 1;
 }

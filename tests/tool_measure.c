@@ -28,7 +28,7 @@ main(int argc, char *argv[])
 	FILE *f;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: tool_measure FILE COMMAND...\n");
+		(void)fprintf(stderr, "usage: tool_measure FILE COMMAND...\n");
 		return 64;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -47,7 +47,7 @@ main(int argc, char *argv[])
 		perror(argv[1]);
 		return 1;
 	}
-	fprintf(f, "%.6f %.6f %ld %d\n",
+	(void)fprintf(f, "%.6f %.6f %ld %d\n",
 	    (double)(end.tv_sec - start.tv_sec) +
 	        (double)(end.tv_nsec - start.tv_nsec) / 1e9,
 	    seconds(&usage.ru_utime) + seconds(&usage.ru_stime),

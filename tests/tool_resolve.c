@@ -34,15 +34,15 @@ show(const struct resolver_candidate *c, bool connect)
 	int fd = -1;
 
 	if (connect && dial(c->addrs, c->count, NULL, &fd, &index, &e) != 0) {
-		printf("%s: %s\n", c->host, e.msg);
+		(void)printf("%s: %s\n", c->host, e.msg);
 		return false;
 	}
 	resolver_describe(c, index, line);
-	printf("%s\n", line);
+	(void)printf("%s\n", line);
 	if (!connect)
 		return false;
 	close(fd);
-	printf("connected in %u ms\n", now_ms() - start);
+	(void)printf("connected in %u ms\n", now_ms() - start);
 	return true;
 }
 
@@ -52,7 +52,7 @@ show_trace(const struct resolver *r)
 	bool start = true;
 
 	for (const char *p = resolver_trace(r); *p != '\0'; p++) {
-		printf("%s%c", start ? "# " : "", *p);
+		(void)printf("%s%c", start ? "# " : "", *p);
 		start = *p == '\n';
 	}
 }
@@ -92,7 +92,7 @@ main(int argc, char **argv)
 		found = done || !connect;
 	}
 	if (ret != 0 && ret != ERR_NOT_FOUND)
-		fprintf(stderr, "tool_resolve: %s\n", e.msg);
+		(void)fprintf(stderr, "tool_resolve: %s\n", e.msg);
 	if (r != NULL)
 		show_trace(r);
 	resolver_free(r);

@@ -322,7 +322,7 @@ expect_names(
 {
 	int fd = openat(root, *dir == '\0' ? "." : dir,
 	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	char path[2 * LIMIT_PATH_BYTES];
+	char path[4 * LIMIT_PATH_BYTES];
 	struct fsat_names names;
 	struct err e = ERR_INIT;
 

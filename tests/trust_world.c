@@ -54,7 +54,7 @@ store_put(
 		return err_set(e, ERR_SYS, "no space left");
 	if (b == NULL) {
 		ck_assert_uint_lt(s->count, STORE_FILES);
-		snprintf(s->files[s->count].name,
+		(void)snprintf(s->files[s->count].name,
 		    sizeof(s->files[s->count].name), "%s", name);
 		b = &s->files[s->count++].data;
 		buf_init(b, LIMIT_RELEASE_BYTES);

@@ -78,7 +78,7 @@ reply_peer(struct http_request *r)
 
 	if (http_request_peer_key(r, &key))
 		digest_hex(&key, hex);
-	snprintf(text, sizeof(text), "%s %s", http_request_peer(r), hex);
+	(void)snprintf(text, sizeof(text), "%s %s", http_request_peer(r), hex);
 	http_reply_text(r, 200, text);
 }
 
@@ -186,7 +186,7 @@ serve(struct http_options *o)
 	if (rc == 0)
 		rc = http_server_run(server, &e);
 	if (rc != 0)
-		fprintf(stderr, "server: %s\n", e.msg);
+		(void)fprintf(stderr, "server: %s\n", e.msg);
 	http_watch_free(watch);
 	http_timer_free(timer);
 	http_server_free(server);

@@ -316,7 +316,8 @@ read_answer(struct fetch *f, const struct ipc_msg *msg,
 	if (reader_u32(&r, &status) != 0 || reader_u32(&r, which) != 0 ||
 	    reader_u64(&r, &answer->range_start) != 0 ||
 	    reader_copy(&r, answer->key.b, DIGEST_BYTES) != 0 ||
-	    reader_u8(&r, &known) != 0 || reader_text(&r, answer->etag, sizeof(answer->etag)) != 0 ||
+	    reader_u8(&r, &known) != 0 ||
+	    reader_text(&r, answer->etag, sizeof(answer->etag)) != 0 ||
 	    status > 999)
 		return out_of_step(f, e);
 	answer->status = (int)status;
@@ -561,8 +562,9 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
 	if (rc != 0)
 		return err_prefix(e, "%s", path);
 	if (answer.status != 200)
-		return err_set(e, answer.status == 404 ? ERR_NOT_FOUND :
-		    ERR_NET, "%s: status %d", path, answer.status);
+		return err_set(e,
+		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET,
+		    "%s: status %d", path, answer.status);
 	digest_end(f->hash, &got);
 	if (!digest_equal(&got, digest))
 		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
@@ -794,9 +796,9 @@ member_body(struct fetch *f, const struct fetch_member *m, uint64_t size_bytes,
 	end_text(&msg, bad, sizeof(bad));
 	digest_end(f->hash, &got);
 	if (bad[0] == '\0' && total != size_bytes)
-		snprintf(bad, sizeof(bad), "wrong size");
+		(void)snprintf(bad, sizeof(bad), "wrong size");
 	else if (bad[0] == '\0' && !digest_equal(&got, &m->digest))
-		snprintf(bad, sizeof(bad), "wrong digest");
+		(void)snprintf(bad, sizeof(bad), "wrong digest");
 	return u->end(u->arg, m, bad[0] != '\0' ? bad : NULL, e);
 }
 

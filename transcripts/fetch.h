@@ -20,38 +20,38 @@ struct fetch;
 
 /* Where servers may be; all borrowed until fetch_stop. */
 struct fetch_options {
-	const char *server;        /* --server, or NULL */
-	const char *short_name;    /* "pecia"; NULL: no search */
-	uint16_t port;             /* where no other is said */
+	const char *server;     /* --server, or NULL */
+	const char *short_name; /* "pecia"; NULL: no search */
+	uint16_t port;          /* where no other is said */
 	bool no_srv;
 	const char *const *fallbacks; /* HOST[:PORT], in order */
 	size_t fallback_count;
 	const char *const *extras; /* a roster's addresses, tried last */
 	size_t extra_count;
 	const struct tls_identity *identity; /* ours; may be NULL */
-	const char *user;          /* whom the fetcher becomes when root */
-	const char *resolv_conf;   /* NULL: /etc/resolv.conf */
+	const char *user;        /* whom the fetcher becomes when root */
+	const char *resolv_conf; /* NULL: /etc/resolv.conf */
 };
 
-MUST_CHECK int fetch_start(const struct fetch_options *options,
-    struct fetch **out, struct err *e);
+MUST_CHECK int fetch_start(
+    const struct fetch_options *options, struct fetch **out, struct err *e);
 /* Ends the fetcher and waits for it.  NULL is fine. */
 void fetch_stop(struct fetch *f);
 
 /* Keys (SHA-256 of SPKI) that our certificate may be shown to. */
-MUST_CHECK int fetch_set_keys(struct fetch *f, const struct digest *keys,
-    size_t count, struct err *e);
+MUST_CHECK int fetch_set_keys(
+    struct fetch *f, const struct digest *keys, size_t count, struct err *e);
 
 struct fetch_peer {
-	char source[16];    /* "server", "srv", "search", "fallback", "roster" */
-	char route[512];    /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
-	char address[64];   /* numeric, with port */
+	char source[16];  /* "server", "srv", "search", "fallback", "roster" */
+	char route[512];  /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
+	char address[64]; /* numeric, with port */
 };
 /* The next candidate that accepts a connection; who it is shows with the first
  * answer.  ERR_NOT_FOUND when there are no more; its message says what each
  * said. */
-MUST_CHECK int fetch_connect(struct fetch *f, struct fetch_peer *peer,
-    struct err *e);
+MUST_CHECK int fetch_connect(
+    struct fetch *f, struct fetch_peer *peer, struct err *e);
 /* Starts the list of candidates again. */
 MUST_CHECK int fetch_rewind(struct fetch *f, struct err *e);
 
@@ -109,8 +109,7 @@ struct fetch_taker {
 	int (*data)(void *arg, const void *data, size_t len, struct err *e);
 	int (*end)(void *arg, const struct fetch_want *want, const char *bad,
 	    struct err *e);
-	int (*missing)(void *arg, const struct fetch_want *want,
-	    struct err *e);
+	int (*missing)(void *arg, const struct fetch_want *want, struct err *e);
 };
 /* Any count; asked for in batches.  0 also when some were missing or bad. */
 MUST_CHECK int fetch_objects(struct fetch *f, const struct fetch_want *wants,
@@ -146,7 +145,7 @@ MUST_CHECK int fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
     const struct fetch_unpacker *unpacker, struct err *e);
 
 /* Bytes on the wire so far, TLS included. */
-MUST_CHECK int fetch_traffic(struct fetch *f, uint64_t *received,
-    uint64_t *sent, struct err *e);
+MUST_CHECK int fetch_traffic(
+    struct fetch *f, uint64_t *received, uint64_t *sent, struct err *e);
 
 #endif

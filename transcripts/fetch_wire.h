@@ -20,29 +20,29 @@ enum {
 			   * FAILED */
 	WIRE_TAKE,        /* u64 size, with a descriptor for deltas */
 	WIRE_SKIP,
-	WIRE_TRAFFIC,     /* -> COUNTED */
+	WIRE_TRAFFIC, /* -> COUNTED */
 };
 
 /* Replies. */
 enum {
 	WIRE_OK = 64,
-	WIRE_FAILED,      /* u32 -code, text */
-	WIRE_PEER,        /* u32 candidates tried so far, three texts NUL-ended:
+	WIRE_FAILED, /* u32 -code, text */
+	WIRE_PEER,   /* u32 candidates tried so far, three texts NUL-ended:
 			   * source, route, address */
-	WIRE_ANSWER,      /* u32 status, u32 which, u64 range start, digest of
+	WIRE_ANSWER, /* u32 status, u32 which, u64 range start, digest of
 			   * the server's key, u8 known, etag NUL-ended */
 	WIRE_DATA,
-	WIRE_OBJECT,      /* digest */
-	WIRE_OBJECT_END,  /* text: why it is bad, empty when it is not */
-	WIRE_WHOLE,       /* digest, content or frame: a small object at once */
-	WIRE_MISSING,     /* digest */
-	WIRE_MEMBER,      /* u8 kind, digest, basis */
-	WIRE_MEMBER_END,  /* as OBJECT_END */
-	WIRE_COUNTED,     /* u64 received, u64 sent */
+	WIRE_OBJECT,     /* digest */
+	WIRE_OBJECT_END, /* text: why it is bad, empty when it is not */
+	WIRE_WHOLE,      /* digest, content or frame: a small object at once */
+	WIRE_MISSING,    /* digest */
+	WIRE_MEMBER,     /* u8 kind, digest, basis */
+	WIRE_MEMBER_END, /* as OBJECT_END */
+	WIRE_COUNTED,    /* u64 received, u64 sent */
 };
 
-#define WIRE_PIECE_BYTES (128 * 1024) /* content in one DATA or WHOLE */
-#define WIRE_WANT_BYTES  40
+#define WIRE_PIECE_BYTES     (128 * 1024) /* content in one DATA or WHOLE */
+#define WIRE_WANT_BYTES      40
 #define WIRE_WANTS_A_MESSAGE 4096
 
 #endif

@@ -16,9 +16,9 @@
 #define REASONS_BYTES 4096
 #define IDLE_MS       (3600 * 1000)
 /* A long poll's answer may be this much late. */
-#define GRACE_MS      10000
+#define GRACE_MS 10000
 /* A compressed text may be a little longer than the text. */
-#define TEXT_SLACK    4096
+#define TEXT_SLACK 4096
 
 /* ---- answers ---- */
 
@@ -39,8 +39,8 @@ fetcher_fail(struct fetcher *f, const struct err *why, struct err *e)
 }
 
 int
-fetcher_send_data(struct fetcher *f, const void *data, size_t len,
-    struct err *e)
+fetcher_send_data(
+    struct fetcher *f, const void *data, size_t len, struct err *e)
 {
 	const uint8_t *p = data;
 	int rc = 0;
@@ -62,8 +62,8 @@ send_ok(struct fetcher *f, struct err *e)
 }
 
 static int
-send_answer(struct fetcher *f, const struct http_response *resp,
-    uint32_t which, struct err *e)
+send_answer(struct fetcher *f, const struct http_response *resp, uint32_t which,
+    struct err *e)
 {
 	struct buf b;
 	int rc;
@@ -97,13 +97,16 @@ judge(void *arg, const struct digest *spki)
 {
 	const struct fetcher *f = arg;
 
-	return f->key_count > 0 && bsearch(spki, f->keys, f->key_count,
-	    sizeof(*f->keys), digest_cmp) != NULL ? TLS_KNOWN : TLS_STRANGER;
+	return f->key_count > 0 &&
+	        bsearch(spki, f->keys, f->key_count, sizeof(*f->keys),
+	            digest_cmp) != NULL
+	    ? TLS_KNOWN
+	    : TLS_STRANGER;
 }
 
 static int
-take_keys(struct fetcher *f, const struct ipc_msg *msg, bool more,
-    struct err *e)
+take_keys(
+    struct fetcher *f, const struct ipc_msg *msg, bool more, struct err *e)
 {
 	size_t n = msg->len / DIGEST_BYTES, old = more ? f->key_count : 0;
 	struct digest *keys;
@@ -176,7 +179,7 @@ next_candidate(struct fetcher *f, struct err *e)
 	else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
 		char names[ERR_MSG_BYTES];
 
-		snprintf(names, sizeof(names), "%s", e->msg);
+		(void)snprintf(names, sizeof(names), "%s", e->msg);
 		return err_set(e, rc, "%s%s", buf_str(&f->reasons), names);
 	}
 	return rc;
@@ -186,8 +189,10 @@ static int
 open_connection(struct fetcher *f, size_t *index, struct err *e)
 {
 	const struct resolver_candidate *c = &f->candidate;
-	struct http_client_options o = { .fd = -1, .port = c->port,
-		.host_header = c->host, .tls = &f->tls };
+	struct http_client_options o = { .fd = -1,
+		.port = c->port,
+		.host_header = c->host,
+		.tls = &f->tls };
 	int rc;
 
 	drop_connection(f);
@@ -268,8 +273,8 @@ fetcher_http(struct fetcher *f, const struct http_request *req,
 	if (f->http == NULL)
 		return err_set(e, ERR_NET, "not connected");
 	if (!is_metadata(req->path) && f->tls.verdict != TLS_KNOWN)
-		return err_set(e, ERR_VERIFY,
-		    "the server's key is not in the roster");
+		return err_set(
+		    e, ERR_VERIFY, "the server's key is not in the roster");
 	return http_client_do(f->http, req, resp, e);
 }
 
@@ -296,7 +301,7 @@ parse_get(struct reader *r, struct parsed_get *get)
 	    reader_u64(r, &max_bytes) != 0 || reader_u64(r, &offset) != 0 ||
 	    reader_u32(r, &get->wait_s) != 0)
 		return ERR_FORMAT;
-	get->req = (struct http_request) {
+	get->req = (struct http_request){
 		.path = (const char *)path,
 		.if_none_match = *etag != '\0' ? (const char *)etag : NULL,
 		.offset = offset,
@@ -461,8 +466,8 @@ answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	if (rc != 0)
 		rc = fetcher_fail(f, &why, e);
 	else
-		rc = send_winner(f, &resp, which,
-		    which < n ? &bodies[which] : NULL, e);
+		rc = send_winner(
+		    f, &resp, which, which < n ? &bodies[which] : NULL, e);
 	for (uint32_t i = 0; i < n; i++)
 		buf_release(&bodies[i]);
 	return rc;

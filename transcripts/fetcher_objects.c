@@ -8,9 +8,9 @@
 #define HEADER_BYTES (DIGEST_BYTES + 8)
 #define NOT_HERE     UINT64_MAX
 /* Objects up to this size travel to the other process as one message. */
-#define SMALL_BYTES  (WIRE_PIECE_BYTES - DIGEST_BYTES)
+#define SMALL_BYTES (WIRE_PIECE_BYTES - DIGEST_BYTES)
 /* A frame may be a little longer than its content. */
-#define FRAME_SLACK  1024
+#define FRAME_SLACK 1024
 
 struct stream {
 	struct fetcher *f;
@@ -20,10 +20,10 @@ struct stream {
 	size_t count;
 	uint8_t header[HEADER_BYTES];
 	size_t header_len;
-	uint64_t left;   /* of the current frame */
+	uint64_t left; /* of the current frame */
 	bool in_frame;
-	bool told;       /* OBJECT was sent: no longer small */
-	bool bad;        /* the rest of the frame is passed over */
+	bool told; /* OBJECT was sent: no longer small */
+	bool bad;  /* the rest of the frame is passed over */
 	char why[256];
 	struct buf small;
 };
@@ -34,8 +34,8 @@ load_want(struct stream *s)
 	struct reader r;
 	int rc;
 
-	reader_init(&r, s->f->wants.data + s->next * WIRE_WANT_BYTES,
-	    WIRE_WANT_BYTES);
+	reader_init(
+	    &r, s->f->wants.data + s->next * WIRE_WANT_BYTES, WIRE_WANT_BYTES);
 	rc = reader_copy(&r, s->want.digest.b, DIGEST_BYTES);
 	if (rc == 0)
 		rc = reader_u64(&r, &s->want.size_bytes);
@@ -71,8 +71,7 @@ pass_content(void *arg, const void *data, size_t len, struct err *e)
 	struct stream *s = arg;
 	int rc;
 
-	if (s->small.len + len > SMALL_BYTES &&
-	    (rc = flush_small(s, e)) != 0)
+	if (s->small.len + len > SMALL_BYTES && (rc = flush_small(s, e)) != 0)
 		return rc;
 	if (len > SMALL_BYTES)
 		return fetcher_send_data(s->f, data, len, e);
@@ -84,7 +83,7 @@ static void
 spoil(struct stream *s, const struct err *why)
 {
 	s->bad = true;
-	snprintf(s->why, sizeof(s->why), "%s", why->msg);
+	(void)snprintf(s->why, sizeof(s->why), "%s", why->msg);
 }
 
 static int
@@ -203,8 +202,9 @@ stream_data(void *arg, const void *data, size_t len, struct err *e)
 static int
 post_objects(struct stream *s, struct http_response *resp, struct err *e)
 {
-	struct http_request req = { .path = "/v1/objects", .sink = stream_data,
-		.arg = s };
+	struct http_request req = {
+		.path = "/v1/objects", .sink = stream_data, .arg = s
+	};
 	struct buf body;
 	int rc;
 
@@ -254,7 +254,7 @@ get_object(struct stream *s, struct err *e)
 
 	load_want(s);
 	digest_hex(&s->want.digest, hex);
-	snprintf(path, sizeof(path), "/v1/object/%.2s/%s", hex, hex);
+	(void)snprintf(path, sizeof(path), "/v1/object/%.2s/%s", hex, hex);
 	req.path = path;
 	req.max_bytes = frame_max(&s->want);
 	if ((rc = fetcher_http(s->f, &req, &resp, e)) != 0)
@@ -262,8 +262,7 @@ get_object(struct stream *s, struct err *e)
 	if (resp.status == 404)
 		return tell(s, WIRE_MISSING, e);
 	if (resp.status != 200)
-		return err_set(e, ERR_NET, "%s: status %d", path,
-		    resp.status);
+		return err_set(e, ERR_NET, "%s: status %d", path, resp.status);
 	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
 		return rc;
 	return frame_end(s, e);
@@ -273,8 +272,7 @@ get_object(struct stream *s, struct err *e)
 static bool
 has_no_batch(int status)
 {
-	return status == 403 || status == 404 || status == 405 ||
-	    status == 501;
+	return status == 403 || status == 404 || status == 405 || status == 501;
 }
 
 static int
@@ -289,8 +287,8 @@ get_all(struct stream *s, struct err *e)
 		if (resp.status == 200)
 			return 0;
 		if (!has_no_batch(resp.status))
-			return err_set(e, ERR_NET, "/v1/objects: status %d",
-			    resp.status);
+			return err_set(
+			    e, ERR_NET, "/v1/objects: status %d", resp.status);
 		s->f->no_batch = true;
 	}
 	while (s->next < s->count)

@@ -86,7 +86,8 @@ copy_member(struct unpack *u, const struct data_member *m, uint64_t size_bytes,
 	int rc;
 
 	if (m->size_bytes != size_bytes)
-		return err_set(why, ERR_FORMAT, "%llu bytes, not %llu as signed",
+		return err_set(why, ERR_FORMAT,
+		    "%llu bytes, not %llu as signed",
 		    (unsigned long long)m->size_bytes,
 		    (unsigned long long)size_bytes);
 	do {
@@ -98,12 +99,15 @@ copy_member(struct unpack *u, const struct data_member *m, uint64_t size_bytes,
 }
 
 static int
-patch_member(struct unpack *u, uint64_t size_bytes, int basis_fd,
-    struct err *why)
+patch_member(
+    struct unpack *u, uint64_t size_bytes, int basis_fd, struct err *why)
 {
 	struct delta_patch patch = { .basis_fd = basis_fd,
-		.source = read_member, .source_arg = u, .sink = send_result,
-		.sink_arg = u, .max_bytes = size_bytes };
+		.source = read_member,
+		.source_arg = u,
+		.sink = send_result,
+		.sink_arg = u,
+		.max_bytes = size_bytes };
 
 	if (basis_fd < 0)
 		return err_set(why, ERR_FORMAT, "no basis");

@@ -17,8 +17,8 @@ ask(struct learn *l, const struct fetch_get *get, struct buf *body,
 }
 
 int
-learn_get(struct learn *l, const char *path, size_t max_bytes,
-    struct buf *body, struct err *e)
+learn_get(struct learn *l, const char *path, size_t max_bytes, struct buf *body,
+    struct err *e)
 {
 	struct fetch_get get = { .path = path, .max_bytes = max_bytes };
 	struct fetch_answer answer;
@@ -27,11 +27,11 @@ learn_get(struct learn *l, const char *path, size_t max_bytes,
 	if ((rc = ask(l, &get, body, &answer, e)) != 0)
 		return rc;
 	if (answer.status == 404)
-		return err_set(e, ERR_NOT_FOUND, "%s: the server lacks it",
-		    path);
+		return err_set(
+		    e, ERR_NOT_FOUND, "%s: the server lacks it", path);
 	if (answer.status != 200)
-		return err_set(e, ERR_NET, "%s: status %d", path,
-		    answer.status);
+		return err_set(
+		    e, ERR_NET, "%s: status %d", path, answer.status);
 	return 0;
 }
 
@@ -44,8 +44,8 @@ next_root(struct learn *l, struct buf *body, bool *more, struct err *e)
 	struct err mine = ERR_INIT;
 	int rc;
 
-	snprintf(path, sizeof(path), "/v1/root/%llu",
-	    (unsigned long long)next);
+	(void)snprintf(
+	    path, sizeof(path), "/v1/root/%llu", (unsigned long long)next);
 	*more = true;
 	rc = learn_get(l, path, LIMIT_ROOT_BYTES, body, &mine);
 	if (rc == ERR_NOT_FOUND && next > 1) {
@@ -109,8 +109,7 @@ offer_roster(struct learn *l, const struct buf *body, struct err *e)
 		/* Signed by the keys of a root not yet held, perhaps. */
 		if ((rc = learn_roots(l, e)) != 0)
 			return rc;
-		rc = trust_offer_roster(l->trust, body->data, body->len,
-		    &mine);
+		rc = trust_offer_roster(l->trust, body->data, body->len, &mine);
 	}
 	if (rc == 0 || rc == ERR_ROLLBACK)
 		return 0;
@@ -141,12 +140,12 @@ learn_etag(struct learn *l, const char *channel, char etag[LEARN_ETAG_BYTES])
 	struct buf b;
 
 	buf_init(&b, LIMIT_HEAD_BYTES);
-	snprintf(name, sizeof(name), "channel/%s", channel);
+	(void)snprintf(name, sizeof(name), "channel/%s", channel);
 	etag[0] = '\0';
 	if (l->store->get(l->store->arg, name, &b, &ignored) == 0) {
 		digest_of(b.data, b.len, &d);
 		digest_hex(&d, hex);
-		snprintf(etag, LEARN_ETAG_BYTES, "\"%s\"", hex);
+		(void)snprintf(etag, LEARN_ETAG_BYTES, "\"%s\"", hex);
 	}
 	buf_release(&b);
 }
@@ -160,15 +159,15 @@ learn_head(struct learn *l, const char *channel, struct buf *bytes,
 	struct fetch_answer answer;
 	int rc;
 
-	snprintf(path, sizeof(path), "/v1/channel/%s", channel);
+	(void)snprintf(path, sizeof(path), "/v1/channel/%s", channel);
 	learn_etag(l, channel, etag);
 	if (etag[0] != '\0')
 		get.if_none_match = etag;
 	if ((rc = ask(l, &get, bytes, &answer, e)) != 0)
 		return rc;
 	if (answer.status == 404)
-		return err_set(e, ERR_NOT_FOUND, "it has no channel %s",
-		    channel);
+		return err_set(
+		    e, ERR_NOT_FOUND, "it has no channel %s", channel);
 	*changed = answer.status == 200;
 	if (answer.status == 200 ||
 	    (answer.status == 304 && get.if_none_match != NULL))
@@ -180,8 +179,8 @@ static int
 offer_head(struct learn *l, const char *channel, const struct buf *bytes,
     struct head *head, struct err *e)
 {
-	return trust_offer_head(l->trust, channel, bytes->data, bytes->len,
-	    head, e);
+	return trust_offer_head(
+	    l->trust, channel, bytes->data, bytes->len, head, e);
 }
 
 int
@@ -192,8 +191,8 @@ learn_offer(struct learn *l, const char *channel, const struct buf *bytes,
 	int rc;
 
 	rc = offer_head(l, channel, bytes, head, &mine);
-	if (rc == ERR_VERIFY || (rc == 0 &&
-	    head->root_version > trust_root(l->trust)->version)) {
+	if (rc == ERR_VERIFY ||
+	    (rc == 0 && head->root_version > trust_root(l->trust)->version)) {
 		if ((rc = learn_roots(l, e)) != 0)
 			return rc;
 		rc = offer_head(l, channel, bytes, head, &mine);
@@ -220,25 +219,26 @@ learn_release(struct learn *l, const struct head *head, struct release *out,
 	if (trust_find_release(l->trust, head, out, &ignored) == 0)
 		return 0;
 	digest_hex(&head->release, hex);
-	snprintf(path, sizeof(path), "/v1/release/%s", hex);
+	(void)snprintf(path, sizeof(path), "/v1/release/%s", hex);
 	buf_init(&body, LIMIT_RELEASE_BYTES);
 	rc = learn_get(l, path, (size_t)head->release_bytes, &body, e);
-	if (rc == 0 && (rc = trust_accept_release(l->trust, head, body.data,
-	    body.len, out, e)) != 0)
+	if (rc == 0 &&
+	    (rc = trust_accept_release(
+	         l->trust, head, body.data, body.len, out, e)) != 0)
 		err_prefix(e, "%s", path);
 	buf_release(&body);
 	return rc;
 }
 
 int
-learn_check_server(struct learn *l, const struct roster_mirror **mirror,
-    struct err *e)
+learn_check_server(
+    struct learn *l, const struct roster_mirror **mirror, struct err *e)
 {
 	char hex[DIGEST_HEX];
 
 	if (trust_known_key(l->trust, &l->peer, mirror))
 		return 0;
 	digest_hex(&l->peer, hex);
-	return err_set(e, ERR_VERIFY, "its key sha256:%s is not in the roster",
-	    hex);
+	return err_set(
+	    e, ERR_VERIFY, "its key sha256:%s is not in the roster", hex);
 }

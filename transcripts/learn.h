@@ -28,8 +28,8 @@ MUST_CHECK int learn_keys(struct learn *l, struct err *e);
 MUST_CHECK int learn_head(struct learn *l, const char *channel,
     struct buf *bytes, bool *changed, struct err *e);
 /* The tag of the accepted head, "" when there is none. */
-void learn_etag(struct learn *l, const char *channel,
-    char etag[LEARN_ETAG_BYTES]);
+void learn_etag(
+    struct learn *l, const char *channel, char etag[LEARN_ETAG_BYTES]);
 /* Offers a head that came; fetches newer roots and the roster that it names or
  * needs. */
 MUST_CHECK int learn_offer(struct learn *l, const char *channel,
@@ -43,7 +43,7 @@ MUST_CHECK int learn_get(struct learn *l, const char *path, size_t max_bytes,
     struct buf *body, struct err *e);
 /* ERR_VERIFY unless the server that answered last is in the roster; `mirror`
  * may be NULL. */
-MUST_CHECK int learn_check_server(struct learn *l,
-    const struct roster_mirror **mirror, struct err *e);
+MUST_CHECK int learn_check_server(
+    struct learn *l, const struct roster_mirror **mirror, struct err *e);
 
 #endif

@@ -28,7 +28,7 @@ lines_fail(struct lines *l, int code, const char *fmt, ...)
 	if (l->failed != 0)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(why, sizeof(why), fmt, ap);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	if (l->key == NULL)
 		l->failed =

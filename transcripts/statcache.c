@@ -231,6 +231,7 @@ statcache_writer_free(struct statcache_writer *w)
 struct statcache_reader {
 	int fd;
 	struct timespec trusted; /* times before this one are */
+	struct timespec future;  /* no write so far stamped a later one */
 	struct buf block;
 	struct reader left;
 	uint32_t records; /* left in the block */
@@ -297,6 +298,8 @@ statcache_reader_new(int fd, struct statcache_reader **out, struct err *e)
 	if (r == NULL)
 		return err_memory(e);
 	r->fd = fd;
+	clock_gettime(CLOCK_REALTIME, &r->future);
+	r->future.tv_sec += STATCACHE_SLACK_S;
 	buf_init(&r->block, BLOCK_MAX);
 	rc = read_header(r, e);
 	if (rc != 0) {
@@ -425,7 +428,8 @@ is_trusted(const struct statcache_reader *r, const struct fsat_stat *st)
 	    x->size_bytes == st->size_bytes &&
 	    same_time(&x->mtime, &st->mtime) &&
 	    same_time(&x->ctime, &st->ctime) &&
-	    is_older(&x->mtime, &r->trusted) &&
+	    (is_older(&x->mtime, &r->trusted) ||
+	        is_older(&r->future, &x->mtime)) &&
 	    is_older(&x->ctime, &r->trusted);
 }
 

@@ -6,7 +6,8 @@
  * A record counts only where device, inode, size, mtime and ctime are the same
  * and both times are older than the pass that made the record by more than
  * STATCACHE_SLACK_S: a file that changed while or after it was read could
- * else have kept its times.  Every block of the file carries a checksum; a
+ * else have kept its times.  An mtime in the future counts too: a write would
+ * have taken it back to now.  Every block of the file carries a checksum; a
  * damaged one is ERR_FORMAT and never a record.  The caller then goes on
  * without the cache. */
 #ifndef TRANSCRIPTS_STATCACHE_H

@@ -84,8 +84,8 @@ trust_fork(struct trust *t, const char *what, const struct buf *kept,
 	int rc;
 
 	t->is_forked = true;
-	snprintf(first, sizeof(first), "evidence/%s.kept", what);
-	snprintf(second, sizeof(second), "evidence/%s.other", what);
+	(void)snprintf(first, sizeof(first), "evidence/%s.kept", what);
+	(void)snprintf(second, sizeof(second), "evidence/%s.other", what);
 	/* Whoever holds the key can make any number; one pair proves it. */
 	rc = trust_get(t, second, LIMIT_RELEASE_BYTES, &old, &store);
 	if (rc == 0) {
@@ -129,7 +129,7 @@ adopt_root(struct trust *t, const struct root *r, struct buf *raw)
 static void
 root_name(char name[TRUST_NAME_BYTES], uint64_t version)
 {
-	snprintf(
+	(void)snprintf(
 	    name, TRUST_NAME_BYTES, "root/%llu", (unsigned long long)version);
 }
 
@@ -429,7 +429,7 @@ judge_roster(struct trust *t, const struct roster *r, const void *data,
 		    held);
 	if (is_same_body(&t->roster_raw, data, len))
 		return 0;
-	snprintf(what, sizeof(what), "roster/%llu", got);
+	(void)snprintf(what, sizeof(what), "roster/%llu", got);
 	return trust_fork(t, what, &t->roster_raw, data, len, e);
 }
 

@@ -29,7 +29,7 @@ static void
 kept_name(char name[TRUST_NAME_BYTES], const struct trust_kept *k,
     const char *channel)
 {
-	snprintf(name, TRUST_NAME_BYTES, "%s/%s", k->folder, channel);
+	(void)snprintf(name, TRUST_NAME_BYTES, "%s/%s", k->folder, channel);
 }
 
 /* A head as it was kept, under whichever root it was accepted. */
@@ -209,7 +209,7 @@ judge_serial(struct trust *t, const struct trust_channel *c,
 		    "head of channel %s: serial %llu, but %llu was seen before",
 		    c->name, (unsigned long long)h->serial,
 		    (unsigned long long)top->head.serial);
-	snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
+	(void)snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
 	    (unsigned long long)h->serial);
 	return trust_fork(t, what, &top->raw, data, len, e);
 }
@@ -219,7 +219,7 @@ check_head_time(const struct trust *t, const struct head *h, struct err *e)
 {
 	char what[TRUST_NAME_BYTES];
 
-	snprintf(what, sizeof(what), "head %llu of channel %s",
+	(void)snprintf(what, sizeof(what), "head %llu of channel %s",
 	    (unsigned long long)h->serial, h->channel);
 	return trust_check_time(t, what, h->expires, e);
 }
@@ -318,7 +318,7 @@ release_name(char name[TRUST_NAME_BYTES], const struct head *h)
 	char hex[DIGEST_HEX];
 
 	digest_hex(&h->release, hex);
-	snprintf(name, TRUST_NAME_BYTES, "release/%s", hex);
+	(void)snprintf(name, TRUST_NAME_BYTES, "release/%s", hex);
 }
 
 /* The release after the accepted one must say so.  When it does not, there
@@ -334,7 +334,7 @@ note_fork_before(
 	    r->serial != c->accepted.head.serial + 1 ||
 	    digest_equal(&r->previous, &c->accepted.head.release))
 		return;
-	snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
+	(void)snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
 	    (unsigned long long)r->serial - 1);
 	trust_fork(t, what, &c->accepted.raw, data, len, NULL);
 }
@@ -390,6 +390,20 @@ check_release_held(struct trust *t, const struct head *h, struct err *e)
 	return 0;
 }
 
+/* Of two heads of one release.  What is signed twice within a second names a
+ * newer roster or root, or is good for longer, or is the same. */
+static bool
+is_newer(const struct head *h, const struct head *held)
+{
+	if (h->issued != held->issued)
+		return h->issued > held->issued;
+	if (h->roster_version != held->roster_version)
+		return h->roster_version > held->roster_version;
+	if (h->root_version != held->root_version)
+		return h->root_version > held->root_version;
+	return h->expires > held->expires;
+}
+
 int
 trust_commit_head(struct trust *t, const char *channel, const void *data,
     size_t len, struct err *e)
@@ -406,7 +420,7 @@ trust_commit_head(struct trust *t, const char *channel, const void *data,
 		return rc;
 	if (!is_kept(&c->accepted, &h))
 		rc = check_release_held(t, &h, e);
-	else if (h.issued <= c->accepted.head.issued)
+	else if (!is_newer(&h, &c->accepted.head))
 		return 0;
 	return rc != 0 ? rc : keep(t, &c->accepted, &h, data, len, e);
 }
