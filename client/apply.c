@@ -37,9 +37,11 @@ keep_state(const struct session *s, char **path, struct err *e)
 	return 0;
 }
 
+/* What the former release listed; where its manifests were lost or damaged,
+ * nobody knows any more, and it stays. */
 static int
-find_dropped(struct session *s, const struct release *release,
-    const struct release_profile *profile, struct plan *plan, struct err *e)
+find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
+    struct err *e)
 {
 	struct tree *was = NULL, *want = NULL;
 	int rc;
@@ -47,8 +49,13 @@ find_dropped(struct session *s, const struct release *release,
 	if (!s->has_applied)
 		return 0;
 	rc = tree_open(&s->state, &s->was, s->was_profile, &was, e);
+	if (rc == ERR_NOT_FOUND || rc == ERR_VERIFY) {
+		log_err(LOG_WARNING, "what was dropped stays", e, NULL);
+		err_clear(e);
+		return 0;
+	}
 	if (rc == 0)
-		rc = tree_open(&s->state, release, profile, &want, e);
+		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
 		rc = compare_dropped(s->root, tree_layer(was), tree_layer(want),
 		    plan_add, plan, e);
@@ -62,9 +69,12 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
     struct plan *plan, struct compare_totals *totals, struct err *e)
 {
 	struct cache cache = { -1, NULL };
+	struct fsat_stat state;
 	char *keep = NULL;
 	int rc;
 
+	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
+		return rc;
 	if (!read_all && (rc = cache_open(&s->state, &cache, e)) != 0)
 		return rc;
 	rc = keep_state(s, &keep, e);
@@ -75,6 +85,7 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
 			.want = tree_layer(want),
 			.cache = cache.reader,
 			.ignore_owner = s->settings->ignore_owner,
+			.keep_dir = &state,
 			.keep = kept,
 			.keep_count = keep != NULL ? 1 : 0,
 		};
@@ -107,26 +118,25 @@ is_other_tree(const struct session *s, const struct release_profile *profile)
 }
 
 int
-apply_compare(struct session *s, const struct release *release,
-    const struct release_profile *profile, bool read_all, struct plan *plan,
+apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
     struct compare_totals *totals, struct err *e)
 {
 	char id[2 * RUN_ID_BYTES + 1];
 	struct tree *want = NULL;
 	int rc;
 
-	rc = tree_open(&s->state, release, profile, &want, e);
+	rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
-		rc = compare_wanted(s, want, read_all, plan, totals, e);
+		rc = compare_wanted(s, want, t->read_all, plan, totals, e);
 	tree_free(want);
 	want = NULL;
-	if (rc == 0 && is_other_tree(s, profile))
-		rc = find_dropped(s, release, profile, plan, e);
+	if (rc == 0 && is_other_tree(s, t->profile))
+		rc = find_dropped(s, t, plan, e);
 	if (rc != 0 || plan_is_empty(plan))
 		return rc;
 	rc = new_run_id(id, e);
 	if (rc == 0)
-		rc = tree_open(&s->state, release, profile, &want, e);
+		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
 		rc = plan_finish(plan, tree_layer(want), id, e);
 	tree_free(want);
@@ -208,7 +218,7 @@ check_space(const struct session *s, const struct plan *p, struct err *e)
 
 static int
 stage_all(struct session *s, struct content *content, struct plan *plan,
-    content_progress progress, void *arg, struct err *e)
+    struct err *e)
 {
 	struct stage *stage = NULL;
 	int rc;
@@ -220,7 +230,7 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	if (rc == 0)
 		rc = stage_frame(stage, e);
 	if (rc == 0)
-		rc = content_fill(content, plan, stage, progress, arg, e);
+		rc = content_fill(content, plan, stage, e);
 	if (rc == 0)
 		rc = stage_finish(stage, e);
 	stage_free(stage);
@@ -288,14 +298,14 @@ undo_stages(struct session *s, struct err *e)
 
 static int
 change(struct session *s, struct content *content, struct plan *plan,
-    content_progress progress, void *arg, struct err *e)
+    struct err *e)
 {
 	struct err undo = ERR_INIT;
 	int rc;
 
 	if ((rc = check_space(s, plan, e)) != 0)
 		return rc;
-	rc = stage_all(s, content, plan, progress, arg, e);
+	rc = stage_all(s, content, plan, e);
 	if (rc == 0)
 		rc = commit_plan(s, plan, e);
 	/* What a journal says is carried through by the next run. */
@@ -316,8 +326,7 @@ keep_head(struct session *s, struct err *e)
 
 int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
-    content_progress progress, void *arg, struct apply_result *result,
-    struct err *e)
+    struct apply_result *result, struct err *e)
 {
 	struct buf applied;
 	int rc = 0;
@@ -326,7 +335,7 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 	buf_init(&applied, LIMIT_CONFIG_BYTES);
 	record_applied(s, &applied);
 	if (!plan_is_empty(plan))
-		rc = change(s, content, plan, progress, arg, e);
+		rc = change(s, content, plan, e);
 	else if (result->new_release)
 		rc = make_current(s, &s->head_bytes, &applied, e);
 	else

@@ -17,15 +17,19 @@ struct apply_result {
 	struct compare_totals totals;
 };
 
-/* What differs.  With read_all nothing is believed of the stat cache. */
-MUST_CHECK int apply_compare(struct session *s, const struct release *release,
-    const struct release_profile *profile, bool read_all, struct plan *plan,
-    struct compare_totals *totals, struct err *e);
+/* Which tree, and how closely to look. */
+struct apply_tree {
+	const struct release *release;
+	const struct release_profile *profile;
+	bool read_all; /* believe nothing of the stat cache */
+};
+/* What differs from it. */
+MUST_CHECK int apply_compare(struct session *s, const struct apply_tree *t,
+    struct plan *plan, struct compare_totals *totals, struct err *e);
 
 /* Carries the plan out and makes s->release the applied one.  An empty plan
  * only records a new release, or nothing. */
 MUST_CHECK int apply_plan(struct session *s, struct content *content,
-    struct plan *plan, content_progress progress, void *arg,
-    struct apply_result *result, struct err *e);
+    struct plan *plan, struct apply_result *result, struct err *e);
 
 #endif

@@ -82,6 +82,13 @@ content_counts(const struct content *c, struct content_counts *out)
 	*out = c->counts;
 }
 
+void
+content_watch(struct content *c, content_progress progress, void *arg)
+{
+	c->progress = progress;
+	c->progress_arg = arg;
+}
+
 static const struct release_transcript *
 transcript_of(const struct content *c, size_t i)
 {
@@ -379,10 +386,8 @@ with_servers(struct content *c, size_t i,
 int
 content_manifests(struct content *c, struct err *e)
 {
-	int rc;
-
 	for (size_t i = 0; i < c->s->profile->count; i++)
-		if ((rc = with_servers(c, i, one_manifest, e)) != 0)
+		if (with_servers(c, i, one_manifest, e) != 0)
 			return err_prefix(
 			    e, "transcript %s", transcript_of(c, i)->name);
 	return 0;
@@ -406,14 +411,14 @@ list_files(struct content *c, struct err *e)
 {
 	struct plan *p = c->plan;
 
-	c->files = calloc(p->item_count + 1, sizeof(*c->files));
+	c->files = calloc(p->item_count + 1, sizeof(struct plan_item *));
 	if (c->files == NULL)
 		return err_memory(e);
 	for (size_t i = 0; i < p->item_count; i++)
 		if (p->items[i].type == MANIFEST_FILE &&
 		    p->items[i].root != PLAN_NO_ROOT && !p->items[i].fetched)
 			c->files[c->file_count++] = &p->items[i];
-	qsort(c->files, c->file_count, sizeof(*c->files), file_cmp);
+	qsort(c->files, c->file_count, sizeof(struct plan_item *), file_cmp);
 	return 0;
 }
 
@@ -715,7 +720,7 @@ list_wants(const struct content *c, struct fetch_want **out, size_t *count,
 	struct plan_item **first;
 	size_t n = 0;
 
-	first = calloc(c->file_count + 1, sizeof(*first));
+	first = calloc(c->file_count + 1, sizeof(struct plan_item *));
 	*out = calloc(c->file_count + 1, sizeof(**out));
 	if (first == NULL || *out == NULL) {
 		free(first);
@@ -728,7 +733,7 @@ list_wants(const struct content *c, struct fetch_want **out, size_t *count,
 		        !digest_equal(
 		            &c->files[i]->digest, &c->files[i - 1]->digest)))
 			first[n++] = c->files[i];
-	qsort(first, n, sizeof(*first), want_by_path);
+	qsort(first, n, sizeof(struct plan_item *), want_by_path);
 	for (size_t i = 0; i < n; i++) {
 		(*out)[i].digest = first[i]->digest;
 		(*out)[i].size_bytes = first[i]->size_bytes;
@@ -795,15 +800,13 @@ fill_copies(struct content *c, struct err *e)
 }
 
 int
-content_fill(struct content *c, struct plan *plan, struct stage *stage,
-    content_progress progress, void *arg, struct err *e)
+content_fill(
+    struct content *c, struct plan *plan, struct stage *stage, struct err *e)
 {
 	int rc;
 
 	c->plan = plan;
 	c->stage = stage;
-	c->progress = progress;
-	c->progress_arg = arg;
 	if ((rc = list_files(c, e)) != 0 || c->file_count == 0 ||
 	    (rc = fill_local(c, e)) != 0 || (rc = fill_from_data(c, e)) != 0 ||
 	    (rc = with_servers(c, 0, fill_objects, e)) != 0)

@@ -342,7 +342,9 @@ struct journal {
 static int
 damaged(struct err *e)
 {
-	return err_set(e, ERR_FORMAT, "journal: damaged");
+	return err_set(e, ERR_FORMAT,
+	    "journal: damaged; to go on without finishing that "
+	    "run, remove it from the state directory");
 }
 
 /* Makes `len` bytes available at b.data + at. */

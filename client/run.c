@@ -13,7 +13,8 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define LAST_ERROR "last_error"
+#define LAST_ERROR       "last_error"
+#define LAST_ERROR_BYTES 2048
 
 static int
 failed(const struct err *e)
@@ -81,7 +82,7 @@ run_init(const struct options *o, const struct settings *s)
 	int rc;
 
 	if (text_sha256(o->anchor, anchor.b) != 0) {
-		rc = err_set(&e, ERR_USAGE,
+		(void)err_set(&e, ERR_USAGE,
 		    "--anchor %s: not sha256: and 64 "
 		    "hex digits",
 		    o->anchor);
@@ -145,7 +146,7 @@ note_failure(const struct session *s, const struct err *why)
 	if (s->state.dir < 0)
 		return;
 	text_time(when, s->now);
-	buf_init(&b, 2 * ERR_MSG_BYTES);
+	buf_init(&b, LAST_ERROR_BYTES);
 	buf_addf(&b, "%s %s\n", when, why->msg);
 	if (fsat_write_file(
 	        s->state.dir, LAST_ERROR, 0600, buf_str(&b), b.len, &e) != 0)
@@ -175,13 +176,15 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
+		content_watch(content, progress_show, &progress);
+	if (rc == 0)
 		rc = content_manifests(content, e);
 	if (rc == 0)
-		rc = apply_compare(s, &s->release, s->profile, false, plan,
-		    &report->result.totals, e);
+		rc = apply_compare(s,
+		    &(struct apply_tree){ &s->release, s->profile, false },
+		    plan, &report->result.totals, e);
 	if (rc == 0 && !o->noop)
-		rc = apply_plan(s, content, plan, progress_show, &progress,
-		    &report->result, e);
+		rc = apply_plan(s, content, plan, &report->result, e);
 	progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
@@ -229,6 +232,7 @@ run_locked(const struct options *o, const struct settings *s,
 		note_failure(&session, e);
 	else
 		forget_failure(&session);
+	report->session = NULL;
 	session_release(&session);
 	return rc;
 }
@@ -266,8 +270,9 @@ verify_session(
 	if (!s->has_applied)
 		return err_set(e, ERR_NOT_FOUND,
 		    "nothing was applied yet: run `pecia run`");
-	rc = apply_compare(
-	    s, &s->was, s->was_profile, true, plan, &report->result.totals, e);
+	rc = apply_compare(s,
+	    &(struct apply_tree){ &s->was, s->was_profile, true }, plan,
+	    &report->result.totals, e);
 	return rc != 0 ? rc : report_drift(report, e);
 }
 
@@ -285,7 +290,7 @@ run_verify(const struct options *o, const struct settings *s)
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
-	if ((rc = session_open(s, true, &session, &e)) != 0)
+	if (session_open(s, true, &session, &e) != 0)
 		return failed(&e);
 	session.head.release = session.applied.release;
 	rc = verify_session(&session, &report, &plan, &e);
@@ -304,7 +309,7 @@ struct status {
 	const struct head *head; /* accepted, or NULL */
 	unsigned alarms;
 	bool interrupted;
-	char last_error[2 * ERR_MSG_BYTES];
+	char last_error[LAST_ERROR_BYTES];
 };
 
 static bool

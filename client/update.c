@@ -164,8 +164,8 @@ find_server(struct session *s, struct err *e)
 			    &s->state, is_home(s) ? 0 : s->failures + 1, e);
 		note_trouble(s, s->peer.route, &why);
 	}
-	if ((rc = state_set_failures(&s->state, s->failures + 1, e)) != 0)
-		return rc;
+	if (state_set_failures(&s->state, s->failures + 1, e) != 0)
+		return e->code;
 	return no_server(s, &why, e);
 }
 

@@ -31,10 +31,10 @@
 #include "common/crypto_digest.h"
 #include "common/err.h"
 
-#define HTTP_HEADERS      64           /* header lines of one request */
-#define HTTP_BUFFER_BYTES (112 * 1024) /* one piece: 7 full TLS records */
-#define HTTP_PEER_BYTES   64           /* "[v6]:port" and a NUL */
-#define HTTP_GRACE_MS     10000        /* for requests under way at SIGTERM */
+#define HTTP_HEADERS      64     /* header lines of one request */
+#define HTTP_BUFFER_BYTES 114688 /* one piece: 7 full TLS records */
+#define HTTP_PEER_BYTES   64     /* "[v6]:port" and a NUL */
+#define HTTP_GRACE_MS     10000  /* for requests under way at SIGTERM */
 
 struct ssl_ctx_st;
 struct http_server;

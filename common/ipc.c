@@ -204,11 +204,11 @@ part(const void *data, size_t len)
 }
 
 int
-ipc_send2(struct ipc *ipc, uint32_t type, const void *head, size_t head_len,
-    const void *data, size_t len, struct err *e)
+ipc_send2(
+    struct ipc *ipc, uint32_t type, const struct ipc_part two[2], struct err *e)
 {
-	struct iovec parts[3] = { { 0 }, part(head, head_len),
-		part(data, len) };
+	struct iovec parts[3] = { { 0 }, part(two[0].data, two[0].len),
+		part(two[1].data, two[1].len) };
 
 	return send_parts(ipc, type, parts, -1, e);
 }

@@ -44,8 +44,12 @@ bool ipc_is_ready(const struct ipc *ipc);
 MUST_CHECK int ipc_send(struct ipc *ipc, uint32_t type, const void *data,
     size_t len, struct err *e);
 /* One message of head and data, which are not copied together first. */
-MUST_CHECK int ipc_send2(struct ipc *ipc, uint32_t type, const void *head,
-    size_t head_len, const void *data, size_t len, struct err *e);
+struct ipc_part {
+	const void *data;
+	size_t len;
+};
+MUST_CHECK int ipc_send2(struct ipc *ipc, uint32_t type,
+    const struct ipc_part parts[2], struct err *e);
 /* With a copy of fd for the other process. */
 MUST_CHECK int ipc_send_fd(struct ipc *ipc, uint32_t type, const void *data,
     size_t len, int fd, struct err *e);

@@ -11,7 +11,7 @@
 #include "common/fsat.h"
 #include "common/resolver_stage.h"
 
-#define TRACE_MAX_BYTES (64 * 1024)
+#define TRACE_MAX_BYTES 65536
 
 const char *
 resolver_source_text(enum resolver_source source)

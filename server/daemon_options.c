@@ -105,12 +105,14 @@ static int
 add(char **list, size_t *count, size_t max, const char *text, size_t len,
     struct err *e)
 {
-	if (*count == max)
+	char *copy;
+
+	if (*count >= max)
 		return err_set(
 		    e, ERR_USAGE, "%.*s: more than %zu", (int)len, text, max);
-	if ((list[*count] = strndup(text, len)) == NULL)
+	if ((copy = strndup(text, len)) == NULL)
 		return err_memory(e);
-	++*count;
+	list[(*count)++] = copy;
 	return 0;
 }
 

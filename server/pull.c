@@ -12,7 +12,7 @@
 #define GZIP_LEVEL   6
 /* Objects above this come one by one into a file that a cut transfer goes on
  * with; below it a cut costs at most this much again. */
-#define LARGE_BYTES (8 * 1024 * 1024)
+#define LARGE_BYTES 8388608
 #define FRAME_SLACK 1024
 
 /* Objects by digest, with the sizes that a manifest signs for. */

@@ -5,8 +5,8 @@
 
 #include "common/text.h"
 
-#define HEALTH_BYTES    (16 * 1024)
-#define METRICS_BYTES   (256 * 1024)
+#define HEALTH_BYTES    16384
+#define METRICS_BYTES   262144
 #define LOW_SPACE_BYTES (64ULL << 20)
 #define LOW_INODES      1024
 

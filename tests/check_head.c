@@ -173,7 +173,7 @@ START_TEST(head_beyond_its_limit_is_refused_before_it_is_read)
 	struct buf text;
 
 	sample_root(&root);
-	buf_init(&text, 2 * LIMIT_HEAD_BYTES);
+	buf_init(&text, (size_t)2 * LIMIT_HEAD_BYTES);
 	while (text.len <= LIMIT_HEAD_BYTES)
 		buf_add_byte(&text, '\n');
 	ck_assert_int_eq(

@@ -71,9 +71,12 @@ send_sizes(void *arg)
 	for (round = 0; round < 20; round++) {
 		for (i = 0; i < COUNT(sizes); i++) {
 			OK(ipc_send(arg, (uint32_t)i, pattern, sizes[i], &e));
-			OK(ipc_send2(arg, 0xfffffff0U + (uint32_t)i, pattern,
-			    sizes[i] / 3, pattern + sizes[i] / 3,
-			    sizes[i] - sizes[i] / 3, &e));
+			OK(ipc_send2(arg, 0xfffffff0U + (uint32_t)i,
+			    (const struct ipc_part[2]){
+			        { pattern, sizes[i] / 3 },
+			        { pattern + sizes[i] / 3,
+			            sizes[i] - sizes[i] / 3 } },
+			    &e));
 		}
 	}
 	ipc_free(arg);
@@ -172,10 +175,15 @@ START_TEST(too_much_is_refused_at_both_ends)
 		    ipc_send(a, 1, pattern, LIMIT_IPC_BYTES + 1, &e),
 		    ERR_LIMIT);
 		ck_assert_int_eq(
-		    ipc_send2(a, 1, pattern, SIZE_MAX, pattern, 2, &e),
+		    ipc_send2(a, 1,
+		        (const struct ipc_part[2]){
+		            { pattern, SIZE_MAX }, { pattern, 2 } },
+		        &e),
 		    ERR_LIMIT);
-		ck_assert_int_eq(
-		    ipc_send2(a, 1, pattern, 1, pattern, LIMIT_IPC_BYTES, &e),
+		ck_assert_int_eq(ipc_send2(a, 1,
+		                     (const struct ipc_part[2]){ { pattern, 1 },
+		                         { pattern, LIMIT_IPC_BYTES } },
+		                     &e),
 		    ERR_LIMIT);
 		ck_assert_int_eq(send(ipc_fd(a), headers[i], 8, 0), 8);
 		ck_assert_int_eq(ipc_recv(b, &m, 1000, &e), ERR_NET);
@@ -309,7 +317,10 @@ send_much(void *arg)
 	uint64_t left = MEASURED_BYTES;
 
 	while (left > 0) {
-		OK(ipc_send2(arg, 1, pattern, 8, pattern + 8, 131072 - 8, &e));
+		OK(ipc_send2(arg, 1,
+		    (const struct ipc_part[2]){
+		        { pattern, 8 }, { pattern + 8, 131072 - 8 } },
+		    &e));
 		left -= 131072;
 	}
 	return NULL;

@@ -220,7 +220,7 @@ make_lines(struct buf *body, const char *fmt, unsigned count)
 	const char *p;
 	unsigned i;
 
-	buf_init(body, 2 * LIMIT_RELEASE_BYTES);
+	buf_init(body, (size_t)2 * LIMIT_RELEASE_BYTES);
 	buf_add(body, expected,
 	    (size_t)(strstr(expected, "transcript base") - expected));
 	if (strncmp(fmt, "transcript", 10) != 0)

@@ -256,14 +256,14 @@ static int
 sees_little(void)
 {
 	extern char **environ;
+	const char *kept = getenv("PECIA_KEPT");
 	size_t count = 0;
 
 	while (environ[count] != NULL)
 		count++;
 	if (count != 2 || getenv("PATH") == NULL)
 		return 1;
-	if (getenv("PECIA_KEPT") == NULL ||
-	    strcmp(getenv("PECIA_KEPT"), "value") != 0)
+	if (kept == NULL || strcmp(kept, "value") != 0)
 		return 2;
 	return getenv("LD_PRELOAD") != NULL ? 3 : 0;
 }

@@ -82,7 +82,7 @@ START_TEST(reaches_nothing_else)
 		"/v1/channel/a/b",
 		"/v1/channel/none",
 		"/v1/release/x",
-		"/v1/release/" SITE_NAME "0",
+		("/v1/release/" SITE_NAME "0"),
 		"/v1/object/" SITE_NAME,
 		"/v1/object/02/" SITE_NAME,
 		"/v1/object/ab/" SITE_NAME,

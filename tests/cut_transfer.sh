@@ -2,11 +2,12 @@
 # Transfers that are cut go on where they stopped: a mirror's, when the line
 # goes, when its own peciad does; a client's, at the next server.
 # run: limit 400
+# shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/net.sh
 . "$(dirname "$0")/net.sh"
 cd "$(dirname "$0")/.." || exit 1
-net_begin
+net_begin "$@"
 # shellcheck source=tests/faults.sh
 . tests/faults.sh
 need python3 rsync
@@ -48,8 +49,7 @@ crossed() {
 at_most() {
 	local bytes=$(($(wan_bytes a) - before))
 	echo "$3: $bytes bytes over the line for $2"
-	[ "$bytes" -lt $(($2 * $1 / 100)) ] && pass ||
-		not_so "$3: $bytes bytes over the line for $2"
+	check "$3: it goes on where it stopped" test "$bytes" -lt $(($2 * $1 / 100))
 }
 
 # ---- a large object: it comes as itself, for there is no release before ----

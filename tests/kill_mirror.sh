@@ -3,6 +3,7 @@
 # serves is the old release or the new one, and it gets there in the end.  Its
 # processes end together, and one that ends alone is started again.
 # run: limit 400
+# shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/faults.sh
 . "$(dirname "$0")/faults.sh"
@@ -52,9 +53,7 @@ mirror_kill() { # NUMBER
 	fi
 }
 is_whole() { # WHAT: all that its heads need is there and right
-	peciactl --repo "$T/mirror-m" verify --anchor "$anchor" >"$T/out" 2>&1 && pass && return
-	grep -vE '^unreferenced |^not all is well' "$T/out" | grep -q . || { pass && return; }
-	not_so "$1: verify"
+	check "$1: all is well" peciactl --repo "$T/mirror-m" verify --anchor "$anchor"
 }
 
 # How long it takes undisturbed: from nothing, and from one release to the next.
@@ -92,8 +91,8 @@ while [ "$kills" -lt 25 ]; do
 		ms=$((ms * 3 / 4 + 10))
 	else
 		begun=$((begun + 1))
-		[ -z "$serial" ] || [ "$serial" = $((release - 1)) ] && pass ||
-			not_so "serves release $serial while $release comes"
+		[ -z "$serial" ] ||
+			check "the release before is served" test "$serial" = $((release - 1))
 	fi
 	[ $((kills % 5)) = 0 ] || continue
 	# What it serves while the new one comes is whole.

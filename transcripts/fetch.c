@@ -79,7 +79,8 @@ fetch_start(
 	if (f == NULL)
 		return err_memory(e);
 	f->options = options;
-	buf_init(&f->keys, DIGEST_BYTES * LIMIT_MIRRORS * LIMIT_MIRROR_KEYS);
+	buf_init(
+	    &f->keys, (size_t)DIGEST_BYTES * LIMIT_MIRRORS * LIMIT_MIRROR_KEYS);
 	rc = digest_new(&f->hash, e);
 	if (rc == 0)
 		rc = start_process(f, e);
@@ -161,12 +162,10 @@ static int
 request(
     struct fetch *f, uint32_t type, const void *data, size_t len, struct err *e)
 {
-	int rc;
-
 	if (f->broken)
 		return err_set(e, ERR_NET, "the fetcher is gone");
 	f->failed = false;
-	if ((rc = ipc_send(f->ipc, type, data, len, e)) != 0) {
+	if (ipc_send(f->ipc, type, data, len, e) != 0) {
 		f->broken = true;
 		return err_prefix(e, "fetcher");
 	}
@@ -179,7 +178,8 @@ request(
 static int
 send_keys(struct fetch *f, struct err *e)
 {
-	const size_t most = LIMIT_IPC_BYTES / DIGEST_BYTES * DIGEST_BYTES;
+	const size_t most =
+	    (size_t)LIMIT_IPC_BYTES / DIGEST_BYTES * DIGEST_BYTES;
 	struct ipc_msg msg;
 	size_t at = 0;
 	int rc;

@@ -41,7 +41,7 @@ enum {
 	WIRE_COUNTED,    /* u64 received, u64 sent */
 };
 
-#define WIRE_PIECE_BYTES     (128 * 1024) /* content in one DATA or WHOLE */
+#define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */
 #define WIRE_WANT_BYTES      40
 #define WIRE_WANTS_A_MESSAGE 4096
 

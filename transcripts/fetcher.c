@@ -14,7 +14,7 @@
 #include "transcripts/fetcher_impl.h"
 
 #define REASONS_BYTES 4096
-#define IDLE_MS       (3600 * 1000)
+#define IDLE_MS       3600000
 /* A long poll's answer may be this much late. */
 #define GRACE_MS 10000
 /* A compressed text may be a little longer than the text. */
@@ -337,7 +337,7 @@ static int
 answer_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
 	struct passing p = { .f = f };
-	struct http_response resp;
+	struct http_response resp = { .status = 0 };
 	struct err why = ERR_INIT;
 	struct parsed_get get;
 	struct reader r;
@@ -390,7 +390,7 @@ pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
 static int
 answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
-	struct http_response resp;
+	struct http_response resp = { .status = 0 };
 	struct err why = ERR_INIT;
 	struct parsed_get get;
 	struct reader r;

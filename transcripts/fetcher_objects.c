@@ -83,7 +83,7 @@ static void
 spoil(struct stream *s, const struct err *why)
 {
 	s->bad = true;
-	(void)snprintf(s->why, sizeof(s->why), "%s", why->msg);
+	(void)snprintf(s->why, sizeof(s->why), "%.255s", why->msg);
 }
 
 static int
@@ -131,8 +131,11 @@ frame_end(struct stream *s, struct err *e)
 	    zst_decode_end(s->f->decoder, &why) != 0)
 		spoil(s, &why);
 	if (!s->told && !s->bad)
-		return ipc_send2(s->f->ipc, WIRE_WHOLE, s->want.digest.b,
-		    DIGEST_BYTES, s->small.data, s->small.len, e);
+		return ipc_send2(s->f->ipc, WIRE_WHOLE,
+		    (const struct ipc_part[2]){
+		        { s->want.digest.b, DIGEST_BYTES },
+		        { s->small.data, s->small.len } },
+		    e);
 	if ((rc = flush_small(s, e)) != 0)
 		return rc;
 	return ipc_send(s->f->ipc, WIRE_OBJECT_END, s->why, strlen(s->why), e);
@@ -257,7 +260,7 @@ get_object(struct stream *s, struct err *e)
 	(void)snprintf(path, sizeof(path), "/v1/object/%.2s/%s", hex, hex);
 	req.path = path;
 	req.max_bytes = frame_max(&s->want);
-	if ((rc = fetcher_http(s->f, &req, &resp, e)) != 0)
+	if (fetcher_http(s->f, &req, &resp, e) != 0)
 		return err_prefix(e, "%s", path);
 	if (resp.status == 404)
 		return tell(s, WIRE_MISSING, e);

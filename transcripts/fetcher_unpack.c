@@ -6,7 +6,7 @@
 #include "transcripts/delta.h"
 #include "transcripts/fetcher_impl.h"
 
-#define ANSWER_MS (600 * 1000)
+#define ANSWER_MS 600000
 
 struct unpack {
 	struct fetcher *f;

@@ -43,9 +43,9 @@ struct release_host {
 
 struct release {
 	char channel[LIMIT_NAME_BYTES + 1];
-	uint64_t serial; /* 1..STATEMENT_NUMBER_MAX */
 	bool has_previous;
 	struct digest previous; /* of the statement of serial - 1 */
+	uint64_t serial; /* 1..STATEMENT_NUMBER_MAX */
 	time_t created;
 	char *author, *message, *source; /* "" when not given; NULL counts so */
 	struct release_transcript *transcripts; /* sorted by name, unique */
