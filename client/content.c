@@ -4,36 +4,11 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/content_impl.h"
 #include "client/tree.h"
 #include "client/update.h"
 #include "common/fsat.h"
 #include "common/log.h"
-
-/* A basis that a data transcript's deltas start from. */
-struct basis {
-	struct digest digest;
-	char *path; /* of a managed file that had this content, or NULL */
-};
-
-struct content {
-	struct session *s;
-	struct digest_state *hash;
-	int *data_fds; /* a profile's downloaded data transcripts, or -1 */
-	struct basis *bases; /* sorted by digest once complete */
-	size_t base_count, base_room;
-	struct content_counts counts;
-
-	/* While filling. */
-	struct plan *plan;
-	struct stage *stage;
-	struct plan_item **files; /* to be filled, sorted by digest, path */
-	size_t file_count;
-	struct plan_item *current;
-	struct err failing; /* of the server asked for objects */
-	content_progress progress;
-	void *progress_arg;
-	uint64_t done_bytes;
-};
 
 int
 content_new(struct session *s, struct content **out, struct err *e)
@@ -423,8 +398,8 @@ list_files(struct content *c, struct err *e)
 }
 
 /* The first file that wants this content, or NULL. */
-static struct plan_item *
-find_file(const struct content *c, const struct digest *digest)
+struct plan_item *
+content_find(const struct content *c, const struct digest *digest)
 {
 	size_t lo = 0, hi = c->file_count;
 
@@ -450,23 +425,25 @@ tell_progress(struct content *c, uint64_t bytes)
 		    c->progress_arg, c->done_bytes, c->plan->write_bytes);
 }
 
-static int
-begin_file(struct content *c, struct plan_item *item, struct err *e)
+int
+content_file_begin(struct content *c, struct plan_item *item, struct err *e)
 {
 	c->current = item;
 	return stage_file_begin(c->stage, item, e);
 }
 
-static int
-write_file(struct content *c, const void *data, size_t len, struct err *e)
+int
+content_file_write(
+    struct content *c, const void *data, size_t len, struct err *e)
 {
 	tell_progress(c, len);
 	return stage_file_write(c->stage, data, len, e);
 }
 
 /* `bad` NULL: complete and right. */
-static int
-end_file(struct content *c, const char *bad, uint64_t *count, struct err *e)
+int
+content_file_end(
+    struct content *c, const char *bad, uint64_t *count, struct err *e)
 {
 	c->current = NULL;
 	if (bad != NULL)
@@ -493,18 +470,19 @@ copy_local(
 	if (fsat_open_file(c->s->root, path, &fd, &ignored) != 0)
 		return 0;
 	digest_reset(c->hash);
-	rc = begin_file(c, item, e);
+	rc = content_file_begin(c, item, e);
 	while (rc == 0 && (n = read(fd, block, sizeof(block))) > 0 &&
 	    total <= item->size_bytes) {
 		total += (uint64_t)n;
 		digest_add(c->hash, block, (size_t)n);
-		rc = write_file(c, block, (size_t)n, e);
+		rc = content_file_write(c, block, (size_t)n, e);
 	}
 	close(fd);
 	if (rc != 0)
 		return rc;
 	digest_end(c->hash, &got);
-	return end_file(c, digest_equal(&got, &item->digest) ? NULL : changed,
+	return content_file_end(c,
+	    digest_equal(&got, &item->digest) ? NULL : changed,
 	    &c->counts.local_files, e);
 }
 
@@ -552,7 +530,7 @@ fill_local(struct content *c, struct err *e)
 
 		if (entry->m.type != MANIFEST_FILE)
 			continue;
-		item = find_file(c, &entry->m.digest);
+		item = content_find(c, &entry->m.digest);
 		if (item != NULL && !item->fetched)
 			rc = copy_local(c, entry->m.path, item, e);
 		if (rc == 0)
@@ -574,7 +552,7 @@ offer_file(void *arg, const struct fetch_member *m, bool *take,
     uint64_t *size_bytes, int *basis_fd, struct err *e)
 {
 	struct unpacking *u = arg;
-	struct plan_item *item = find_file(u->c, &m->digest);
+	struct plan_item *item = content_find(u->c, &m->digest);
 	struct err ignored = ERR_INIT;
 	const struct basis *b;
 
@@ -596,7 +574,7 @@ offer_file(void *arg, const struct fetch_member *m, bool *take,
 	}
 	*take = true;
 	*size_bytes = item->size_bytes;
-	return begin_file(u->c, item, e);
+	return content_file_begin(u->c, item, e);
 }
 
 static int
@@ -604,7 +582,7 @@ unpacked_data(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct unpacking *u = arg;
 
-	return write_file(u->c, data, len, e);
+	return content_file_write(u->c, data, len, e);
 }
 
 static int
@@ -617,7 +595,7 @@ unpacked_end(
 	if (u->basis_fd >= 0)
 		close(u->basis_fd);
 	u->basis_fd = -1;
-	return end_file(u->c, bad, &u->c->counts.data_files, e);
+	return content_file_end(u->c, bad, &u->c->counts.data_files, e);
 }
 
 static int
@@ -646,9 +624,10 @@ fill_from_data(struct content *c, struct err *e)
 			log_event(LOG_NOTICE, "data transcript not used",
 			    "transcript", transcript_of(c, i)->name, "why",
 			    why.msg, NULL);
-			rc = c->current == NULL ? 0
-			                        : end_file(c, "broken off",
-			                              &c->counts.data_files, e);
+			rc = c->current == NULL
+			    ? 0
+			    : content_file_end(
+			          c, "broken off", &c->counts.data_files, e);
 		} else if (rc != 0) {
 			*e = why;
 		}
@@ -656,124 +635,7 @@ fill_from_data(struct content *c, struct err *e)
 	return rc;
 }
 
-/* ---- from a server's objects ---- */
-
-static int
-object_begin(void *arg, const struct fetch_want *want, struct err *e)
-{
-	struct content *c = arg;
-
-	return begin_file(c, find_file(c, &want->digest), e);
-}
-
-static int
-object_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	return write_file(arg, data, len, e);
-}
-
-/* The server's first failing; what else it has is taken all the same. */
-static void
-note_failing(
-    struct content *c, int code, const struct fetch_want *want, const char *why)
-{
-	char hex[DIGEST_HEX];
-
-	if (c->failing.code != 0)
-		return;
-	digest_hex(&want->digest, hex);
-	(void)err_set(&c->failing, code, "object %s: %s", hex, why);
-}
-
-static int
-object_end(
-    void *arg, const struct fetch_want *want, const char *bad, struct err *e)
-{
-	struct content *c = arg;
-
-	if (bad != NULL)
-		note_failing(c, ERR_VERIFY, want, bad);
-	return end_file(c, bad, &c->counts.object_files, e);
-}
-
-static int
-object_missing(void *arg, const struct fetch_want *want, struct err *e)
-{
-	(void)e;
-	note_failing(arg, ERR_NOT_FOUND, want, "the server lacks it");
-	return 0;
-}
-
-static int
-want_by_path(const void *a, const void *b)
-{
-	const struct plan_item *const *x = a, *const *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-/* The first file of each content not yet there, in the order of paths. */
-static int
-list_wants(const struct content *c, struct fetch_want **out, size_t *count,
-    struct err *e)
-{
-	struct plan_item **first;
-	size_t n = 0;
-
-	first = calloc(c->file_count + 1, sizeof(struct plan_item *));
-	*out = calloc(c->file_count + 1, sizeof(**out));
-	if (first == NULL || *out == NULL) {
-		free(first);
-		free(*out);
-		return err_memory(e);
-	}
-	for (size_t i = 0; i < c->file_count; i++)
-		if (!c->files[i]->fetched &&
-		    (i == 0 ||
-		        !digest_equal(
-		            &c->files[i]->digest, &c->files[i - 1]->digest)))
-			first[n++] = c->files[i];
-	qsort(first, n, sizeof(struct plan_item *), want_by_path);
-	for (size_t i = 0; i < n; i++) {
-		(*out)[i].digest = first[i]->digest;
-		(*out)[i].size_bytes = first[i]->size_bytes;
-	}
-	free(first);
-	*count = n;
-	return 0;
-}
-
-static int
-fill_objects(struct content *c, size_t unused, struct err *e)
-{
-	struct fetch_taker taker = { .form = FETCH_CONTENT,
-		.arg = c,
-		.begin = object_begin,
-		.data = object_data,
-		.end = object_end,
-		.missing = object_missing };
-	struct fetch_want *wants = NULL;
-	struct err late = ERR_INIT;
-	size_t count = 0;
-	int rc;
-
-	(void)unused;
-	if ((rc = list_wants(c, &wants, &count, e)) != 0)
-		return rc;
-	err_clear(&c->failing);
-	rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
-	free(wants);
-	if (rc == 0 && c->failing.code != 0) {
-		*e = c->failing;
-		return e->code;
-	}
-	if (rc != 0 && c->current != NULL &&
-	    end_file(c, "broken off", &c->counts.object_files, &late) != 0) {
-		*e = late;
-		return late.code;
-	}
-	return rc;
-}
+/* ---- copies ---- */
 
 /* Other files with the same content. */
 static int
@@ -809,7 +671,7 @@ content_fill(
 	c->stage = stage;
 	if ((rc = list_files(c, e)) != 0 || c->file_count == 0 ||
 	    (rc = fill_local(c, e)) != 0 || (rc = fill_from_data(c, e)) != 0 ||
-	    (rc = with_servers(c, 0, fill_objects, e)) != 0)
+	    (rc = with_servers(c, 0, content_fill_objects, e)) != 0)
 		return rc;
 	return fill_copies(c, e);
 }

@@ -70,6 +70,7 @@ restore_one(struct reader *r, int root, struct err *e)
 	char path[LIMIT_PATH_BYTES + 1];
 	struct err mine = ERR_INIT;
 	struct timespec mtime;
+	struct fsat_stat st;
 	const uint8_t *text;
 	uint32_t nsec, len;
 	uint64_t sec;
@@ -82,7 +83,11 @@ restore_one(struct reader *r, int root, struct err *e)
 	memcpy(path, text, len);
 	path[len] = '\0';
 	mtime = (struct timespec){ (time_t)sec, (long)nsec };
-	rc = fsat_utime(root, path, &mtime, &mine);
+	rc = fsat_stat(root, path, &st, &mine);
+	if (rc == 0 &&
+	    (st.mtime.tv_sec != mtime.tv_sec ||
+	        st.mtime.tv_nsec != mtime.tv_nsec))
+		rc = fsat_utime(root, path, &mtime, &mine);
 	/* Somebody else was there meanwhile. */
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
 	    mine.sys == ELOOP)

@@ -91,8 +91,12 @@ static int
 remove_stage(int root, const char *path, struct err *e)
 {
 	struct err mine = ERR_INIT;
-	int rc = fsat_remove_tree(root, path, &mine);
+	struct fsat_stat st;
+	int rc = fsat_stat(root, path, &st, &mine);
 
+	/* Asked first, for a file system that cannot be written. */
+	if (rc == 0)
+		rc = fsat_remove_tree(root, path, &mine);
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
 	    mine.sys == ELOOP)
 		return 0;

@@ -1,6 +1,7 @@
 /* Metadata; runs in the applier. */
 #include "client/meta.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -73,6 +74,14 @@ set_xattrs(int dir, const char *name, const char *xattrs, struct err *e)
 	return rc != 0 ? rc : set_listed(dir, name, xattrs, e);
 }
 
+/* An ordinary user may not give anything away. */
+static const char *
+owner_hint(int sys)
+{
+	return sys == EPERM ? " (`ignore = owner` leaves owners as they are)"
+	                    : "";
+}
+
 int
 meta_set_fd(int fd, const struct meta *m, const char *path, struct err *e)
 {
@@ -80,7 +89,8 @@ meta_set_fd(int fd, const struct meta *m, const char *path, struct err *e)
 		m->mtime };
 
 	if (fchown(fd, m->uid, m->gid) != 0)
-		return err_sys(e, "%s: owner %u:%u", path, m->uid, m->gid);
+		return err_sys(e, "%s: owner %u:%u%s", path, m->uid, m->gid,
+		    owner_hint(errno));
 	if (set_xattrs(fd, "", m->xattrs, e) != 0)
 		return err_prefix(e, "%s", path);
 	if (fchmod(fd, m->mode) != 0)
@@ -103,7 +113,10 @@ meta_set_name(int dir, const char *name, const struct meta *m, unsigned bits,
 	    (bits & COMPARE_XATTRS) != 0 || (is_owner && *m->xattrs != '\0');
 	if (is_owner)
 		rc = fsat_chown(dir, name, m->uid, m->gid, e);
-	if (rc == 0 && is_xattrs)
+	if (rc != 0)
+		return err_prefix(e, "owner %u:%u%s", m->uid, m->gid,
+		    owner_hint(e != NULL ? e->sys : 0));
+	if (is_xattrs)
 		rc = set_xattrs(dir, name, m->xattrs, e);
 	if (rc == 0 && m->type != MANIFEST_SYMLINK &&
 	    (is_owner || is_xattrs || (bits & COMPARE_MODE) != 0))

@@ -69,6 +69,13 @@ place_of(struct stage *s, const struct plan_item *item, int *dir,
 	return rc != 0 ? rc : syncs_add(&s->syncs, *dir, e);
 }
 
+/* Stages have names that nobody knows. */
+static int
+say_path(int rc, const struct plan_item *item, struct err *e)
+{
+	return rc != 0 ? err_prefix(e, "%s", item->path) : 0;
+}
+
 static struct meta
 meta_of(const struct plan_item *item)
 {
@@ -132,7 +139,7 @@ stage_frame(struct stage *s, struct err *e)
 		if (!is_staged(item) || item->type == MANIFEST_HARDLINK)
 			continue;
 		if (item->type != MANIFEST_FILE)
-			rc = make_special(s, item, e);
+			rc = say_path(make_special(s, item, e), item, e);
 		else if (item->size_bytes == 0 &&
 		    (rc = stage_file_begin(s, item, e)) == 0)
 			rc = stage_file_end(s, e);
@@ -148,7 +155,7 @@ stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
 
 	if ((rc = place_of(s, item, &dir, &name, e)) != 0 ||
 	    (rc = fsat_create(dir, name, 0600, &s->fd, e)) != 0)
-		return rc;
+		return say_path(rc, item, e);
 	s->item = item;
 	return 0;
 }
@@ -292,12 +299,17 @@ stage_finish(struct stage *s, struct err *e)
 	struct plan *p = s->plan;
 	int rc = 0;
 
-	for (size_t i = 0; i < p->item_count && rc == 0; i++)
-		if (is_staged(&p->items[i]) &&
-		    p->items[i].type == MANIFEST_HARDLINK)
-			rc = make_hardlink(s, &p->items[i], e);
-	for (size_t i = p->item_count; i-- > 0 && rc == 0;)
-		if (is_staged(&p->items[i]) && p->items[i].type == MANIFEST_DIR)
-			rc = set_dir_meta(s, &p->items[i], e);
+	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
+		const struct plan_item *item = &p->items[i];
+
+		if (is_staged(item) && item->type == MANIFEST_HARDLINK)
+			rc = say_path(make_hardlink(s, item, e), item, e);
+	}
+	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
+		const struct plan_item *item = &p->items[i];
+
+		if (is_staged(item) && item->type == MANIFEST_DIR)
+			rc = say_path(set_dir_meta(s, item, e), item, e);
+	}
 	return rc != 0 ? rc : syncs_all(&s->syncs, e);
 }

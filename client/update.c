@@ -159,7 +159,7 @@ find_server(struct session *s, struct err *e)
 			note_trouble(s, "fetcher", &why);
 			continue;
 		}
-		if ((rc = learn_all(s, &why)) == 0)
+		if (learn_all(s, &why) == 0)
 			return state_set_failures(
 			    &s->state, is_home(s) ? 0 : s->failures + 1, e);
 		note_trouble(s, s->peer.route, &why);

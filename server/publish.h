@@ -11,7 +11,9 @@
 
 struct progress;
 
-/* zstd's level for objects.  From: 20,000 files, 601 MB on two cores. */
+/* zstd's level for objects.  From: 20,020 files, 601 MB: level 1 takes 242 MB
+ * and 4.3 s of processor time, 3 takes 231 MB and 5.4 s; tar | zstd -1 takes
+ * 252 MB and 4.1 s. */
 #define PUBLISH_OBJECT_LEVEL 1
 
 enum publish_change {

@@ -34,19 +34,12 @@ struct replicator {
 	unsigned lacking_s; /* how soon to ask again for what it has not */
 };
 
-static bool
-stopping(const struct replicator *r)
-{
-	return *r->o->stop != 0;
-}
-
 static void
-pause_s(const struct replicator *r, unsigned seconds)
+pause_s(unsigned seconds)
 {
 	struct timespec t = { (time_t)seconds, 0 };
 
-	if (!stopping(r))
-		nanosleep(&t, NULL); /* a signal ends it */
+	nanosleep(&t, NULL); /* a signal ends it */
 }
 
 /* ---- one release ---- */
@@ -376,11 +369,11 @@ follow(struct replicator *r, struct err *e)
 	r->followed = true;
 	r->lacking_s = 1;
 	log_event(LOG_INFO, "following", "upstream", r->peer.route, NULL);
-	while (!stopping(r)) {
+	for (;;) {
 		unsigned wait_s = how_long(r);
 
 		if (trust_roster(r->trust)->channel_count == 0) {
-			pause_s(r, POLL_S);
+			pause_s(POLL_S);
 			if ((rc = greet(r, e)) != 0)
 				return rc;
 			continue;
@@ -389,14 +382,13 @@ follow(struct replicator *r, struct err *e)
 			return rc;
 		/* All, lest one channel's answers hide another's. */
 		if (quick) {
-			pause_s(r, wait_s < POLL_S ? wait_s : POLL_S);
+			pause_s(wait_s < POLL_S ? wait_s : POLL_S);
 			if ((rc = take_all(r, e)) != 0)
 				return rc;
 		}
 		if (r->away && time(NULL) - r->away_since > HOME_S)
 			return 0;
 	}
-	return 0;
 }
 
 static void
@@ -419,7 +411,7 @@ round_of_upstreams(struct replicator *r, struct err *e)
 	if ((rc = fetch_rewind(r->fetch, e)) != 0)
 		return rc;
 	/* Bounded: a fetcher that dies each time has no last candidate. */
-	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES && !stopping(r); i++) {
+	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES; i++) {
 		err_clear(&why);
 		rc = fetch_connect(r->fetch, &r->peer, &why);
 		if (rc == ERR_NOT_FOUND)
@@ -434,31 +426,28 @@ round_of_upstreams(struct replicator *r, struct err *e)
 		log_err(LOG_WARNING, "upstream failed", &why, "upstream",
 		    r->peer.route, NULL);
 	}
-	if (stopping(r))
-		return 0;
 	*e = why;
 	return e->code;
 }
 
-static int
-loop(struct replicator *r, struct err *e)
+static _Noreturn void
+loop(struct replicator *r)
 {
 	unsigned backoff = BACKOFF_S;
 
-	while (!stopping(r)) {
-		int rc = round_of_upstreams(r, e);
+	for (;;) {
+		struct err e = ERR_INIT;
+		int rc = round_of_upstreams(r, &e);
 
 		if (rc == 0 || r->followed)
 			backoff = BACKOFF_S;
 		if (rc == 0)
 			continue;
-		log_err(LOG_WARNING, "no upstream", e, NULL);
-		err_clear(e);
-		pause_s(r, backoff);
+		log_err(LOG_WARNING, "no upstream", &e, NULL);
+		pause_s(backoff);
 		backoff =
 		    2 * backoff < BACKOFF_MAX_S ? 2 * backoff : BACKOFF_MAX_S;
 	}
-	return 0;
 }
 
 int
@@ -487,7 +476,7 @@ replicate_run(const struct replicate_options *options, struct err *e)
 		.trust = r.trust, .store = &r.store, .fetch = r.fetch
 	};
 	if ((rc = learn_keys(&r.learn, e)) == 0)
-		rc = loop(&r, e);
+		loop(&r);
 out:
 	fetch_stop(r.fetch);
 	pull_release(&r.pull);

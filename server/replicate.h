@@ -4,8 +4,6 @@
 #ifndef SERVER_REPLICATE_H
 #define SERVER_REPLICATE_H
 
-#include <signal.h>
-
 #include "common/crypto_digest.h"
 #include "common/crypto_tls.h"
 #include "transcripts/repo.h"
@@ -18,11 +16,12 @@ struct replicate_options {
 	size_t upstream_count;
 	uint16_t port;    /* where an upstream names none */
 	const char *user; /* whom the fetcher becomes when root */
-	const volatile sig_atomic_t *stop; /* set by a signal: end */
 };
 
-/* Until *stop.  Troubles are logged and tried again; an error is one that no
- * waiting mends: the anchor does not fit, the repository cannot be written. */
+/* Until a signal ends the process, which may be at any point: nothing is shown
+ * before it is complete.  Troubles are logged and tried again; an error is one
+ * that no waiting mends: the anchor does not fit, the repository cannot be
+ * written. */
 MUST_CHECK int replicate_run(
     const struct replicate_options *options, struct err *e);
 

@@ -38,15 +38,17 @@ put(void *arg, const char *name, const void *data, size_t len, struct err *e)
 	int rc;
 
 	path_of(name, path);
-	if (!is_served(name) && slash != NULL) {
+	if (strncmp(name, "channel/", 8) == 0)
+		return repo_switch_head(r, name + 8, data, len, e);
+	if (is_served(name))
+		return repo_put_statement(r, path, data, len, e);
+	if (slash != NULL) {
 		(void)snprintf(
 		    dir, sizeof(dir), "%.*s", (int)(slash - name), name);
 		rc = fsat_mkdir_all(repo_fd(r), dir, 0755, e);
 		if (rc != 0)
 			return rc;
 	}
-	if (strncmp(name, "channel/", 8) == 0)
-		return repo_switch_head(r, name + 8, data, len, e);
 	return fsat_write_file(repo_fd(r), path, 0644, data, len, e);
 }
 

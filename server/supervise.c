@@ -121,14 +121,16 @@ run_replicator(struct supervisor *s, struct err *e)
 		.upstreams = (const char *const *)s->o->upstreams,
 		.upstream_count = s->o->upstream_count,
 		.port = 7440,
-		.user = s->reader,
-		.stop = &stop_signal };
+		.user = s->reader };
 	struct sandbox box = { .user = s->owner[0] != '\0' ? s->owner : NULL,
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,
 		.parent = getppid() };
 	int fd, rc;
 
+	/* Nothing needs an orderly end, and its waiting knows none. */
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
 	if ((rc = repo_open(s->o->repo, &o.repo, e)) != 0)
 		return rc;
 	fd = repo_fd(o.repo);
@@ -326,7 +328,8 @@ watch(struct supervisor *s)
 			hup_signal = 0;
 			signal_all(s, SIGHUP);
 		}
-		reap(s);
+		if (stop_signal == 0)
+			reap(s);
 	}
 	end_children(s);
 	sigprocmask(SIG_SETMASK, &old, NULL);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: limit 240
+# run: limit 400
 # One bit of one file of an upstream is flipped, for each kind of file: verify
 # names it, a mirror of that upstream keeps what it has, a client refuses; all go
 # on once it is restored.
@@ -56,6 +56,7 @@ client_init base
 client_run base "${mirror[base]}"
 stop "${mirror_pid[base]}"
 stop "$origin_pid"
+cp -a "$T/mirror-base" "$T/mirror-old"
 echo "a small file" >"$T/tree/small"
 head -c 6000000 /dev/urandom >"$T/tree/large"
 for ((i = 2; i < 12; i++)); do
@@ -73,8 +74,19 @@ release=v1/release/$(from_release release)
 manifest=v1/manifest/$(from_release manifest)
 data=v1/data/$(from_release data)
 
-# A mirror and a client that are at release 1, copies of the first ones; new
-# ones that have nothing, for the file that others do not ask for.
+# Those that are one release behind ask for the data transcript.
+serve "$T/before.log" --repo "$T/repo-before" --identity "$PECIA_KEYS/identity"
+client_init before
+client_run before "$ready"
+stop "$started"
+cp -a "$T/repo-before" "$T/mirror-before"
+cp -a "$T/root-before" "$T/tree-before"
+cp -a "$T/tree-first" "$T/tree-old"
+cp -a "$T/root-base" "$T/root-old"
+cp -a "$T/state-base" "$T/state-old"
+
+# Mirrors and clients of an age are copies: old at release 1, before one behind;
+# new ones have nothing, for the file that others do not ask for.
 mirror_from() { # KIND REPO
 	cp -a "$T/id-base" "$T/id-$1"
 	[ -z "$2" ] || cp -a "$2" "$T/mirror-$1"
@@ -84,9 +96,13 @@ client_from() { # KIND AGE
 	if [ "$2" = new ]; then
 		client_init "$1"
 	else
-		cp -a "$T/root-base" "$T/root-$1"
-		cp -a "$T/state-base" "$T/state-$1"
+		cp -a "$T/root-$2" "$T/root-$1"
+		cp -a "$T/state-$2" "$T/state-$1"
 	fi
+}
+# What a client's tree is; undoing what was staged only shows in ctimes.
+tree_of() {
+	find "$1" -printf '%p %y %m %U %G %s %i %n %T@ %l\n' | sort
 }
 # The log's line says it, however long ago.
 logged() {
@@ -101,21 +117,22 @@ one() {
 	refuses 3 "$file" peciactl --repo "$repo" verify --anchor "$anchor"
 	serve "$T/upstream-$kind.log" --repo "$repo" --identity "$PECIA_KEYS/identity"
 	upstream=$ready
-	mirror_from "$kind" "$([ "$age" = new ] || echo "$T/mirror-base")"
+	mirror_from "$kind" "$([ "$age" = new ] || echo "$T/mirror-$age")"
 	check "$kind: the mirror logs $word" wait_for 20 logged "$kind" "$word"
 	: >"$T/out"
 	if [ "$age" = new ]; then
 		check "$kind: the mirror has no release" test -z "$(serial_of "$T/mirror-$kind")"
 	else
-		check "$kind: the mirror keeps its release" serial_is "$T/mirror-$kind" 1
+		check "$kind: the mirror keeps its release" serial_is "$T/mirror-$kind" \
+			"$(serial_of "$T/mirror-$age")"
 		client_init "$kind-old"
 		check "$kind: and serves it" client "$kind-old" run --server "${mirror[$kind]}"
-		check "$kind: all of it" same_tree "$T/tree-first" "$T/root-$kind-old"
+		check "$kind: all of it" same_tree "$T/tree-$age" "$T/root-$kind-old"
 	fi
 	client_from "$kind" "$age"
-	picture "$T/root-$kind" >"$T/before"
+	tree_of "$T/root-$kind" >"$T/before"
 	refuses 1 "$word" client "$kind" run --server "$upstream"
-	picture "$T/root-$kind" >"$T/after"
+	tree_of "$T/root-$kind" >"$T/after"
 	check "$kind: the client is as it was" diff "$T/before" "$T/after"
 
 	cp "$PECIA_REPO/$file" "$repo/$file.restored"
@@ -135,4 +152,5 @@ one release "$release" "${release##*/}" old
 one manifest "$manifest" "${manifest##*/}" old
 one small "$small" "${small##*/}" old
 one large "$large" "${large##*/}" old
+one data "$data" "${data##*/}" before
 done_checks

@@ -190,6 +190,9 @@ static const struct {
 	{ { 0, 0 }, { STARTED, 0 }, false },
 	{ { 0, 0 }, { STARTED + 1000, 0 }, false },
 	{ { -5, 0 }, { 0, 0 }, true },
+	/* No write has stamped that: it was set. */
+	{ { 4102444800, 0 }, { 0, 0 }, true },
+	{ { 4102444800, 0 }, { 4102444800, 0 }, false },
 };
 
 /* Else a file that changed right after it was read would be taken for what it

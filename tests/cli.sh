@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run: parallel
 # run: also as nobody
-# run: limit 120
+# run: limit 300
 # What the command lines of the three programs take, print and return.
 # shellcheck disable=SC2317 # check and wait_for call functions
 set -uo pipefail

@@ -167,8 +167,10 @@ for role in fetcher replicator; do
 	pass
 done
 # An orderly end takes all with it, and says nothing of failures.
+now=$(date +%s)
 kill -TERM "$supervisor"
 wait "$supervisor"
 check "SIGTERM: exit status 0" test $? = 0
-check "SIGTERM: all are gone" session_is_empty "$supervisor"
+check "SIGTERM: all are gone" wait_for 5 session_is_empty "$supervisor"
+check "SIGTERM: at once" test $(($(date +%s) - now)) -lt 5
 done_checks

@@ -61,11 +61,25 @@ check "the client has the change" same_tree "$T/tree" "$T/root-a"
 check "verify finds nothing" client a verify
 check "status finds nothing" client a status
 
+# A folder that its owner may not write in is said, and left as it is.
+chmod 700 "$T/tree/bin"
+echo another >"$T/tree/bin/another"
+chmod 550 "$T/tree/bin"
+publish "mine=$T/tree:/" --exact
+mirror_at m 3
+picture "$T/root-a" >"$T/before"
+refuses 1 bin/another client a run --server "${mirror[m]}"
+picture "$T/root-a" >"$T/after"
+check "nothing is changed" diff "$T/before" "$T/after"
+chmod 700 "$T/root-a/bin"
+client_run a "${mirror[m]}"
+check "the client has it now" same_tree "$T/tree" "$T/root-a"
+
 # Files of root: their owner is refused as a whole, or waived by name.
 publish "theirs=/usr/share/common-licenses:/" --exact
-mirror_at m 3
+mirror_at m 4
 client_init b
-refuses 1 owner client b run --server "${mirror[m]}"
+refuses 1 "ignore = owner" client b run --server "${mirror[m]}"
 check "nothing was made" test -z "$(ls -A "$T/root-b")"
 printf 'ignore = owner\n' >>"$T/client.conf"
 client_run b "${mirror[m]}"

@@ -10,24 +10,13 @@
 #include "common/fsat.h"
 #include "common/ipc.h"
 #include "common/sandbox.h"
+#include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
 #include "transcripts/fetcher.h"
 
 /* The fetcher keeps the network's time-outs; ours only end a fetcher that
  * hangs. */
 #define REPLY_MS (8 * LIMIT_STALL_MS)
-
-struct fetch {
-	const struct fetch_options *options;
-	struct ipc *ipc;
-	pid_t pid;
-	struct digest_state *hash;
-	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
-	uint32_t tried;  /* candidates asked for since the start or rewind */
-	/* The conversation is out of step: nothing more is asked. */
-	bool broken;
-	bool failed; /* the fetcher ended its last answer with FAILED */
-};
 
 static int
 start_process(struct fetch *f, struct err *e)
@@ -105,8 +94,8 @@ fetch_stop(struct fetch *f)
 
 /* ---- replies ---- */
 
-static int
-out_of_step(struct fetch *f, struct err *e)
+int
+fetch_out_of_step(struct fetch *f, struct err *e)
 {
 	f->broken = true;
 	return err_set(e, ERR_NET, "the fetcher's answer makes no sense");
@@ -130,8 +119,8 @@ failed_reply(const struct ipc_msg *msg, struct err *e)
 }
 
 /* The next message; a FAILED becomes the error it carries. */
-static int
-next_reply(
+int
+fetch_next_reply(
     struct fetch *f, struct ipc_msg *msg, unsigned extra_ms, struct err *e)
 {
 	int rc;
@@ -147,19 +136,19 @@ next_reply(
 	return failed_reply(msg, e);
 }
 
-static int
-expect(struct fetch *f, uint32_t type, struct ipc_msg *msg, unsigned extra_ms,
-    struct err *e)
+int
+fetch_expect(struct fetch *f, uint32_t type, struct ipc_msg *msg,
+    unsigned extra_ms, struct err *e)
 {
 	int rc;
 
-	if ((rc = next_reply(f, msg, extra_ms, e)) != 0)
+	if ((rc = fetch_next_reply(f, msg, extra_ms, e)) != 0)
 		return rc;
-	return msg->type == type ? 0 : out_of_step(f, e);
+	return msg->type == type ? 0 : fetch_out_of_step(f, e);
 }
 
-static int
-request(
+int
+fetch_request(
     struct fetch *f, uint32_t type, const void *data, size_t len, struct err *e)
 {
 	if (f->broken)
@@ -187,10 +176,10 @@ send_keys(struct fetch *f, struct err *e)
 	do {
 		size_t n = f->keys.len - at < most ? f->keys.len - at : most;
 
-		rc = request(f, at == 0 ? WIRE_KEYS : WIRE_MORE_KEYS,
+		rc = fetch_request(f, at == 0 ? WIRE_KEYS : WIRE_MORE_KEYS,
 		    f->keys.data + at, n, e);
 		if (rc == 0)
-			rc = expect(f, WIRE_OK, &msg, 0, e);
+			rc = fetch_expect(f, WIRE_OK, &msg, 0, e);
 		if (rc != 0)
 			return rc;
 		at += n;
@@ -249,7 +238,7 @@ connect_request(struct fetch *f, struct err *e)
 	buf_add_u32(&b, pass_over);
 	rc = buf_check(&b, "request", e);
 	if (rc == 0)
-		rc = request(f, WIRE_CONNECT, b.data, b.len, e);
+		rc = fetch_request(f, WIRE_CONNECT, b.data, b.len, e);
 	buf_release(&b);
 	return rc;
 }
@@ -264,7 +253,7 @@ fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
 
 	rc = connect_request(f, e);
 	if (rc == 0)
-		rc = expect(f, WIRE_PEER, &msg, 0, e);
+		rc = fetch_expect(f, WIRE_PEER, &msg, 0, e);
 	if (rc != 0)
 		return rc;
 	reader_init(&r, msg.data, msg.len);
@@ -272,7 +261,7 @@ fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
 	    reader_text(&r, peer->source, sizeof(peer->source)) != 0 ||
 	    reader_text(&r, peer->route, sizeof(peer->route)) != 0 ||
 	    reader_text(&r, peer->address, sizeof(peer->address)) != 0)
-		return out_of_step(f, e);
+		return fetch_out_of_step(f, e);
 	f->tried = tried;
 	return 0;
 }
@@ -286,8 +275,8 @@ fetch_rewind(struct fetch *f, struct err *e)
 	f->tried = 0;
 	if (f->broken)
 		return 0;
-	rc = request(f, WIRE_REWIND, NULL, 0, e);
-	return rc != 0 ? rc : expect(f, WIRE_OK, &msg, 0, e);
+	rc = fetch_request(f, WIRE_REWIND, NULL, 0, e);
+	return rc != 0 ? rc : fetch_expect(f, WIRE_OK, &msg, 0, e);
 }
 
 /* ---- single things ---- */
@@ -319,7 +308,7 @@ read_answer(struct fetch *f, const struct ipc_msg *msg,
 	    reader_u8(&r, &known) != 0 ||
 	    reader_text(&r, answer->etag, sizeof(answer->etag)) != 0 ||
 	    status > 999)
-		return out_of_step(f, e);
+		return fetch_out_of_step(f, e);
 	answer->status = (int)status;
 	answer->known = known != 0;
 	return 0;
@@ -340,15 +329,15 @@ read_body(struct fetch *f, uint64_t max_bytes, piece_fn take, void *arg,
 	for (;;) {
 		struct err late = ERR_INIT;
 
-		rc = next_reply(f, &msg, 0, first == 0 ? e : &late);
+		rc = fetch_next_reply(f, &msg, 0, first == 0 ? e : &late);
 		if (rc != 0)
 			return first != 0 ? first : rc;
 		if (msg.type == WIRE_OK)
 			return first;
 		if (msg.type != WIRE_DATA)
-			return out_of_step(f, e);
+			return fetch_out_of_step(f, e);
 		if (msg.len > max_bytes - got)
-			return out_of_step(f, e);
+			return fetch_out_of_step(f, e);
 		got += msg.len;
 		if (first == 0)
 			first = take(arg, msg.data, msg.len, e);
@@ -376,10 +365,10 @@ ask(struct fetch *f, uint32_t type, const struct fetch_get *get,
 	put_get(&req, get, offset);
 	rc = buf_check(&req, "request", e);
 	if (rc == 0)
-		rc = request(f, type, req.data, req.len, e);
+		rc = fetch_request(f, type, req.data, req.len, e);
 	buf_release(&req);
 	if (rc == 0)
-		rc = expect(f, WIRE_ANSWER, &msg, get->wait_s * 1000, e);
+		rc = fetch_expect(f, WIRE_ANSWER, &msg, get->wait_s * 1000, e);
 	return rc != 0 ? rc : read_answer(f, &msg, answer, &which, e);
 }
 
@@ -417,10 +406,10 @@ fetch_race(struct fetch *f, const struct fetch_get *gets, size_t count,
 	}
 	rc = buf_check(&req, "request", e);
 	if (rc == 0)
-		rc = request(f, WIRE_RACE, req.data, req.len, e);
+		rc = fetch_request(f, WIRE_RACE, req.data, req.len, e);
 	buf_release(&req);
 	if (rc == 0)
-		rc = expect(f, WIRE_ANSWER, &msg, wait_s * 1000, e);
+		rc = fetch_expect(f, WIRE_ANSWER, &msg, wait_s * 1000, e);
 	if (rc == 0)
 		rc = read_answer(f, &msg, &answer, &winner, e);
 	if (rc == 0)
@@ -571,306 +560,7 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
 	return 0;
 }
 
-/* ---- objects ---- */
-
-struct taking {
-	struct fetch *f;
-	const struct fetch_taker *taker;
-	const struct fetch_want *want;
-	uint64_t got;
-};
-
-static int
-object_begin(struct taking *t, struct err *e)
-{
-	t->got = 0;
-	digest_reset(t->f->hash);
-	return t->taker->begin(t->taker->arg, t->want, e);
-}
-
-static int
-object_data(struct taking *t, const void *data, size_t len, struct err *e)
-{
-	t->got += len;
-	if (t->taker->form == FETCH_CONTENT) {
-		if (t->got > t->want->size_bytes)
-			return out_of_step(t->f, e);
-		digest_add(t->f->hash, data, len);
-	}
-	return t->taker->data(t->taker->arg, data, len, e);
-}
-
-static int
-object_end(struct taking *t, const char *bad, struct err *e)
-{
-	struct digest got;
-
-	if (t->taker->form == FETCH_CONTENT && *bad == '\0') {
-		digest_end(t->f->hash, &got);
-		if (t->got != t->want->size_bytes)
-			bad = "wrong size";
-		else if (!digest_equal(&got, &t->want->digest))
-			bad = "wrong digest";
-	}
-	return t->taker->end(
-	    t->taker->arg, t->want, *bad != '\0' ? bad : NULL, e);
-}
-
-static bool
-names_want(const struct ipc_msg *msg, const struct fetch_want *want)
-{
-	return msg->len >= DIGEST_BYTES &&
-	    memcmp(msg->data, want->digest.b, DIGEST_BYTES) == 0;
-}
-
-/* The text of an OBJECT_END or MEMBER_END into dst, "" when all is well. */
-static void
-end_text(const struct ipc_msg *msg, char *dst, size_t size)
-{
-	size_t n = msg->len < size - 1 ? msg->len : size - 1;
-
-	memcpy(dst, msg->data, n);
-	dst[n] = '\0';
-}
-
-static int
-object_stream(struct taking *t, struct err *e)
-{
-	struct ipc_msg msg;
-	char bad[256];
-	int rc;
-
-	if ((rc = object_begin(t, e)) != 0)
-		return rc;
-	for (;;) {
-		if ((rc = next_reply(t->f, &msg, 0, e)) != 0)
-			return rc;
-		if (msg.type == WIRE_OBJECT_END)
-			break;
-		if (msg.type != WIRE_DATA)
-			return out_of_step(t->f, e);
-		if ((rc = object_data(t, msg.data, msg.len, e)) != 0)
-			return rc;
-	}
-	end_text(&msg, bad, sizeof(bad));
-	return object_end(t, bad, e);
-}
-
-static int
-object_whole(struct taking *t, const struct ipc_msg *msg, struct err *e)
-{
-	int rc;
-
-	if ((rc = object_begin(t, e)) != 0)
-		return rc;
-	rc = object_data(
-	    t, msg->data + DIGEST_BYTES, msg->len - DIGEST_BYTES, e);
-	return rc != 0 ? rc : object_end(t, "", e);
-}
-
-static int
-take_object(struct taking *t, struct err *e)
-{
-	struct ipc_msg msg;
-	int rc;
-
-	if ((rc = next_reply(t->f, &msg, 0, e)) != 0)
-		return rc;
-	if (!names_want(&msg, t->want))
-		return out_of_step(t->f, e);
-	switch (msg.type) {
-	case WIRE_WHOLE:
-		return object_whole(t, &msg, e);
-	case WIRE_OBJECT:
-		return object_stream(t, e);
-	case WIRE_MISSING:
-		return t->taker->missing(t->taker->arg, t->want, e);
-	default:
-		return out_of_step(t->f, e);
-	}
-}
-
-static int
-send_wants(struct fetch *f, const struct fetch_want *wants, size_t count,
-    struct err *e)
-{
-	struct buf b;
-	int rc = 0;
-
-	buf_init(&b, LIMIT_IPC_BYTES);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		buf_add(&b, wants[i].digest.b, DIGEST_BYTES);
-		buf_add_u64(&b, wants[i].size_bytes);
-		if ((i + 1) % WIRE_WANTS_A_MESSAGE != 0 && i + 1 < count)
-			continue;
-		rc = buf_check(&b, "request", e);
-		if (rc == 0)
-			rc = request(f, WIRE_WANT, b.data, b.len, e);
-		buf_clear(&b);
-	}
-	buf_release(&b);
-	return rc;
-}
-
-static int
-fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
-    const struct fetch_taker *taker, struct err *e)
-{
-	uint8_t form = (uint8_t)taker->form;
-	struct taking t = { .f = f, .taker = taker };
-	struct ipc_msg msg;
-	int rc;
-
-	rc = send_wants(f, wants, count, e);
-	if (rc == 0)
-		rc = request(f, WIRE_OBJECTS, &form, 1, e);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		t.want = &wants[i];
-		rc = take_object(&t, e);
-	}
-	return rc != 0 ? rc : expect(f, WIRE_OK, &msg, 0, e);
-}
-
-int
-fetch_objects(struct fetch *f, const struct fetch_want *wants, size_t count,
-    const struct fetch_taker *taker, struct err *e)
-{
-	int rc = 0;
-
-	for (size_t at = 0; at < count && rc == 0;) {
-		size_t n = count - at < LIMIT_BATCH_OBJECTS
-		    ? count - at
-		    : LIMIT_BATCH_OBJECTS;
-
-		rc = fetch_batch(f, wants + at, n, taker, e);
-		at += n;
-	}
-	/* What the fetcher still says belongs to no later question, unless it
-	 * ended the conversation about these objects itself. */
-	if (rc != 0 && !f->failed)
-		f->broken = true;
-	return rc;
-}
-
-/* ---- data transcripts ---- */
-
-static int
-read_member(struct fetch *f, const struct ipc_msg *msg, struct fetch_member *m,
-    struct err *e)
-{
-	struct reader r;
-	uint8_t kind;
-
-	reader_init(&r, msg->data, msg->len);
-	if (reader_u8(&r, &kind) != 0 || kind > FETCH_MEMBER_OBJECT_DELTA ||
-	    reader_copy(&r, m->digest.b, DIGEST_BYTES) != 0 ||
-	    reader_copy(&r, m->basis.b, DIGEST_BYTES) != 0)
-		return out_of_step(f, e);
-	m->kind = (enum fetch_member_kind)kind;
-	return 0;
-}
-
-static int
-member_body(struct fetch *f, const struct fetch_member *m, uint64_t size_bytes,
-    const struct fetch_unpacker *u, struct err *e)
-{
-	struct ipc_msg msg;
-	struct digest got;
-	uint64_t total = 0;
-	char bad[256];
-	int rc;
-
-	digest_reset(f->hash);
-	for (;;) {
-		if ((rc = next_reply(f, &msg, 0, e)) != 0)
-			return rc;
-		if (msg.type == WIRE_MEMBER_END)
-			break;
-		if (msg.type != WIRE_DATA || msg.len > size_bytes - total)
-			return out_of_step(f, e);
-		total += msg.len;
-		digest_add(f->hash, msg.data, msg.len);
-		if ((rc = u->data(u->arg, msg.data, msg.len, e)) != 0)
-			return rc;
-	}
-	end_text(&msg, bad, sizeof(bad));
-	digest_end(f->hash, &got);
-	if (bad[0] == '\0' && total != size_bytes)
-		(void)snprintf(bad, sizeof(bad), "wrong size");
-	else if (bad[0] == '\0' && !digest_equal(&got, &m->digest))
-		(void)snprintf(bad, sizeof(bad), "wrong digest");
-	return u->end(u->arg, m, bad[0] != '\0' ? bad : NULL, e);
-}
-
-static int
-answer_member(struct fetch *f, const struct fetch_member *m,
-    const struct fetch_unpacker *u, struct err *e)
-{
-	struct buf b;
-	uint64_t size_bytes = 0;
-	int basis_fd = -1, rc;
-	bool take = false;
-
-	if ((rc = u->offer(u->arg, m, &take, &size_bytes, &basis_fd, e)) != 0)
-		return rc;
-	if (!take)
-		return request(f, WIRE_SKIP, NULL, 0, e);
-	buf_init(&b, 8);
-	buf_add_u64(&b, size_bytes);
-	rc = buf_check(&b, "request", e);
-	if (rc == 0 && basis_fd >= 0)
-		rc = ipc_send_fd(f->ipc, WIRE_TAKE, b.data, b.len, basis_fd, e);
-	else if (rc == 0)
-		rc = ipc_send(f->ipc, WIRE_TAKE, b.data, b.len, e);
-	buf_release(&b);
-	return rc != 0 ? rc : member_body(f, m, size_bytes, u, e);
-}
-
-static int
-unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
-{
-	struct fetch_member m;
-	struct ipc_msg msg;
-	int rc;
-
-	for (;;) {
-		if ((rc = next_reply(f, &msg, 0, e)) != 0)
-			return rc;
-		if (msg.type == WIRE_OK)
-			return 0;
-		if (msg.type != WIRE_MEMBER)
-			return out_of_step(f, e);
-		rc = read_member(f, &msg, &m, e);
-		if (rc == 0)
-			rc = answer_member(f, &m, u, e);
-		if (rc != 0)
-			return rc;
-	}
-}
-
-int
-fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
-    const struct fetch_unpacker *unpacker, struct err *e)
-{
-	struct buf b;
-	int rc;
-
-	if (f->broken)
-		return err_set(e, ERR_NET, "the fetcher is gone");
-	f->failed = false;
-	buf_init(&b, 8);
-	buf_add_u64(&b, size_bytes);
-	rc = buf_check(&b, "request", e);
-	if (rc == 0)
-		rc = ipc_send_fd(f->ipc, WIRE_UNPACK, b.data, b.len, fd, e);
-	buf_release(&b);
-	if (rc == 0)
-		rc = unpack_members(f, unpacker, e);
-	/* As above. */
-	if (rc != 0 && !f->failed)
-		f->broken = true;
-	return rc != 0 ? err_prefix(e, "data transcript") : 0;
-}
+/* ---- counting ---- */
 
 int
 fetch_traffic(
@@ -880,13 +570,13 @@ fetch_traffic(
 	struct reader r;
 	int rc;
 
-	rc = request(f, WIRE_TRAFFIC, NULL, 0, e);
+	rc = fetch_request(f, WIRE_TRAFFIC, NULL, 0, e);
 	if (rc == 0)
-		rc = expect(f, WIRE_COUNTED, &msg, 0, e);
+		rc = fetch_expect(f, WIRE_COUNTED, &msg, 0, e);
 	if (rc != 0)
 		return rc;
 	reader_init(&r, msg.data, msg.len);
 	if (reader_u64(&r, received) != 0 || reader_u64(&r, sent) != 0)
-		return out_of_step(f, e);
+		return fetch_out_of_step(f, e);
 	return 0;
 }

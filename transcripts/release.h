@@ -45,7 +45,7 @@ struct release {
 	char channel[LIMIT_NAME_BYTES + 1];
 	bool has_previous;
 	struct digest previous; /* of the statement of serial - 1 */
-	uint64_t serial; /* 1..STATEMENT_NUMBER_MAX */
+	uint64_t serial;        /* 1..STATEMENT_NUMBER_MAX */
 	time_t created;
 	char *author, *message, *source; /* "" when not given; NULL counts so */
 	struct release_transcript *transcripts; /* sorted by name, unique */

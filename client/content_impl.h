@@ -1,0 +1,49 @@
+/* Inside the content module (client/content*.c) only. */
+#ifndef CLIENT_CONTENT_IMPL_H
+#define CLIENT_CONTENT_IMPL_H
+
+#include "client/content.h"
+
+/* A basis that a data transcript's deltas start from. */
+struct basis {
+	struct digest digest;
+	char *path; /* of a managed file that had this content, or NULL */
+};
+
+struct content {
+	struct session *s;
+	struct digest_state *hash;
+	int *data_fds; /* a profile's downloaded data transcripts, or -1 */
+	struct basis *bases; /* sorted by digest once complete */
+	size_t base_count, base_room;
+	struct content_counts counts;
+
+	/* While filling. */
+	struct plan *plan;
+	struct stage *stage;
+	struct plan_item **files; /* to be filled, sorted by digest, path */
+	size_t file_count;
+	struct plan_item *current;
+	struct err failing; /* of the server asked for objects */
+	content_progress progress;
+	void *progress_arg;
+	uint64_t done_bytes;
+};
+
+/* The first file of the plan that wants this content, or NULL. */
+struct plan_item *content_find(
+    const struct content *c, const struct digest *digest);
+/* One file's content: begin, write.., end; `bad` NULL when it is complete and
+ * right, else it is thrown away.  *count is raised for a good one. */
+MUST_CHECK int content_file_begin(
+    struct content *c, struct plan_item *item, struct err *e);
+MUST_CHECK int content_file_write(
+    struct content *c, const void *data, size_t len, struct err *e);
+MUST_CHECK int content_file_end(
+    struct content *c, const char *bad, uint64_t *count, struct err *e);
+
+/* What is still wanted, from the server's objects (content_objects.c). */
+MUST_CHECK int content_fill_objects(
+    struct content *c, size_t unused, struct err *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* Inside the deciding half of fetching (fetch.c, fetch_objects.c) only: the
+ * conversation with the fetcher process. */
+#ifndef TRANSCRIPTS_FETCH_IMPL_H
+#define TRANSCRIPTS_FETCH_IMPL_H
+
+#include <sys/types.h>
+
+#include "common/ipc.h"
+#include "transcripts/fetch.h"
+
+struct fetch {
+	const struct fetch_options *options;
+	struct ipc *ipc;
+	pid_t pid;
+	struct digest_state *hash;
+	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
+	uint32_t tried;  /* candidates asked for since the start or rewind */
+	/* The conversation is out of step: nothing more is asked. */
+	bool broken;
+	bool failed; /* the fetcher ended its last answer with FAILED */
+};
+
+/* The answer makes no sense: nothing more is asked.  Returns ERR_NET. */
+int fetch_out_of_step(struct fetch *f, struct err *e);
+/* Sends one request. */
+MUST_CHECK int fetch_request(struct fetch *f, uint32_t type, const void *data,
+    size_t len, struct err *e);
+/* The next message; a FAILED becomes the error it carries. */
+MUST_CHECK int fetch_next_reply(
+    struct fetch *f, struct ipc_msg *msg, unsigned extra_ms, struct err *e);
+/* The next message, which must be of this type. */
+MUST_CHECK int fetch_expect(struct fetch *f, uint32_t type, struct ipc_msg *msg,
+    unsigned extra_ms, struct err *e);
+
+#endif
