@@ -109,6 +109,38 @@ run_init(const struct options *o, const struct settings *s)
 	return EXIT_SAME;
 }
 
+/* ---- alarms ---- */
+
+static const struct {
+	unsigned bit;
+	const char *word, *text;
+} alarm_words[] = {
+	{ TRUST_ALARM_ROOT, "root expired",
+	    "the trust root has expired: the "
+	    "origin must publish a new one" },
+	{ TRUST_ALARM_ROSTER, "roster expired",
+	    "the roster of mirrors has "
+	    "expired: run `peciactl refresh` on the origin" },
+	{ TRUST_ALARM_HEAD, "stale",
+	    "the head has expired: no origin has "
+	    "signed it again, or somebody keeps newer ones from here" },
+	{ TRUST_ALARM_CLOCK, "clock",
+	    "this machine's clock is behind the "
+	    "head's: set it" },
+};
+
+/* What is wrong with what is believed stops no run: somebody has to look. */
+static void
+log_alarms(const struct session *s)
+{
+	unsigned alarms = trust_alarms(s->trust, s->settings->channel);
+
+	for (size_t i = 0; i < sizeof(alarm_words) / sizeof(*alarm_words); i++)
+		if ((alarms & alarm_words[i].bit) != 0)
+			log_event(LOG_WARNING, alarm_words[i].word, "why",
+			    alarm_words[i].text, NULL);
+}
+
 /* ---- run ---- */
 
 static double
@@ -228,6 +260,8 @@ run_locked(const struct options *o, const struct settings *s,
 	report->seconds = seconds_since(&start);
 	if (rc == 0)
 		rc = report_run(report, e);
+	if (session.trust != NULL)
+		log_alarms(&session);
 	if (rc != 0)
 		note_failure(&session, e);
 	else
@@ -339,24 +373,6 @@ look(struct session *s, struct status *st)
 		    (int)strcspn(buf_str(&b), "\n"), buf_str(&b));
 	buf_release(&b);
 }
-
-static const struct {
-	unsigned bit;
-	const char *word, *text;
-} alarm_words[] = {
-	{ TRUST_ALARM_ROOT, "root expired",
-	    "the trust root has expired: the "
-	    "origin must publish a new one" },
-	{ TRUST_ALARM_ROSTER, "roster expired",
-	    "the roster of mirrors has "
-	    "expired: run `peciactl refresh` on the origin" },
-	{ TRUST_ALARM_HEAD, "stale",
-	    "the head has expired: no origin has "
-	    "signed it again, or somebody keeps newer ones from here" },
-	{ TRUST_ALARM_CLOCK, "clock",
-	    "this machine's clock is behind the "
-	    "head's: set it" },
-};
 
 static void
 print_status(const struct status *st)
