@@ -260,8 +260,7 @@ run_locked(const struct options *o, const struct settings *s,
 	report->seconds = seconds_since(&start);
 	if (rc == 0)
 		rc = report_run(report, e);
-	if (session.trust != NULL)
-		log_alarms(&session);
+	log_alarms(&session);
 	if (rc != 0)
 		note_failure(&session, e);
 	else

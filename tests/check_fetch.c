@@ -487,6 +487,7 @@ kill_when_asked(void *arg)
 
 START_TEST(outlives_its_fetcher)
 {
+	uint64_t in, out;
 	struct killing k;
 	char want[64];
 
@@ -504,9 +505,8 @@ START_TEST(outlives_its_fetcher)
 	expect_error(get("/v1/release/slow"), ERR_NET, "fetcher");
 	ck_assert_int_eq(pthread_join(k.thread, NULL), 0);
 	expect_error(get("/v1/roster"), ERR_NET, "the fetcher is gone");
-	expect_error(fetch_traffic(visit.fetch, &(uint64_t){ 0 },
-	                 &(uint64_t){ 0 }, &visit.e),
-	    ERR_NET, "the fetcher is gone");
+	expect_error(fetch_traffic(visit.fetch, &in, &out, &visit.e), ERR_NET,
+	    "the fetcher is gone");
 	/* The new one goes on with the next server, and knows the keys. */
 	OK(&visit, fetch_visit_next(&visit));
 	ck_assert_int_ne(fetcher_pid(2), k.pid);

@@ -166,7 +166,10 @@ is_confined(void)
 	if (getrlimit(RLIMIT_AS, &r) != 0 || r.rlim_cur != 1 << 30)
 		return 6;
 	memory = malloc(1U << 30);
-	return memory != NULL ? 7 : 0;
+	if (memory == NULL)
+		return 0;
+	free(memory);
+	return 7;
 }
 
 START_TEST(limits_hold)

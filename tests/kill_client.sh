@@ -191,6 +191,7 @@ is_past() {
 }
 wait_for 30 is_past
 check "the journal is carried through all the same" client k run --server "$ready"
+told 'warning: stale .*expired'
 check "the release is there" same_tree "$T/r4" "$T/root-k"
 refuses 1 stale client k status
 check "a fresh head" peciactl refresh

@@ -160,6 +160,28 @@ echo "after the origin's restart" >"$tree/etc/now"
 publish "machine=$tree:/" --exact --message 9
 mirror_at m3 9
 
+# ---- a channel that cannot be had does not hold up the others ----
+
+stop "${mirror_pid[m1]}"
+echo "in no other channel" >"$tree/etc/only"
+publish "machine=$tree:/" --channel fourth --message broken
+only=$(sha256sum <"$tree/etc/only" | cut -c 1-64)
+only=$PECIA_REPO/v1/object/${only:0:2}/$only
+check "an object is lost" mv "$only" "$T/kept"
+rm "$tree/etc/only"
+mirror_up m1 "$origin" --workers 1
+lacks_it() {
+	grep -q "object ${only##*/}: upstream lacks it" "$T/mirror-m1.log"
+}
+check "the mirror says what upstream lacks" wait_for 30 lacks_it
+echo "ten" >"$tree/etc/now"
+publish "machine=$tree:/" --exact --message 10
+mirror_at m1 10
+check "the broken channel is not served" test ! -e "$T/mirror-m1/v1/channel/fourth"
+check "the object is there again" mv "$T/kept" "$only"
+check "and the channel comes too" wait_for 90 at_serial "$T/mirror-m1" 1 fourth
+check "all is well then" peciactl --repo "$T/mirror-m1" verify --anchor "$anchor"
+
 # ---- an upstream that no roster lists ----
 
 cp -a "$PECIA_REPO" "$T/stolen"
@@ -178,6 +200,6 @@ check "nothing is taken from it" test ! -e "$T/mirror-m5/v1/channel/production"
 check "nor asked for" not_asked
 stop "${mirror_pid[m5]}"
 mirror_up m5 "$stranger" "$origin" --workers 1
-mirror_at m5 9
+mirror_at m5 10
 check "the next upstream does" peciactl --repo "$T/mirror-m5" verify --anchor "$anchor"
 done_checks

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: also as nobody
 # run: limit 120
 # A web server that knows nothing of us serves a copy of the repository under a
 # rostered key: a client and a mirror use it as they use peciad.

@@ -25,6 +25,7 @@ const char *
 own_user(void)
 {
 	static char text[MANIFEST_OWNER_BYTES + 1];
+	/* cppcheck-suppress getpwuidCalled ; a test has one thread */
 	const struct passwd *pw = getpwuid(geteuid());
 
 	if (pw != NULL)
@@ -38,6 +39,7 @@ const char *
 own_group(void)
 {
 	static char text[MANIFEST_OWNER_BYTES + 1];
+	/* cppcheck-suppress getgrgidCalled ; a test has one thread */
 	const struct group *gr = getgrgid(getegid());
 
 	if (gr != NULL)
@@ -103,6 +105,7 @@ sort(const struct spec *specs, const struct spec *list[SPECS_MAX])
 		ck_assert_uint_lt(n, SPECS_MAX);
 		list[n] = &specs[n];
 	}
+	/* cppcheck-suppress uninitvar ; the loop has set the first n */
 	qsort(list, n, sizeof(const void *), by_path);
 	return n;
 }
