@@ -100,7 +100,7 @@ note_failure(struct serve_heads *hs, struct serve_head *h, const struct err *e)
 {
 	if (strcmp(h->why, e->msg) == 0)
 		return;
-	(void)snprintf(h->why, sizeof(h->why), "%s", e->msg);
+	(void)snprintf(h->why, sizeof(h->why), "%.255s", e->msg);
 	serve_warn(hs->slot, "head is not served", e, h->name);
 }
 

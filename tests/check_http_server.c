@@ -100,7 +100,7 @@ START_TEST(answers_pipelined_requests_in_order)
 	peer_connect(&p, web_port);
 	peer_send(&p, all.data, all.len);
 	for (int i = 0; i < 500; i++) {
-		char want[5];
+		char want[16];
 
 		peer_read(&p, false, &r);
 		(void)snprintf(want, sizeof(want), "%04d", i);

@@ -259,8 +259,8 @@ mirror_at() {
 		fail "mirror $1 does not get release $2"
 	}
 }
-serial_is() {
-	[ "$(serial_of "$1")" = "$2" ]
+serial_is() { # REPO SERIAL [CHANNEL]
+	[ "$(serial_of "$1" "${3-production}")" = "$2" ]
 }
 
 # requests NAME: how many the mirror has logged; only for one that runs with

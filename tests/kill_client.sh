@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # pecia killed at any moment: each path is the old one or the new one, the next
 # start ends in the old release or the new one, the next run in the new one.
-# run: limit 600
+# run: limit 900
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/faults.sh

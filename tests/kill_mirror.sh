@@ -2,7 +2,7 @@
 # A mirror killed at any moment of a replication: what it has is whole, what it
 # serves is the old release or the new one, and it gets there in the end.  Its
 # processes end together, and one that ends alone is started again.
-# run: limit 400
+# run: limit 600
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/faults.sh

@@ -26,23 +26,23 @@ nginx_up() {
 			daemon off;
 			worker_processes 1;
 			$([ "$(id -u)" != 0 ] || echo 'user root;')
-			pid $T/nginx/pid;
-			error_log $T/nginx/error.log;
+			pid "$T/nginx/pid";
+			error_log "$T/nginx/error.log";
 			events { worker_connections 64; }
 			http {
 				log_format line '\$request_method \$uri \$status \$body_bytes_sent';
-				access_log $T/nginx/access.log line;
-				client_body_temp_path $T/nginx/body;
-				proxy_temp_path $T/nginx/proxy;
-				fastcgi_temp_path $T/nginx/fastcgi;
-				uwsgi_temp_path $T/nginx/uwsgi;
-				scgi_temp_path $T/nginx/scgi;
+				access_log "$T/nginx/access.log" line;
+				client_body_temp_path "$T/nginx/body";
+				proxy_temp_path "$T/nginx/proxy";
+				fastcgi_temp_path "$T/nginx/fastcgi";
+				uwsgi_temp_path "$T/nginx/uwsgi";
+				scgi_temp_path "$T/nginx/scgi";
 				server {
 					listen 127.0.0.1:$port ssl;
 					ssl_protocols TLSv1.3;
-					ssl_certificate $T/id-static/cert.pem;
-					ssl_certificate_key $T/id-static/key.pem;
-					root $PECIA_REPO;
+					ssl_certificate "$T/id-static/cert.pem";
+					ssl_certificate_key "$T/id-static/key.pem";
+					root "$PECIA_REPO";
 				}
 			}
 		CONF
@@ -92,10 +92,14 @@ check "the client has the change" same_tree "$T/tree" "$T/root-a"
 check "it came as data transcript" test "$(count GET /v1/data/ 200)" = 1
 check "and not as objects" test "$(count GET /v1/object/ 200)" = "$objects"
 
+publish "tree=$T/tree:/" --exact --channel another
 mirror_up m "127.0.0.1:$port"
 mirror_at m 2
 check "its mirror is complete" peciactl --repo "$T/mirror-m" verify
 echo newer >"$T/tree/sub/newer"
+publish "tree=$T/tree:/" --exact --channel another
+check "one channel's answers do not hide another's" \
+	wait_for 60 serial_is "$T/mirror-m" 2 another
 publish "tree=$T/tree:/" --exact
 mirror_at m 3
 client_init b
