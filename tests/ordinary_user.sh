@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: limit 120
+# run: limit 240
 # All of it by a user without any right: publish own files, serve, mirror, run
 # into an own folder, again, roll on.  Started by root, it goes on as nobody.
 set -uo pipefail

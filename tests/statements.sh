@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: limit 60
+# run: limit 120
 # What doc/ says other programs can do with a repository, taken out of the text
 # and done: signatures by openssl, contents by tar, zcat, zstd and sha256sum.
 # shellcheck disable=SC2317 # check calls functions

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: limit 120
+# run: limit 300
 # A web server that knows nothing of us serves a copy of the repository under a
 # rostered key: a client and a mirror use it as they use peciad.
 # shellcheck disable=SC2317 # check and wait_for call functions

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run: parallel
 # run: also as nobody
-# run: limit 180
+# run: limit 300
 # What a tree may hold, and how it may change from one release to the next: each
 # time the client's is the published one, as far as rsync can see.
 # shellcheck disable=SC2317 # check and wait_for call functions
