@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # run: parallel
-# run: also as nobody
 # run: limit 300
 # What the command lines of the three programs take, print and return.
 # shellcheck disable=SC2317 # check and wait_for call functions

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Transfers that are cut go on where they stopped: a mirror's, when the line
 # goes, when its own peciad does; a client's, at the next server.
+# run: parallel
 # run: limit 400
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # No space, on the client's disk, its state's and the mirror's, before a run and
 # in the middle of it; and disks that cannot be written.
+# run: parallel
 # run: limit 400
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail

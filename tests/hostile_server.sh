@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Servers that lie, each in one way: pecia refuses by name and changes nothing,
 # and goes on to a good server where there is one.
+# run: parallel
 # run: limit 600
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail

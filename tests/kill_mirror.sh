@@ -2,6 +2,7 @@
 # A mirror killed at any moment of a replication: what it has is whole, what it
 # serves is the old release or the new one, and it gets there in the end.  Its
 # processes end together, and one that ends alone is started again.
+# run: parallel
 # run: limit 600
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
@@ -78,7 +79,7 @@ mirror_kill 0
 # From nothing, then from each release to the next.
 rm -rf "$T/mirror-m"
 kills=0 begun=0
-while [ "$kills" -lt 25 ]; do
+while [ "$kills" -lt 10 ]; do
 	[ "$(serial_of "$T/mirror-m")" != "$release" ] || next_release
 	at=$(random $((ms + 1)))
 	mirror_start

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# run: parallel
 # run: limit 600
 # /usr/share of this machine goes publish -> mirror -> client, twice, on hosts of
 # their own; then 1 % of it is edited, renamed, added and removed.  Bytes are
