@@ -1,7 +1,6 @@
 /* Scans of trees. */
 #include <check.h>
 #include <errno.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -323,8 +322,7 @@ START_TEST(other_file_systems_are_entered_unless_told_not_to)
 	put_dir(&r, "mnt");
 	(void)snprintf(
 	    mount_point, sizeof(mount_point), "%s/mnt", r.scratch.path);
-	if (unshare(CLONE_NEWNS) != 0 ||
-	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	if (!scratch_own_mounts() ||
 	    mount("none", mount_point, "tmpfs", 0, NULL) != 0) {
 		run_release(&r);
 		return; /* not allowed here */

@@ -178,6 +178,7 @@ in_host() {
 # launch LOG COMMAND...: in the background; $started is its pid.  Descriptor 9
 # is what keeps the name servers of tests/net.sh alive.
 launch() {
+	: >"$1" # what an earlier process said must not pass for this one's
 	"${host_prefix[@]}" "${@:2}" >"$1" 2>&1 9>&- </dev/null &
 	started=$!
 	running+=("$started")

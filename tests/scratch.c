@@ -2,6 +2,10 @@
 #include "tests/scratch.h"
 
 #include <check.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
@@ -32,4 +36,15 @@ scratch_remove(struct scratch *s)
 	fsat_names_release(&names);
 	close(s->fd);
 	ck_assert_int_eq(rmdir(s->path), 0);
+}
+
+bool
+scratch_own_mounts(void)
+{
+	if (geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0)
+		return true;
+	(void)printf("passed over: no mounts of our own: %s\n",
+	    geteuid() == 0 ? strerror(errno) : "not root");
+	return false;
 }

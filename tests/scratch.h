@@ -2,6 +2,8 @@
 #ifndef TESTS_SCRATCH_H
 #define TESTS_SCRATCH_H
 
+#include <stdbool.h>
+
 struct scratch {
 	char path[256];
 	int fd; /* of the directory */
@@ -11,5 +13,10 @@ struct scratch {
 void scratch_make(struct scratch *s);
 /* Removes it with all below. */
 void scratch_remove(struct scratch *s);
+
+/* What this process mounts from now on, nobody else sees.  False, and said on
+ * standard output, where that is not allowed: the caller is not root, or / is
+ * no mount point, as in a chroot. */
+bool scratch_own_mounts(void);
 
 #endif
