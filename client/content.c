@@ -8,6 +8,7 @@
 #include "client/tree.h"
 #include "client/update.h"
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/log.h"
 
 int
@@ -246,7 +247,7 @@ get_manifest(struct content *c, const struct release_transcript *t, int fd,
 {
 	char path[128], hex[DIGEST_HEX];
 
-	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+	if (fscalls()->ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(e, "manifest");
 	digest_hex(&t->manifest, hex);
 	(void)snprintf(path, sizeof(path), "/v1/manifest/%s", hex);

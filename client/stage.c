@@ -10,6 +10,7 @@
 #include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 #include "transcripts/manifest.h"
 
@@ -230,7 +231,8 @@ copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
 		ssize_t n = -1;
 
 		if (in_kernel)
-			n = copy_file_range(from, NULL, to, NULL, most, 0);
+			n = fscalls()->copy_file_range(
+			    from, NULL, to, NULL, most, 0);
 		if (n < 0 && in_kernel && errno == EINTR)
 			continue;
 		if (n < 0 && in_kernel && !is_no_copy(errno))
