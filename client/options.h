@@ -1,9 +1,11 @@
-/* The command line of pecia, as a pure function. */
+/* The command line of pecia, as a pure function over two tables: commands and
+ * options (options_table.h). */
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
 
 #include <stdbool.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 
 enum verb {
@@ -18,6 +20,8 @@ enum verb {
 
 struct options {
 	enum verb verb;
+	char *const *operands; /* what follows the command, in argv */
+	size_t operand_count;
 	const char *config;       /* NULL: the default, which may be missing */
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
@@ -31,6 +35,6 @@ struct options {
 MUST_CHECK int options_parse(
     int argc, char *const argv[], struct options *out, struct err *e);
 /* The text of --help. */
-const char *options_help(void);
+void options_help(struct buf *text);
 
 #endif

@@ -1,0 +1,78 @@
+/* The commands and options of pecia. */
+#include "client/options_table.h"
+
+#include <stddef.h>
+
+#include "common/text.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+const struct options_verb options_verbs[] = {
+	{ "init", VERB_INIT, 0, 0, "--anchor sha256:HEX",
+	    "trust this origin; needed once" },
+	{ "run", VERB_RUN, 0, 0, "",
+	    "find the site's mirror, make this machine what the newest release "
+	    "says" },
+	{ "status", VERB_STATUS, 0, 0, "",
+	    "which release, since when, from where, how fresh" },
+	{ "verify", VERB_VERIFY, 0, 0, "",
+	    "every managed path that differs, and how" },
+	{ "help", VERB_HELP, 0, 0, "", NULL },
+};
+const size_t options_verb_count = COUNT(options_verbs);
+
+static int
+take_wait(struct options *o, const char *text, struct err *e)
+{
+	uint64_t seconds;
+
+	if (text_u64(text, strlen(text), 86400, &seconds) != 0)
+		return err_set(e, ERR_USAGE,
+		    "--waitforlock %s: not a number "
+		    "of seconds up to a day",
+		    text);
+	o->wait_ms = (unsigned)seconds * 1000;
+	o->wait_given = true;
+	return 0;
+}
+
+#define FIELD(name) offsetof(struct options, name)
+#define TEXT(name, field, value, help)                      \
+ {                                                          \
+  name, 0, OPTIONS_TEXT, FIELD(field), 0, NULL, value, help \
+ }
+#define FLAG(name, field, verbs, help)                       \
+ {                                                           \
+  name, 0, OPTIONS_FLAG, FIELD(field), verbs, NULL, "", help \
+ }
+#define TAKE(name, take, verbs, value, help)         \
+ {                                                   \
+  name, 0, OPTIONS_TAKE, 0, verbs, take, value, help \
+ }
+
+const struct options_row options_rows[] = {
+	TEXT("config", config, "FILE", "[/etc/pecia/pecia.conf]"),
+	TEXT("root", root, "DIR", "apply below DIR [/]"),
+	TEXT("state", state, "DIR", "what pecia knows [/var/lib/pecia]"),
+	{ "anchor", 0, OPTIONS_TEXT, FIELD(anchor), OPTIONS_ON(VERB_INIT), NULL,
+	    "sha256:HEX", "digest of the origin's first trust root" },
+	TEXT("server", server, "HOST[:PORT]",
+	    "use this server only; PECIA_SERVER does the same"),
+	TEXT("channel", channel, "NAME", "line of releases [production]"),
+	TEXT("environment", channel, "NAME", NULL),
+	TEXT("host", host, "NAME", "this machine's name [its host name]"),
+	FLAG("noop", noop, OPTIONS_ON(VERB_RUN),
+	    "show what run would change, change nothing"),
+	FLAG("detailed-exitcodes", detailed_exitcodes, 0,
+	    "0 the same, 1 failed, 2 changed"),
+	TAKE("waitforlock", take_wait, 0, "SECONDS",
+	    "wait for another run to end [0]"),
+	FLAG("json", json, 0, "results for programs"),
+	{ "verbose", 'v', OPTIONS_FLAG, FIELD(verbose), 0, NULL, "",
+	    "say each step" },
+	{ "help", 'h', OPTIONS_VERB, VERB_HELP, 0, NULL, "", "this text" },
+	{ "version", 0, OPTIONS_VERB, VERB_VERSION, 0, NULL, "",
+	    "the version" },
+};
+const size_t options_row_count = COUNT(options_rows);
+_Static_assert(COUNT(options_rows) <= OPTIONS_ROWS_MAX, "options fit");

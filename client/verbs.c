@@ -1,0 +1,46 @@
+/* Which function a command is. */
+#include "client/verbs.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "common/log.h"
+
+verb_fn *
+verb_find(enum verb verb)
+{
+	static const struct {
+		enum verb verb;
+		verb_fn *fn;
+	} rows[] = {
+		{ VERB_INIT, verb_init },
+		{ VERB_RUN, verb_run },
+		{ VERB_STATUS, verb_status },
+		{ VERB_VERIFY, verb_verify },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].verb == verb)
+			return rows[i].fn;
+	return NULL;
+}
+
+int
+verb_failed(const struct err *e)
+{
+	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+void
+verb_raise_open_files(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
+	    lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &lim) != 0)
+			log_event(LOG_DEBUG, "open files stay limited", NULL);
+	}
+}

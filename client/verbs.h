@@ -1,0 +1,29 @@
+/* The commands of pecia; a file each, or a group. */
+#ifndef CLIENT_VERBS_H
+#define CLIENT_VERBS_H
+
+#include "client/options.h"
+#include "client/settings.h"
+
+enum {
+	EXIT_SAME = 0,
+	EXIT_FAILED = 1,
+	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
+	EXIT_USAGE = 64,
+};
+
+/* Each returns the exit status and has said what there is to say. */
+typedef int verb_fn(const struct options *o, const struct settings *s);
+verb_fn verb_init;
+verb_fn verb_run;
+verb_fn verb_status;
+verb_fn verb_verify;
+
+/* The verb's function; NULL for help and version. */
+verb_fn *verb_find(enum verb verb);
+/* Says why on standard error and returns the exit status for it. */
+int verb_failed(const struct err *e);
+/* A directory a level is held open while trees are compared. */
+void verb_raise_open_files(void);
+
+#endif
