@@ -16,6 +16,8 @@ enum verb {
 	VERB_RUN,
 	VERB_STATUS,
 	VERB_VERIFY,
+	VERB_DISABLE,
+	VERB_ENABLE,
 };
 
 struct options {

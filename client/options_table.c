@@ -17,6 +17,9 @@ const struct options_verb options_verbs[] = {
 	    "which release, since when, from where, how fresh" },
 	{ "verify", VERB_VERIFY, 0, 0, "",
 	    "every managed path that differs, and how" },
+	{ "disable", VERB_DISABLE, 0, 1, "[MESSAGE]",
+	    "let runs change nothing until enable" },
+	{ "enable", VERB_ENABLE, 0, 0, "", "let runs change things again" },
 	{ "help", VERB_HELP, 0, 0, "", NULL },
 };
 const size_t options_verb_count = COUNT(options_verbs);

@@ -3,10 +3,20 @@
 
 #include "client/alarms.h"
 #include "client/apply.h"
+#include "client/disable.h"
 #include "client/failure.h"
 #include "client/report.h"
 #include "client/update.h"
 #include "common/log.h"
+
+struct run {
+	const struct options *o;
+	const struct settings *settings;
+	struct session session;
+	struct plan plan;
+	struct report report;
+	int refused; /* exit status of a run that may not be, or 0 */
+};
 
 static double
 seconds_since(const struct timespec *start)
@@ -18,10 +28,25 @@ seconds_since(const struct timespec *start)
 	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
+/* ---- one run ---- */
+
 static int
-one_run(struct session *s, const struct options *o, struct plan *plan,
-    struct report *report, struct err *e)
+learn_plan(struct run *r, struct content *content, struct err *e)
 {
+	struct session *s = &r->session;
+	int rc = content_manifests(content, e);
+
+	return rc != 0
+	    ? rc
+	    : apply_compare(s,
+	          &(struct apply_tree){ &s->release, s->profile, false },
+	          &r->plan, &r->report.result.totals, e);
+}
+
+static int
+one_run(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
 	struct content *content = NULL;
 	struct progress progress;
 	int rc;
@@ -33,84 +58,104 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	if (rc == 0)
 		content_watch(content, progress_show, &progress);
 	if (rc == 0)
-		rc = content_manifests(content, e);
-	if (rc == 0)
-		rc = apply_compare(s,
-		    &(struct apply_tree){ &s->release, s->profile, false },
-		    plan, &report->result.totals, e);
-	if (rc == 0 && !o->noop)
-		rc = apply_plan(s, content, plan, &report->result, e);
+		rc = learn_plan(r, content, e);
+	if (rc == 0 && !r->o->noop)
+		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
 	progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
-		rc = fetch_traffic(
-		    s->fetch, &report->received_bytes, &report->sent_bytes, e);
+		rc = fetch_traffic(s->fetch, &r->report.received_bytes,
+		    &r->report.sent_bytes, e);
 	return rc;
+}
+
+/* ---- around it ---- */
+
+/* What the operator forbade is no failure of the machine's. */
+static int
+check_enabled(struct run *r, struct err *e)
+{
+	struct disable d;
+	bool disabled = false;
+	int rc;
+
+	if (r->o->noop)
+		return 0;
+	rc = disable_read(&r->session.state, &disabled, &d, e);
+	if (rc != 0 || !disabled)
+		return rc;
+	r->refused = EXIT_DISABLED;
+	return err_set(e, ERR_CONFLICT,
+	    "runs are disabled since %s%s%s; `pecia enable` ends that", d.when,
+	    d.message[0] != '\0' ? ": " : "", d.message);
 }
 
 /* A session with nothing interrupted left. */
 static int
-open_recovered(const struct settings *s, struct session *session, struct err *e)
+open_recovered(struct run *r, struct err *e)
 {
+	struct session *s = &r->session;
 	bool recovered = false;
 	int rc;
 
-	if ((rc = session_open(s, true, session, e)) != 0)
+	if ((rc = session_open(r->settings, true, s, e)) != 0)
 		return rc;
-	rc = apply_recover(session, &recovered, e);
+	rc = check_enabled(r, e);
+	if (rc == 0)
+		rc = apply_recover(s, &recovered, e);
 	if (rc == 0 && !recovered)
 		return 0;
-	session_release(session);
+	session_release(s);
 	if (rc != 0)
 		return rc;
 	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
-	return session_open(s, true, session, e);
+	return session_open(r->settings, true, s, e);
 }
 
 static int
-run_locked(const struct options *o, const struct settings *s,
-    struct report *report, struct plan *plan, struct err *e)
+run_locked(struct run *r, struct err *e)
 {
+	struct session *s = &r->session;
 	struct timespec start;
-	struct session session;
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if ((rc = open_recovered(s, &session, e)) != 0)
+	if ((rc = open_recovered(r, e)) != 0)
 		return rc;
-	report->session = &session;
-	rc = one_run(&session, o, plan, report, e);
-	report->seconds = seconds_since(&start);
+	r->report.session = s;
+	rc = one_run(r, e);
+	r->report.seconds = seconds_since(&start);
 	if (rc == 0)
-		rc = report_run(report, e);
-	alarms_log(&session);
+		rc = report_run(&r->report, e);
+	alarms_log(s);
 	if (rc != 0)
-		failure_note(&session.state, session.now, e);
+		failure_note(&s->state, s->now, e);
 	else
-		failure_forget(&session.state);
-	report->session = NULL;
-	session_release(&session);
+		failure_forget(&s->state);
+	session_release(s);
 	return rc;
 }
 
 int
 verb_run(const struct options *o, const struct settings *s)
 {
-	struct report report = {
-		.json = o->json, .verbose = o->verbose, .noop = o->noop
-	};
+	struct run r = { .o = o, .settings = s };
 	struct err e = ERR_INIT;
-	struct plan plan;
 	bool changed;
-	int rc;
+	int rc, status;
 
 	verb_raise_open_files();
-	plan_init(&plan);
-	report.plan = &plan;
-	rc = run_locked(o, s, &report, &plan, &e);
-	changed = !plan_is_empty(&plan);
-	plan_release(&plan);
-	if (rc != 0)
-		return verb_failed(&e);
+	plan_init(&r.plan);
+	r.report = (struct report){ .json = o->json,
+		.verbose = o->verbose,
+		.noop = o->noop,
+		.plan = &r.plan };
+	rc = run_locked(&r, &e);
+	changed = !plan_is_empty(&r.plan);
+	plan_release(&r.plan);
+	if (rc != 0) {
+		status = verb_failed(&e);
+		return r.refused != 0 ? r.refused : status;
+	}
 	return changed && o->detailed_exitcodes ? EXIT_CHANGED : EXIT_SAME;
 }

@@ -12,6 +12,8 @@
  *     tmp/             data transcripts on their way
  *     stages dirtimes  what is staged, beside what
  *     journal          a commit under way
+ *     last_error       why the last run failed
+ *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H
 #define CLIENT_STATE_H

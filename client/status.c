@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "client/alarms.h"
+#include "client/disable.h"
 #include "client/failure.h"
 #include "client/journal.h"
 #include "client/session.h"
@@ -15,14 +16,15 @@ struct status {
 	const struct session *s;
 	const struct head *head; /* accepted, or NULL */
 	unsigned alarms;
-	bool interrupted;
+	bool interrupted, disabled;
+	struct disable disable;
 	char last_error[FAILURE_BYTES];
 };
 
 static bool
 is_wrong(const struct status *st)
 {
-	return st->alarms != 0 || st->interrupted ||
+	return st->alarms != 0 || st->interrupted || st->disabled ||
 	    st->last_error[0] != '\0' || !st->s->has_applied;
 }
 
@@ -40,6 +42,8 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	failure_read(&s->state, st->last_error);
+	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
+		err_clear(&ignored);
 }
 
 static void
@@ -67,6 +71,9 @@ print_status(const struct status *st)
 	for (const struct alarm_word *w = alarm_words; w->bit != 0; w++)
 		if ((st->alarms & w->bit) != 0)
 			(void)printf("wrong     %s\n", w->text);
+	if (st->disabled)
+		(void)printf(
+		    "disabled  %s %s\n", st->disable.when, st->disable.message);
 	if (st->interrupted)
 		(void)printf(
 		    "wrong     a run was interrupted: the next finishes "
@@ -107,6 +114,9 @@ print_status_json(const struct status *st, struct err *e)
 		json_append_string(wrong, "interrupted");
 	if (st->last_error[0] != '\0')
 		json_append_string(wrong, st->last_error);
+	json_set_bool(j, "disabled", st->disabled);
+	if (st->disabled)
+		json_set_string(j, "disabled_message", st->disable.message);
 	json_set_child(j, "wrong", wrong);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);

@@ -14,6 +14,8 @@ verb_find(enum verb verb)
 		verb_fn *fn;
 	} rows[] = {
 		{ VERB_INIT, verb_init },
+		{ VERB_DISABLE, verb_disable },
+		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
 		{ VERB_STATUS, verb_status },
 		{ VERB_VERIFY, verb_verify },

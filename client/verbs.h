@@ -9,11 +9,14 @@ enum {
 	EXIT_SAME = 0,
 	EXIT_FAILED = 1,
 	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
+	EXIT_DISABLED = 3,
 	EXIT_USAGE = 64,
 };
 
 /* Each returns the exit status and has said what there is to say. */
 typedef int verb_fn(const struct options *o, const struct settings *s);
+verb_fn verb_disable;
+verb_fn verb_enable;
 verb_fn verb_init;
 verb_fn verb_run;
 verb_fn verb_status;
