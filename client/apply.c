@@ -5,6 +5,8 @@
 #include "client/commit.h"
 #include "client/dirtimes.h"
 #include "client/journal.h"
+#include "client/protect.h"
+#include "client/space.h"
 #include "client/tree.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
@@ -12,8 +14,6 @@
 #include "common/text.h"
 
 #define RUN_ID_BYTES 8
-/* Names, directories and the journal beside the content itself. */
-#define SPACE_PER_ITEM 4096
 
 /* ---- comparing ---- */
 
@@ -40,8 +40,8 @@ keep_state(const struct session *s, char **path, struct err *e)
 /* What the former release listed; where its manifests were lost or damaged,
  * nobody knows any more, and it stays. */
 static int
-find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
-    struct err *e)
+find_dropped(struct session *s, const struct apply_tree *t,
+    struct protect *protect, struct err *e)
 {
 	struct tree *was = NULL, *want = NULL;
 	int rc;
@@ -58,7 +58,7 @@ find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
 		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
 		rc = compare_dropped(s->root, tree_layer(was), tree_layer(want),
-		    plan_add, plan, e);
+		    protect_add, protect, e);
 	tree_free(was);
 	tree_free(want);
 	return rc;
@@ -66,7 +66,7 @@ find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
 
 static int
 compare_wanted(struct session *s, struct tree *want, bool read_all,
-    struct plan *plan, struct compare_totals *totals, struct err *e)
+    struct protect *protect, struct compare_totals *totals, struct err *e)
 {
 	struct cache cache = { -1, NULL };
 	struct fsat_stat state;
@@ -90,7 +90,7 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
 			.keep_count = keep != NULL ? 1 : 0,
 		};
 
-		rc = compare_run(&o, plan_add, plan, totals, e);
+		rc = compare_run(&o, protect_add, protect, totals, e);
 	}
 	free(keep);
 	cache_close(&cache);
@@ -121,17 +121,20 @@ int
 apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
     struct compare_totals *totals, struct err *e)
 {
+	struct protect protect = { &s->settings->guard, plan };
 	char id[2 * RUN_ID_BYTES + 1];
 	struct tree *want = NULL;
 	int rc;
 
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
-		rc = compare_wanted(s, want, t->read_all, plan, totals, e);
+		rc = compare_wanted(s, want, t->read_all, &protect, totals, e);
 	tree_free(want);
 	want = NULL;
 	if (rc == 0 && is_other_tree(s, t->profile))
-		rc = find_dropped(s, t, plan, e);
+		rc = find_dropped(s, t, &protect, e);
+	if (rc == 0)
+		rc = protect_finish(&protect, e);
 	if (rc != 0 || plan_is_empty(plan))
 		return rc;
 	rc = new_run_id(id, e);
@@ -190,31 +193,6 @@ make_current(struct session *s, const struct buf *head,
 }
 
 /* ---- carrying out ---- */
-
-static int
-check_space(const struct session *s, const struct plan *p, struct err *e)
-{
-	uint64_t bytes, inodes, want;
-	char have_text[32], want_text[32];
-	int rc;
-
-	if ((rc = fsat_free_space(s->root, &bytes, &inodes, e)) != 0)
-		return rc;
-	want = p->write_bytes + p->item_count * SPACE_PER_ITEM;
-	text_bytes(have_text, sizeof(have_text), bytes);
-	text_bytes(want_text, sizeof(want_text), want);
-	if (want > bytes)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%s free below %s, %s needed", have_text, s->settings->root,
-		    want_text);
-	/* Some file systems count none. */
-	if (inodes > 0 && p->item_count > inodes)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%llu inodes free below %s, %zu needed",
-		    (unsigned long long)inodes, s->settings->root,
-		    p->item_count);
-	return 0;
-}
 
 static int
 stage_all(struct session *s, struct content *content, struct plan *plan,
@@ -303,7 +281,7 @@ change(struct session *s, struct content *content, struct plan *plan,
 	struct err undo = ERR_INIT;
 	int rc;
 
-	if ((rc = check_space(s, plan, e)) != 0)
+	if ((rc = space_check(s->root, s->settings->root, plan, e)) != 0)
 		return rc;
 	rc = stage_all(s, content, plan, e);
 	if (rc == 0)

@@ -28,6 +28,7 @@ struct options {
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
 	const char *server, *channel, *host;
+	const char *max_delete;
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;

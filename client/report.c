@@ -20,6 +20,20 @@ describe_delete(struct buf *b, const struct plan_delete *d)
 	text_escape(b, d->path, strlen(d->path));
 }
 
+static void
+describe_spared(struct buf *b, const struct plan_spared *s)
+{
+	static const char *const words[] = {
+		[COMPARE_CREATE] = "missing",
+		[COMPARE_CHANGE] = "different",
+		[COMPARE_DELETE] = "unlisted",
+	};
+
+	buf_add_str(b, "protected ");
+	text_escape(b, s->path, strlen(s->path));
+	buf_addf(b, " (%s)\n", words[s->kind]);
+}
+
 static int
 print_plan(const struct report *r, struct err *e)
 {
@@ -37,6 +51,8 @@ print_plan(const struct report *r, struct err *e)
 			describe_delete(&b, &p->deletes[i - p->item_count]);
 		buf_add_byte(&b, '\n');
 	}
+	for (size_t i = 0; r->verbose && i < p->spared_count; i++)
+		describe_spared(&b, &p->spared[i]);
 	if (shown < total)
 		buf_addf(&b, "... and %zu more (--verbose shows them)\n",
 		    total - shown);
@@ -129,6 +145,16 @@ changes_json(const struct plan *p)
 }
 
 static struct json *
+spared_json(const struct plan *p)
+{
+	struct json *list = json_array_new();
+
+	for (size_t i = 0; i < p->spared_count; i++)
+		json_append_string(list, p->spared[i].path);
+	return list;
+}
+
+static struct json *
 run_json(const struct report *r)
 {
 	const struct session *s = r->session;
@@ -147,6 +173,7 @@ run_json(const struct report *r)
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
 	json_set_u64(j, "entries", r->result.totals.entries);
 	json_set_child(j, "changes", changes_json(r->plan));
+	json_set_child(j, "protected", spared_json(r->plan));
 	json_set_u64(j, "files_local", r->result.content.local_files);
 	json_set_u64(j, "files_from_data", r->result.content.data_files);
 	json_set_u64(j, "files_from_objects", r->result.content.object_files);

@@ -43,6 +43,24 @@ learn_plan(struct run *r, struct content *content, struct err *e)
 	          &r->plan, &r->report.result.totals, e);
 }
 
+/* Looking may always be; it says what would stop a run. */
+static int
+check_guards(struct run *r, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (guard_max_check(&r->settings->guard.max_delete,
+	        r->plan.delete_count, r->report.result.totals.entries,
+	        &why) == 0)
+		return 0;
+	if (r->o->noop) {
+		log_err(LOG_WARNING, "a run would stop", &why, NULL);
+		return 0;
+	}
+	*e = why;
+	return e->code;
+}
+
 static int
 one_run(struct run *r, struct err *e)
 {
@@ -59,6 +77,8 @@ one_run(struct run *r, struct err *e)
 		content_watch(content, progress_show, &progress);
 	if (rc == 0)
 		rc = learn_plan(r, content, e);
+	if (rc == 0)
+		rc = check_guards(r, e);
 	if (rc == 0 && !r->o->noop)
 		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
 	progress_end(&progress);

@@ -7,7 +7,8 @@
 
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
-	"wan_fallback", "ignore", "waitforlock", NULL };
+	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
+	NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
 
 void
@@ -23,6 +24,7 @@ settings_release(struct settings *s)
 	for (size_t i = 0; i < s->fallback_count; i++)
 		free(s->fallbacks[i]);
 	free(s->fallbacks);
+	guard_release(&s->guard);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -47,6 +49,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->port = 7440;
 	s->srv = true;
 	s->wan_fallback = WAN_ALWAYS;
+	guard_init(&s->guard);
 	if (gethostname(name, sizeof(name) - 1) != 0)
 		return err_sys(e, "host name");
 	name[sizeof(name) - 1] = '\0';
@@ -212,6 +215,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	if ((rc = take_texts(c, s, e)) != 0 ||
 	    (rc = take_fallbacks(c, s, e)) != 0 ||
 	    (rc = take_wan(c, s, e)) != 0 || (rc = take_ignore(c, s, e)) != 0 ||
+	    (rc = guard_take(c, &s->guard, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
@@ -264,6 +268,8 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->host, o->host, e);
 	if (rc == 0 && server != NULL && *server != '\0')
 		rc = set(&s->server, server, e);
+	if (rc == 0 && o->max_delete != NULL)
+		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
 	if (o->wait_given)
 		s->wait_ms = o->wait_ms;
 	return rc;

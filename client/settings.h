@@ -3,6 +3,7 @@
 #ifndef CLIENT_SETTINGS_H
 #define CLIENT_SETTINGS_H
 
+#include "client/guard.h"
 #include "client/options.h"
 #include "common/config.h"
 #include "common/limits.h"
@@ -27,6 +28,7 @@ struct settings {
 	enum wan_fallback wan_fallback;
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
 	bool ignore_owner;
+	struct guard guard;
 	unsigned wait_ms;
 };
 

@@ -28,6 +28,8 @@
 #define LIMIT_HOSTS            50000
 #define LIMIT_EXCLUDES         1024 /* patterns of one transcript */
 
+#define LIMIT_PROTECT 1024 /* patterns of what no run touches */
+
 /* Manifests. */
 #define LIMIT_MANIFEST_BYTES (8ULL << 30) /* text of one: 50 million entries */
 #define LIMIT_MANIFEST_LINE  262144       /* escaped paths, or one xattr */

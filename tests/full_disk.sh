@@ -119,6 +119,12 @@ slow3=$slow
 refuses 1 'inodes free below' client v run --server "$slow3"
 check "no inodes: nothing changed" unchanged
 
+client_on 40m 40m
+small_disk "$T/root-v/data/etc" size=1m,mode=755
+refuses 1 "free below $T/root-v/data/etc," client v run --server "$slow2"
+check "a small file system below: nothing on it" test -z "$(ls "$T/root-v/data/etc")"
+umount "$T/root-v/data/etc"
+
 # ---- the client: it runs out in the middle ----
 
 # in_the_middle SERVER PATH BYTES COMMAND...: the command runs in the middle.
