@@ -95,7 +95,7 @@ guard_max_check(const struct guard_max *max, uint64_t deletes, uint64_t stays,
 		    (unsigned long long)max->count);
 	return err_set(e, ERR_CONFLICT,
 	    "%llu of %llu managed paths would be deleted, max_delete is %s: "
-	    "nothing was changed; look with `pecia run --noop -v`, and if "
+	    "nothing was changed; look with `pecia plan -v`, and if "
 	    "that is meant, run once with --max-delete %llu",
 	    (unsigned long long)deletes, (unsigned long long)all, limit,
 	    (unsigned long long)deletes);

@@ -14,6 +14,7 @@ enum verb {
 	VERB_VERSION,
 	VERB_INIT,
 	VERB_RUN,
+	VERB_PLAN,
 	VERB_STATUS,
 	VERB_VERIFY,
 	VERB_DISABLE,
@@ -29,6 +30,7 @@ struct options {
 	const char *anchor;
 	const char *server, *channel, *host;
 	const char *max_delete;
+	const char *plan; /* the one that run is held to */
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;

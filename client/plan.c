@@ -515,3 +515,10 @@ plan_describe(struct buf *text, const struct plan_item *item)
 	if (sep[0] == ',')
 		buf_add_byte(text, ')');
 }
+
+void
+plan_describe_delete(struct buf *text, const struct plan_delete *d)
+{
+	buf_addf(text, "delete %s ", d->is_dir ? "directory" : "file");
+	text_escape(text, d->path, strlen(d->path));
+}

@@ -101,5 +101,6 @@ MUST_CHECK int plan_stage_path(const struct plan *p,
 
 /* One line for a reader: "change file etc/motd (content, time)". */
 void plan_describe(struct buf *text, const struct plan_item *item);
+void plan_describe_delete(struct buf *text, const struct plan_delete *d);
 
 #endif

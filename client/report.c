@@ -14,13 +14,6 @@
 /* ---- for people ---- */
 
 static void
-describe_delete(struct buf *b, const struct plan_delete *d)
-{
-	buf_addf(b, "delete %s ", d->is_dir ? "directory" : "file");
-	text_escape(b, d->path, strlen(d->path));
-}
-
-static void
 describe_spared(struct buf *b, const struct plan_spared *s)
 {
 	static const char *const words[] = {
@@ -48,7 +41,8 @@ print_plan(const struct report *r, struct err *e)
 		if (i < p->item_count)
 			plan_describe(&b, &p->items[i]);
 		else
-			describe_delete(&b, &p->deletes[i - p->item_count]);
+			plan_describe_delete(
+			    &b, &p->deletes[i - p->item_count]);
 		buf_add_byte(&b, '\n');
 	}
 	for (size_t i = 0; r->verbose && i < p->spared_count; i++)
@@ -92,6 +86,8 @@ print_summary(const struct report *r)
 		    r->noop ? "would be " : "", created, changed,
 		    r->plan->delete_count);
 	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
+	if (r->is_plan)
+		(void)printf("plan %s\n", r->plan_id);
 }
 
 /* ---- for programs ---- */
@@ -169,6 +165,7 @@ run_json(const struct report *r)
 	json_set_string(j, "route", s->peer.route);
 	json_set_string(j, "site", s->site);
 	json_set_string(j, "mirror", s->mirror);
+	json_set_string(j, "plan", r->plan_id);
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
 	json_set_u64(j, "entries", r->result.totals.entries);

@@ -6,6 +6,8 @@
 
 struct report {
 	bool json, verbose, noop;
+	bool is_plan;        /* its name is told to people too */
+	const char *plan_id; /* of report_run */
 	const struct session *session;
 	const struct plan *plan;
 	struct apply_result result;

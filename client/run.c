@@ -1,10 +1,13 @@
 /* pecia run. */
 #include "client/verbs.h"
 
+#include <stdio.h>
+
 #include "client/alarms.h"
 #include "client/apply.h"
 #include "client/disable.h"
 #include "client/failure.h"
+#include "client/pin.h"
 #include "client/report.h"
 #include "client/update.h"
 #include "common/log.h"
@@ -14,6 +17,7 @@ struct run {
 	const struct settings *settings;
 	struct session session;
 	struct plan plan;
+	struct pin pin;
 	struct report report;
 	int refused; /* exit status of a run that may not be, or 0 */
 };
@@ -53,12 +57,35 @@ check_guards(struct run *r, struct err *e)
 	        r->plan.delete_count, r->report.result.totals.entries,
 	        &why) == 0)
 		return 0;
-	if (r->o->noop) {
+	if (r->report.noop) {
 		log_err(LOG_WARNING, "a run would stop", &why, NULL);
 		return 0;
 	}
 	*e = why;
 	return e->code;
+}
+
+/* What somebody agreed to is what is done. */
+static int
+check_pin(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct buf changes;
+	int rc;
+
+	rc = pin_make(&r->pin, &s->head.release, s->profile->name, &r->plan, e);
+	if (rc == 0 && r->report.is_plan)
+		return pin_keep(&s->state, &r->pin, e);
+	if (rc != 0 || r->o->plan == NULL)
+		return rc;
+	buf_init(&changes, LIMIT_CONFIG_BYTES);
+	rc = pin_check(&s->state, &r->pin, r->o->plan, &changes, e);
+	if (rc == ERR_CONFLICT) {
+		(void)fputs(buf_str(&changes), stderr);
+		r->refused = EXIT_OTHER_PLAN;
+	}
+	buf_release(&changes);
+	return rc;
 }
 
 static int
@@ -78,8 +105,10 @@ one_run(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = learn_plan(r, content, e);
 	if (rc == 0)
+		rc = check_pin(r, e);
+	if (rc == 0)
 		rc = check_guards(r, e);
-	if (rc == 0 && !r->o->noop)
+	if (rc == 0 && !r->report.noop)
 		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
 	progress_end(&progress);
 	content_free(content);
@@ -99,7 +128,7 @@ check_enabled(struct run *r, struct err *e)
 	bool disabled = false;
 	int rc;
 
-	if (r->o->noop)
+	if (r->report.noop)
 		return 0;
 	rc = disable_read(&r->session.state, &disabled, &d, e);
 	if (rc != 0 || !disabled)
@@ -165,14 +194,24 @@ verb_run(const struct options *o, const struct settings *s)
 	int rc, status;
 
 	verb_raise_open_files();
+	if (o->plan != NULL && !pin_is_id(o->plan)) {
+		(void)err_set(&e, ERR_USAGE,
+		    "--plan %s: not the name that `pecia plan` printed",
+		    o->plan);
+		return verb_failed(&e);
+	}
 	plan_init(&r.plan);
+	pin_init(&r.pin);
 	r.report = (struct report){ .json = o->json,
 		.verbose = o->verbose,
-		.noop = o->noop,
+		.noop = o->noop || o->verb == VERB_PLAN,
+		.is_plan = o->verb == VERB_PLAN,
+		.plan_id = r.pin.id,
 		.plan = &r.plan };
 	rc = run_locked(&r, &e);
 	changed = !plan_is_empty(&r.plan);
 	plan_release(&r.plan);
+	pin_release(&r.pin);
 	if (rc != 0) {
 		status = verb_failed(&e);
 		return r.refused != 0 ? r.refused : status;

@@ -13,6 +13,7 @@
  *     stages dirtimes  what is staged, beside what
  *     journal          a commit under way
  *     last_error       why the last run failed
+ *     plans/<id>       the last plans that were shown
  *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H

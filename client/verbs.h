@@ -10,6 +10,7 @@ enum {
 	EXIT_FAILED = 1,
 	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
 	EXIT_DISABLED = 3,
+	EXIT_OTHER_PLAN = 5,
 	EXIT_USAGE = 64,
 };
 
@@ -18,7 +19,7 @@ typedef int verb_fn(const struct options *o, const struct settings *s);
 verb_fn verb_disable;
 verb_fn verb_enable;
 verb_fn verb_init;
-verb_fn verb_run;
+verb_fn verb_run; /* and plan */
 verb_fn verb_status;
 verb_fn verb_verify;
 

@@ -92,4 +92,38 @@ rm "$R/gone/b.key"
 check "without it, it goes" run
 check "is a file" test -f "$R/gone"
 
+# ---- plans ----
+
+plan_id() {
+	client a plan --server "$origin" "$@" >"$T/out" 2>&1 || fail "plan"
+	sed -n 's/^plan //p' "$T/out"
+}
+echo three >"$S/etc/motd"
+publish "tree=$S:/data" --exact
+id=$(plan_id)
+matches '^change file data/etc/motd '
+check "the same again" test "$(plan_id)" = "$id"
+check "as JSON" grep -q "\"plan\": \"$id\"" <(client a plan --server "$origin" --json)
+refuses 64 "not the name" run --plan 12
+echo drift >"$R/etc/other"
+refuses 5 "+ delete file data/etc/other
+today's plan is" run --plan "$id"
+refuses 5 "is not kept" run --plan "$(tr 0-9a-f 1-9a-f0 <<<"$id")"
+check "nothing was changed" grep -qx drift "$R/etc/other"
+second=$(plan_id)
+check "another name" test "$second" != "$id"
+check "the plan that was seen" run --plan "$second"
+check "is done" grep -qx three "$R/etc/motd"
+echo four >"$S/etc/motd"
+publish "tree=$S:/data" --exact
+refuses 5 "- delete file data/etc/other
++ release " run --plan "$second"
+client a run --server "$origin" >"$T/out" 2>&1 || fail "run"
+for i in $(seq 9); do
+	echo "$i" >"$R/etc/drift-$i"
+	plan_id >/dev/null
+done
+check "some are kept" test "$(find "$T/state-a/plans" -type f | wc -l)" = 8
+refuses 5 "is not kept" run --plan "$second"
+
 done_checks
