@@ -17,6 +17,8 @@ dispatch(const struct options *o, const struct settings *s)
 		return run_status(o, s);
 	case VERB_VERIFY:
 		return run_verify(o, s);
+	case VERB_ROLLBACK:
+		return run_rollback(o, s);
 	default:
 		return EXIT_USAGE;
 	}

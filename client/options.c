@@ -18,6 +18,10 @@ enum {
 	OPT_JSON,
 	OPT_WAIT,
 	OPT_VERSION,
+	OPT_TO,
+	OPT_SERIAL,
+	OPT_KEPT,
+	OPT_RETRY,
 };
 
 static const struct option long_options[] = {
@@ -33,6 +37,10 @@ static const struct option long_options[] = {
 	{ "detailed-exitcodes", no_argument, NULL, OPT_EXITCODES },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "waitforlock", required_argument, NULL, OPT_WAIT },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "serial", required_argument, NULL, OPT_SERIAL },
+	{ "kept", required_argument, NULL, OPT_KEPT },
+	{ "retry", no_argument, NULL, OPT_RETRY },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -56,6 +64,9 @@ options_help(void)
 	       "  verify                     every managed path that differs, "
 	       "and "
 	       "how\n"
+	       "  rollback [--to SERIAL]     back to before the last run "
+	       "that changed\n"
+	       "                             something, or to that release\n"
 	       "\n"
 	       "options\n"
 	       "  --config FILE          [/etc/pecia/pecia.conf]\n"
@@ -69,6 +80,9 @@ options_help(void)
 	       "  --noop                 show what run would change, change "
 	       "nothing\n"
 	       "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
+	       "  --retry                run: apply a release that was rolled "
+	       "back again\n"
+	       "  --to SERIAL            rollback: to this release\n"
 	       "  --waitforlock SECONDS  wait for another run to end [0]\n"
 	       "  --json                 results for programs\n"
 	       "  -v, --verbose          say each step\n"
@@ -89,6 +103,7 @@ find_verb(const char *word, enum verb *verb, struct err *e)
 		{ "run", VERB_RUN },
 		{ "status", VERB_STATUS },
 		{ "verify", VERB_VERIFY },
+		{ "rollback", VERB_ROLLBACK },
 		{ "help", VERB_HELP },
 	};
 
@@ -117,6 +132,17 @@ take_wait(struct options *o, const char *text, struct err *e)
 }
 
 static int
+take_number(const char *option, const char *text, bool *given, uint64_t *v,
+    struct err *e)
+{
+	if (text_u64(text, strlen(text), INT64_MAX, v) != 0)
+		return err_set(
+		    e, ERR_USAGE, "%s %s: not a number", option, text);
+	*given = true;
+	return 0;
+}
+
+static int
 take_text(struct options *o, int opt, const char *text)
 {
 	switch (opt) {
@@ -140,6 +166,9 @@ take_text(struct options *o, int opt, const char *text)
 		return 0;
 	case OPT_HOST:
 		o->host = text;
+		return 0;
+	case OPT_TO:
+		o->to = text;
 		return 0;
 	default:
 		return ERR_USAGE;
@@ -183,6 +212,14 @@ take_option(struct options *o, int opt, const char *arg, const char *word,
 		return 0;
 	case OPT_WAIT:
 		return take_wait(o, arg, e);
+	case OPT_SERIAL:
+		return take_number(
+		    "--serial", arg, &o->serial_given, &o->serial, e);
+	case OPT_KEPT:
+		return take_number("--kept", arg, &o->kept_given, &o->kept, e);
+	case OPT_RETRY:
+		o->retry = true;
+		return 0;
 	case ':':
 		return err_set(e, ERR_USAGE, "%s needs a value", word);
 	default:
@@ -190,6 +227,46 @@ take_option(struct options *o, int opt, const char *arg, const char *word,
 			return 0;
 		return unknown(word, e);
 	}
+}
+
+/* Words of `bucket`, and whether they need a path. */
+static int
+check_bucket(const struct options *o, struct err *e)
+{
+	static const char *const words[] = { "list", "get", "diff", "restore" };
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		if (strcmp(o->what, words[i]) != 0)
+			continue;
+		if (o->path == NULL && i > 0)
+			return err_set(
+			    e, ERR_USAGE, "bucket %s needs a path", o->what);
+		return 0;
+	}
+	return err_set(e, ERR_USAGE,
+	    "bucket %s: unknown; it is list, get, diff or restore", o->what);
+}
+
+static int
+check_past(const struct options *o, struct err *e)
+{
+	const char *bucket = o->verb == VERB_BUCKET ? o->what : "";
+
+	if (o->verb == VERB_BUCKET && check_bucket(o, e) != 0)
+		return ERR_USAGE;
+	if (o->verb == VERB_WHICH && o->path == NULL)
+		return err_set(e, ERR_USAGE, "which needs a path");
+	if (o->retry && o->verb != VERB_RUN)
+		return err_set(e, ERR_USAGE, "--retry belongs to run");
+	if (o->to != NULL && o->verb != VERB_ROLLBACK &&
+	    strcmp(bucket, "restore") != 0)
+		return err_set(e, ERR_USAGE,
+		    "--to belongs to rollback and to bucket restore");
+	if ((o->kept_given || o->serial_given) && o->verb != VERB_BUCKET &&
+	    o->verb != VERB_ROLLBACK)
+		return err_set(
+		    e, ERR_USAGE, "--serial and --kept belong to bucket");
+	return 0;
 }
 
 static int
@@ -204,9 +281,36 @@ check(const struct options *o, struct err *e)
 		    "the last line that `peciactl init` printed");
 	if (o->verb != VERB_INIT && o->anchor != NULL)
 		return err_set(e, ERR_USAGE, "--anchor belongs to init");
-	if (o->noop && o->verb != VERB_RUN)
-		return err_set(e, ERR_USAGE, "--noop belongs to run");
-	return 0;
+	if (o->noop && o->verb != VERB_RUN && o->verb != VERB_ROLLBACK)
+		return err_set(
+		    e, ERR_USAGE, "--noop belongs to run and rollback");
+	return check_past(o, e);
+}
+
+/* What follows some commands: a word of bucket, a path; and rollback's
+ * --to. */
+static int
+take_operands(struct options *o, int argc, char *const argv[], struct err *e)
+{
+	int at = optind;
+	bool ignored;
+
+	if (o->verb == VERB_BUCKET)
+		o->what = at < argc ? argv[at++] : "list";
+	if ((o->verb == VERB_BUCKET || o->verb == VERB_DIFF ||
+	        o->verb == VERB_WHICH) &&
+	    at < argc)
+		o->path = argv[at++];
+	if (at < argc)
+		return err_set(
+		    e, ERR_USAGE, "%s: unexpected; see pecia --help", argv[at]);
+	if (o->verb != VERB_ROLLBACK)
+		return 0;
+	if (o->serial_given || o->kept_given)
+		return err_set(e, ERR_USAGE, "rollback goes --to SERIAL");
+	return o->to == NULL
+	    ? 0
+	    : take_number("--to", o->to, &ignored, &o->serial, e);
 }
 
 int
@@ -229,9 +333,8 @@ options_parse(int argc, char *const argv[], struct options *out, struct err *e)
 		*out = o;
 		return 0;
 	}
-	if (optind < argc)
-		return err_set(e, ERR_USAGE, "%s: unexpected; see pecia --help",
-		    argv[optind]);
+	if ((rc = take_operands(&o, argc, argv, e)) != 0)
+		return rc;
 	if ((rc = check(&o, e)) == 0)
 		*out = o;
 	return rc;

@@ -3,6 +3,7 @@
 #define CLIENT_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -14,6 +15,10 @@ enum verb {
 	VERB_RUN,
 	VERB_STATUS,
 	VERB_VERIFY,
+	VERB_ROLLBACK,
+	VERB_BUCKET,
+	VERB_DIFF,
+	VERB_WHICH,
 };
 
 struct options {
@@ -22,6 +27,12 @@ struct options {
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
 	const char *server, *channel, *host;
+	const char *to;           /* rollback: a serial; bucket: a file */
+	const char *what;         /* bucket: list, get, diff or restore */
+	const char *path;         /* bucket, diff, which; NULL: not given */
+	bool serial_given, kept_given;
+	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
+	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;

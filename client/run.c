@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "client/apply.h"
+#include "client/held.h"
 #include "client/journal.h"
 #include "client/report.h"
 #include "client/update.h"
@@ -16,8 +17,8 @@
 #define LAST_ERROR       "last_error"
 #define LAST_ERROR_BYTES 2048
 
-static int
-failed(const struct err *e)
+int
+run_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
@@ -86,7 +87,7 @@ run_init(const struct options *o, const struct settings *s)
 		    "--anchor %s: not sha256: and 64 "
 		    "hex digits",
 		    o->anchor);
-		return failed(&e);
+		return run_failed(&e);
 	}
 	rc = state_open(&state, s->state, true, &e);
 	if (rc == 0)
@@ -103,7 +104,7 @@ run_init(const struct options *o, const struct settings *s)
 	free(dir);
 	state_release(&state);
 	if (rc != 0)
-		return failed(&e);
+		return run_failed(&e);
 	(void)printf(
 	    "%s trusts %s; next: pecia run --noop\n", s->state, o->anchor);
 	return EXIT_SAME;
@@ -153,9 +154,8 @@ seconds_since(const struct timespec *start)
 	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-/* A directory a level is held open while trees are compared. */
-static void
-raise_open_files(void)
+void
+run_raise_open_files(void)
 {
 	struct rlimit lim;
 
@@ -195,6 +195,35 @@ forget_failure(const struct session *s)
 		err_clear(&ignored); /* mostly there is none */
 }
 
+/* A release that was rolled back: the one that is applied stays the wanted
+ * one.  None is: s->profile is NULL then, and there is nothing to do. */
+static int
+run_hold_back(struct session *s, uint64_t *held, struct err *e)
+{
+	*held = held_serial(s, &s->head);
+	if (*held == 0)
+		return 0;
+	log_event(LOG_WARNING, "release was rolled back on this machine",
+	    "waiting for", "a newer one", "to apply it again",
+	    "pecia run --retry", NULL);
+	if (!s->has_applied) {
+		s->profile = NULL;
+		return 0;
+	}
+	s->head.serial = s->applied.serial;
+	s->head.release = s->applied.release;
+	release_release(&s->release);
+	release_init(&s->release);
+	s->profile = NULL;
+	if (state_find_release(&s->state, &s->applied, &s->release, e) != 0)
+		return e->code;
+	s->profile = release_find_profile(&s->release, s->applied.profile);
+	return s->profile != NULL
+	    ? 0
+	    : err_set(e, ERR_FORMAT, "applied: no profile %s in its release",
+	          s->applied.profile);
+}
+
 static int
 one_run(struct session *s, const struct options *o, struct plan *plan,
     struct report *report, struct err *e)
@@ -205,6 +234,10 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 
 	progress_init(&progress);
 	rc = update_find(s, e);
+	if (rc == 0 && !o->retry)
+		rc = run_hold_back(s, &report->held, e);
+	if (rc == 0 && s->profile == NULL)
+		return 0;
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
@@ -225,9 +258,9 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	return rc;
 }
 
-/* A session with nothing interrupted left. */
-static int
-open_recovered(const struct settings *s, struct session *session, struct err *e)
+int
+run_open_recovered(
+    const struct settings *s, struct session *session, struct err *e)
 {
 	bool recovered = false;
 	int rc;
@@ -253,7 +286,7 @@ run_locked(const struct options *o, const struct settings *s,
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if ((rc = open_recovered(s, &session, e)) != 0)
+	if ((rc = run_open_recovered(s, &session, e)) != 0)
 		return rc;
 	report->session = &session;
 	rc = one_run(&session, o, plan, report, e);
@@ -281,14 +314,14 @@ run_run(const struct options *o, const struct settings *s)
 	bool changed;
 	int rc;
 
-	raise_open_files();
+	run_raise_open_files();
 	plan_init(&plan);
 	report.plan = &plan;
 	rc = run_locked(o, s, &report, &plan, &e);
 	changed = !plan_is_empty(&plan);
 	plan_release(&plan);
 	if (rc != 0)
-		return failed(&e);
+		return run_failed(&e);
 	return changed && o->detailed_exitcodes ? EXIT_CHANGED : EXIT_SAME;
 }
 
@@ -319,19 +352,19 @@ run_verify(const struct options *o, const struct settings *s)
 	bool drift;
 	int rc;
 
-	raise_open_files();
+	run_raise_open_files();
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
 	if (session_open(s, true, &session, &e) != 0)
-		return failed(&e);
+		return run_failed(&e);
 	session.head.release = session.applied.release;
 	rc = verify_session(&session, &report, &plan, &e);
 	drift = !plan_is_empty(&plan);
 	plan_release(&plan);
 	session_release(&session);
 	if (rc != 0)
-		return failed(&e);
+		return run_failed(&e);
 	return drift ? EXIT_CHANGED : EXIT_SAME;
 }
 
@@ -342,6 +375,7 @@ struct status {
 	const struct head *head; /* accepted, or NULL */
 	unsigned alarms;
 	bool interrupted;
+	uint64_t held; /* serial that was rolled back, or 0 */
 	char last_error[LAST_ERROR_BYTES];
 };
 
@@ -366,6 +400,7 @@ look(struct session *s, struct status *st)
 	st->interrupted =
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
+	st->held = held_serial(s, NULL);
 	buf_init(&b, sizeof(st->last_error) - 1);
 	if (fsat_read_file(s->state.dir, LAST_ERROR, b.max, &b, &ignored) == 0)
 		(void)snprintf(st->last_error, sizeof(st->last_error), "%.*s",
@@ -388,6 +423,11 @@ print_status(const struct status *st)
 	} else {
 		(void)printf("release   none applied yet\n");
 	}
+	if (st->held > 0)
+		(void)printf(
+		    "held      release %llu was rolled back: runs wait "
+		    "for a newer one\n",
+		    (unsigned long long)st->held);
 	if (st->head != NULL) {
 		text_time(when, st->head->issued);
 		text_time(until, st->head->expires);
@@ -426,6 +466,8 @@ print_status_json(const struct status *st, struct err *e)
 		json_set_string(j, "route", a->from);
 		json_set_string(j, "site", a->site);
 	}
+	if (st->held > 0)
+		json_set_u64(j, "held", st->held);
 	if (st->head != NULL) {
 		text_time(text, st->head->expires);
 		json_set_string(j, "head_expires", text);
@@ -453,7 +495,7 @@ run_status(const struct options *o, const struct settings *s)
 	int rc = 0;
 
 	if (session_open(s, false, &session, &e) != 0)
-		return failed(&e);
+		return run_failed(&e);
 	look(&session, &st);
 	if (o->json)
 		rc = print_status_json(&st, &e);
@@ -462,7 +504,7 @@ run_status(const struct options *o, const struct settings *s)
 	if (rc == 0)
 		rc = is_wrong(&st) ? EXIT_FAILED : EXIT_SAME;
 	else
-		rc = failed(&e);
+		rc = run_failed(&e);
 	session_release(&session);
 	return rc;
 }

@@ -28,6 +28,9 @@ struct settings {
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
 	bool ignore_owner;
 	unsigned wait_ms;
+
+	/* How many runs can be undone; any of them 0: none. */
+	uint64_t keep_runs, keep_age_days, keep_bytes;
 };
 
 void settings_release(struct settings *s);
