@@ -4,6 +4,7 @@
 #define CLIENT_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/buf.h"
 #include "common/err.h"
@@ -17,6 +18,7 @@ enum verb {
 	VERB_PLAN,
 	VERB_STATUS,
 	VERB_VERIFY,
+	VERB_ROLLBACK,
 	VERB_DISABLE,
 	VERB_ENABLE,
 };
@@ -31,6 +33,9 @@ struct options {
 	const char *server, *channel, *host;
 	const char *max_delete;
 	const char *plan; /* the one that run is held to */
+	const char *to;   /* rollback: a serial */
+	uint64_t serial;  /* the same */
+	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;

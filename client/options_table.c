@@ -19,6 +19,9 @@ const struct options_verb options_verbs[] = {
 	    "which release, since when, from where, how fresh" },
 	{ "verify", VERB_VERIFY, 0, 0, "",
 	    "every managed path that differs, and how" },
+	{ "rollback", VERB_ROLLBACK, 0, 0, "[--to SERIAL]",
+	    "back to before the last run that changed something, or to that "
+	    "release" },
 	{ "disable", VERB_DISABLE, 0, 1, "[MESSAGE]",
 	    "let runs change nothing until enable" },
 	{ "enable", VERB_ENABLE, 0, 0, "", "let runs change things again" },
@@ -38,6 +41,15 @@ take_wait(struct options *o, const char *text, struct err *e)
 		    text);
 	o->wait_ms = (unsigned)seconds * 1000;
 	o->wait_given = true;
+	return 0;
+}
+
+static int
+take_to(struct options *o, const char *text, struct err *e)
+{
+	if (text_u64(text, strlen(text), INT64_MAX, &o->serial) != 0)
+		return err_set(e, ERR_USAGE, "--to %s: not a number", text);
+	o->to = text;
 	return 0;
 }
 
@@ -66,7 +78,7 @@ const struct options_row options_rows[] = {
 	TEXT("channel", channel, "NAME", "line of releases [production]"),
 	TEXT("environment", channel, "NAME", NULL),
 	TEXT("host", host, "NAME", "this machine's name [its host name]"),
-	FLAG("noop", noop, OPTIONS_ON(VERB_RUN),
+	FLAG("noop", noop, OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK),
 	    "show what run would change, change nothing"),
 	FLAG("detailed-exitcodes", detailed_exitcodes, 0,
 	    "0 the same, 1 failed, 2 changed"),
@@ -77,6 +89,10 @@ const struct options_row options_rows[] = {
 	    "how much this run may delete [50%]" },
 	{ "plan", 0, OPTIONS_TEXT, FIELD(plan), OPTIONS_ON(VERB_RUN), NULL,
 	    "ID", "refuse if that is not today's plan" },
+	FLAG("retry", retry, OPTIONS_ON(VERB_RUN),
+	    "run: apply a release that was rolled back again"),
+	TAKE("to", take_to, OPTIONS_ON(VERB_ROLLBACK), "SERIAL",
+	    "rollback: to this release"),
 	FLAG("json", json, 0, "results for programs"),
 	{ "verbose", 'v', OPTIONS_FLAG, FIELD(verbose), 0, NULL, "",
 	    "say each step" },

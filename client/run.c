@@ -7,6 +7,7 @@
 #include "client/apply.h"
 #include "client/disable.h"
 #include "client/failure.h"
+#include "client/held.h"
 #include "client/pin.h"
 #include "client/report.h"
 #include "client/update.h"
@@ -45,6 +46,35 @@ learn_plan(struct run *r, struct content *content, struct err *e)
 	    : apply_compare(s,
 	          &(struct apply_tree){ &s->release, s->profile, false },
 	          &r->plan, &r->report.result.totals, e);
+}
+
+/* A release that was rolled back: the one that is applied stays the wanted
+ * one.  None is: s->profile is NULL then, and there is nothing to do. */
+static int
+hold_back(struct session *s, uint64_t *held, struct err *e)
+{
+	*held = held_serial(s, &s->head);
+	if (*held == 0)
+		return 0;
+	log_event(LOG_WARNING, "release was rolled back on this machine",
+	    "waiting for", "a newer one", "to apply it again",
+	    "pecia run --retry", NULL);
+	if (!s->has_applied) {
+		s->profile = NULL;
+		return 0;
+	}
+	s->head.serial = s->applied.serial;
+	s->head.release = s->applied.release;
+	release_release(&s->release);
+	release_init(&s->release);
+	s->profile = NULL;
+	if (state_find_release(&s->state, &s->applied, &s->release, e) != 0)
+		return e->code;
+	s->profile = release_find_profile(&s->release, s->applied.profile);
+	return s->profile != NULL
+	    ? 0
+	    : err_set(e, ERR_FORMAT, "applied: no profile %s in its release",
+	          s->applied.profile);
 }
 
 /* Looking may always be; it says what would stop a run. */
@@ -98,6 +128,10 @@ one_run(struct run *r, struct err *e)
 
 	progress_init(&progress);
 	rc = update_find(s, e);
+	if (rc == 0 && !r->o->retry)
+		rc = hold_back(s, &r->report.held, e);
+	if (rc == 0 && s->profile == NULL)
+		return 0;
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
@@ -139,28 +173,6 @@ check_enabled(struct run *r, struct err *e)
 	    d.message[0] != '\0' ? ": " : "", d.message);
 }
 
-/* A session with nothing interrupted left. */
-static int
-open_recovered(struct run *r, struct err *e)
-{
-	struct session *s = &r->session;
-	bool recovered = false;
-	int rc;
-
-	if ((rc = session_open(r->settings, true, s, e)) != 0)
-		return rc;
-	rc = check_enabled(r, e);
-	if (rc == 0)
-		rc = apply_recover(s, &recovered, e);
-	if (rc == 0 && !recovered)
-		return 0;
-	session_release(s);
-	if (rc != 0)
-		return rc;
-	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
-	return session_open(r->settings, true, s, e);
-}
-
 static int
 run_locked(struct run *r, struct err *e)
 {
@@ -169,8 +181,12 @@ run_locked(struct run *r, struct err *e)
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if ((rc = open_recovered(r, e)) != 0)
+	if ((rc = verb_open_recovered(r->settings, s, e)) != 0)
 		return rc;
+	if ((rc = check_enabled(r, e)) != 0) {
+		session_release(s);
+		return rc;
+	}
 	r->report.session = s;
 	rc = one_run(r, e);
 	r->report.seconds = seconds_since(&start);

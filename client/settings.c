@@ -5,10 +5,15 @@
 
 #include "common/text.h"
 
+/* Bounds of what may be asked for. */
+#define KEEP_RUNS_MAX 10000
+#define KEEP_AGE_MAX  36500
+
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
-	NULL };
+
+	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
 
 void
@@ -50,6 +55,9 @@ set_defaults(struct settings *s, struct err *e)
 	s->srv = true;
 	s->wan_fallback = WAN_ALWAYS;
 	guard_init(&s->guard);
+	s->keep_runs = 10;
+	s->keep_age_days = 90;
+	s->keep_bytes = 1ULL << 30;
 	if (gethostname(name, sizeof(name) - 1) != 0)
 		return err_sys(e, "host name");
 	name[sizeof(name) - 1] = '\0';
@@ -207,6 +215,22 @@ take_ignore(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+take_keep(const struct config_section *c, struct settings *s, struct err *e)
+{
+	int rc;
+
+	if ((rc = config_u64(
+	         c, "keep_runs", KEEP_RUNS_MAX, &s->keep_runs, e)) != 0 ||
+	    (rc = config_u64(
+	         c, "keep_age", KEEP_AGE_MAX, &s->keep_age_days, e)) != 0 ||
+	    (rc = config_bytes(c, "keep_bytes", &s->keep_bytes, e)) != 0)
+		return rc;
+	if (s->keep_age_days == 0 || s->keep_bytes == 0)
+		s->keep_runs = 0;
+	return 0;
+}
+
+static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
@@ -216,6 +240,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = take_fallbacks(c, s, e)) != 0 ||
 	    (rc = take_wan(c, s, e)) != 0 || (rc = take_ignore(c, s, e)) != 0 ||
 	    (rc = guard_take(c, &s->guard, e)) != 0 ||
+	    (rc = take_keep(c, s, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)

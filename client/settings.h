@@ -30,6 +30,9 @@ struct settings {
 	bool ignore_owner;
 	struct guard guard;
 	unsigned wait_ms;
+
+	/* How many runs can be undone; any of them 0: none. */
+	uint64_t keep_runs, keep_age_days, keep_bytes;
 };
 
 void settings_release(struct settings *s);

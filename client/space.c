@@ -126,9 +126,19 @@ check_items(
 }
 
 static int
-check_need(int root, const char *root_path, const struct need *n, struct err *e)
+check_free(int dir, const char *where, const struct need *n, struct err *e)
 {
 	uint64_t bytes, inodes;
+	int rc = fsat_free_space(dir, &bytes, &inodes, e);
+
+	if (rc == 0)
+		rc = check_bytes(n, bytes, where, e);
+	return rc != 0 ? rc : check_items(n, inodes, where, e);
+}
+
+static int
+check_need(int root, const char *root_path, const struct need *n, struct err *e)
+{
 	char *where = NULL;
 	int dir = -1, rc;
 
@@ -138,24 +148,43 @@ check_need(int root, const char *root_path, const struct need *n, struct err *e)
 		return err_memory(e);
 	rc = fsat_open_dir(root, n->dir, &dir, e);
 	if (rc == 0)
-		rc = fsat_free_space(dir, &bytes, &inodes, e);
-	if (rc == 0)
-		rc = check_bytes(n, bytes, where, e);
-	if (rc == 0)
-		rc = check_items(n, inodes, where, e);
+		rc = check_free(dir, where, n, e);
 	if (dir >= 0)
 		close(dir);
 	free(where);
 	return rc;
 }
 
+/* Together with what the plan needs where both are on one file system. */
+static int
+add_extra(struct needs *n, const struct space_extra *extra, struct err *e)
+{
+	struct need alone = { .bytes = extra->bytes, .items = extra->files };
+	struct fsat_stat st;
+	int rc;
+
+	if (extra->bytes == 0 && extra->files == 0)
+		return 0;
+	if ((rc = fsat_stat_fd(extra->dir, &st, e)) != 0)
+		return rc;
+	for (size_t i = 0; i < n->count; i++)
+		if (n->of[i].dev == st.dev) {
+			n->of[i].bytes += extra->bytes;
+			n->of[i].items += extra->files;
+			return 0;
+		}
+	return check_free(extra->dir, extra->path, &alone, e);
+}
+
 int
-space_check(
-    int root, const char *root_path, const struct plan *p, struct err *e)
+space_check(int root, const char *root_path, const struct plan *p,
+    const struct space_extra *extra, struct err *e)
 {
 	struct needs n = { .count = 0 };
 	int rc = add_up(&n, root, p, e);
 
+	if (rc == 0)
+		rc = add_extra(&n, extra, e);
 	for (size_t i = 0; i < n.count && rc == 0; i++)
 		rc = check_need(root, root_path, &n.of[i], e);
 	needs_release(&n);

@@ -5,9 +5,16 @@
 
 #include "client/plan.h"
 
+/* What is written elsewhere. */
+struct space_extra {
+	int dir; /* held */
+	const char *path;
+	uint64_t bytes, files;
+};
+
 /* `root` is held; its path is for messages.  ERR_UNSUPPORTED: no room for the
  * new files beside the old ones, and some more. */
-MUST_CHECK int space_check(
-    int root, const char *root_path, const struct plan *p, struct err *e);
+MUST_CHECK int space_check(int root, const char *root_path,
+    const struct plan *p, const struct space_extra *extra, struct err *e);
 
 #endif

@@ -219,8 +219,9 @@ copy_piece(int from, int to, size_t most, size_t *n, struct err *e)
 	return rc != 0 ? rc : fsat_write_all(to, piece, *n, e);
 }
 
-static int
-copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
+int
+stage_copy_content(
+    int from, int to, uint64_t len, const char *path, struct err *e)
 {
 	bool in_kernel = true;
 	int rc = 0;
@@ -257,7 +258,8 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
-		rc = copy_content(fd, s->fd, item->size_bytes, item->path, e);
+		rc = stage_copy_content(
+		    fd, s->fd, item->size_bytes, item->path, e);
 	if (rc == 0)
 		rc = stage_file_end(s, e);
 	close(fd);

@@ -6,6 +6,7 @@
 #include "client/alarms.h"
 #include "client/disable.h"
 #include "client/failure.h"
+#include "client/held.h"
 #include "client/journal.h"
 #include "client/session.h"
 #include "common/fsat.h"
@@ -17,6 +18,7 @@ struct status {
 	const struct head *head; /* accepted, or NULL */
 	unsigned alarms;
 	bool interrupted, disabled;
+	uint64_t held; /* serial that was rolled back, or 0 */
 	struct disable disable;
 	char last_error[FAILURE_BYTES];
 };
@@ -41,6 +43,7 @@ look(struct session *s, struct status *st)
 	st->interrupted =
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
+	st->held = held_serial(s, NULL);
 	failure_read(&s->state, st->last_error);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
@@ -61,6 +64,10 @@ print_status(const struct status *st)
 	} else {
 		(void)printf("release   none applied yet\n");
 	}
+	if (st->held > 0)
+		(void)printf("held      release %llu was rolled back: runs "
+		             "wait for a newer one\n",
+		    (unsigned long long)st->held);
 	if (st->head != NULL) {
 		text_time(when, st->head->issued);
 		text_time(until, st->head->expires);
@@ -102,6 +109,8 @@ print_status_json(const struct status *st, struct err *e)
 		json_set_string(j, "route", a->from);
 		json_set_string(j, "site", a->site);
 	}
+	if (st->held > 0)
+		json_set_u64(j, "held", st->held);
 	if (st->head != NULL) {
 		text_time(text, st->head->expires);
 		json_set_string(j, "head_expires", text);

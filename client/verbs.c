@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+#include "client/apply.h"
 #include "common/log.h"
 
 verb_fn *
@@ -14,6 +15,7 @@ verb_find(enum verb verb)
 		verb_fn *fn;
 	} rows[] = {
 		{ VERB_INIT, verb_init },
+		{ VERB_ROLLBACK, verb_rollback },
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
@@ -46,4 +48,23 @@ verb_raise_open_files(void)
 		if (setrlimit(RLIMIT_NOFILE, &lim) != 0)
 			log_event(LOG_DEBUG, "open files stay limited", NULL);
 	}
+}
+
+int
+verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e)
+{
+	bool recovered = false;
+	int rc;
+
+	if ((rc = session_open(s, true, session, e)) != 0)
+		return rc;
+	rc = apply_recover(session, &recovered, e);
+	if (rc == 0 && !recovered)
+		return 0;
+	session_release(session);
+	if (rc != 0)
+		return rc;
+	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
+	return session_open(s, true, session, e);
 }

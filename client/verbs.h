@@ -3,7 +3,7 @@
 #define CLIENT_VERBS_H
 
 #include "client/options.h"
-#include "client/settings.h"
+#include "client/session.h"
 
 enum {
 	EXIT_SAME = 0,
@@ -20,6 +20,7 @@ verb_fn verb_disable;
 verb_fn verb_enable;
 verb_fn verb_init;
 verb_fn verb_run; /* and plan */
+verb_fn verb_rollback;
 verb_fn verb_status;
 verb_fn verb_verify;
 
@@ -27,6 +28,9 @@ verb_fn verb_verify;
 verb_fn *verb_find(enum verb verb);
 /* Says why on standard error and returns the exit status for it. */
 int verb_failed(const struct err *e);
+/* A locked session with nothing interrupted left. */
+MUST_CHECK int verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e);
 /* A directory a level is held open while trees are compared. */
 void verb_raise_open_files(void);
 
