@@ -173,6 +173,30 @@ check_enabled(struct run *r, struct err *e)
 	    d.message[0] != '\0' ? ": " : "", d.message);
 }
 
+/* As in Puppet: what comes after a run comes after a failed one too. */
+static int
+hooked_run(struct run *r, struct err *e)
+{
+	const struct settings *s = r->settings;
+	struct err after = ERR_INIT;
+	int rc = 0;
+
+	if (r->report.noop)
+		return one_run(r, e);
+	rc = hooks_prerun(&s->hooks, s->root, e);
+	if (rc != 0)
+		return rc;
+	rc = one_run(r, e);
+	if (hooks_postrun(&s->hooks, s->root, rc == 0, &after) == 0)
+		return rc;
+	if (rc != 0) {
+		log_err(LOG_ERROR, "postrun_command failed", &after, NULL);
+		return rc;
+	}
+	*e = after;
+	return err_prefix(e, "the run was made, but");
+}
+
 static int
 run_locked(struct run *r, struct err *e)
 {
@@ -188,7 +212,7 @@ run_locked(struct run *r, struct err *e)
 		return rc;
 	}
 	r->report.session = s;
-	rc = one_run(r, e);
+	rc = hooked_run(r, e);
 	r->report.seconds = seconds_since(&start);
 	if (rc == 0)
 		rc = report_run(&r->report, e);

@@ -12,6 +12,7 @@
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
+	"prerun_command", "postrun_command", "command_timeout",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -30,6 +31,7 @@ settings_release(struct settings *s)
 		free(s->fallbacks[i]);
 	free(s->fallbacks);
 	guard_release(&s->guard);
+	hooks_release(&s->hooks);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -55,6 +57,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->srv = true;
 	s->wan_fallback = WAN_ALWAYS;
 	guard_init(&s->guard);
+	hooks_init(&s->hooks);
 	s->keep_runs = 10;
 	s->keep_age_days = 90;
 	s->keep_bytes = 1ULL << 30;
@@ -240,6 +243,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = take_fallbacks(c, s, e)) != 0 ||
 	    (rc = take_wan(c, s, e)) != 0 || (rc = take_ignore(c, s, e)) != 0 ||
 	    (rc = guard_take(c, &s->guard, e)) != 0 ||
+	    (rc = hooks_take(c, &s->hooks, e)) != 0 ||
 	    (rc = take_keep(c, s, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||

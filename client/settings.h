@@ -4,6 +4,7 @@
 #define CLIENT_SETTINGS_H
 
 #include "client/guard.h"
+#include "client/hooks.h"
 #include "client/options.h"
 #include "common/config.h"
 #include "common/limits.h"
@@ -29,6 +30,7 @@ struct settings {
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
 	bool ignore_owner;
 	struct guard guard;
+	struct hooks hooks;
 	unsigned wait_ms;
 
 	/* How many runs can be undone; any of them 0: none. */

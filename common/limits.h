@@ -45,6 +45,11 @@
 #define LIMIT_BATCH_OBJECTS   8192 /* digests of one POST /v1/objects */
 #define LIMIT_DELTA_MEMBERS   10000000
 
+/* Programs that are run. */
+#define LIMIT_ARGUMENTS      256   /* words of a command line */
+#define LIMIT_COMMAND_OUTPUT 65536 /* kept of what one prints */
+#define LIMIT_COMMAND_S      86400 /* the longest time-out */
+
 /* Processes and the network. */
 #define LIMIT_IPC_BYTES         262144 /* one message between our processes */
 #define LIMIT_HTTP_HEADER_BYTES 16384

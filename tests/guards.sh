@@ -126,4 +126,28 @@ done
 check "some are kept" test "$(find "$T/state-a/plans" -type f | wc -l)" = 8
 refuses 5 "is not kept" run --plan "$second"
 
+# ---- commands around a run ----
+
+cat >>"$T/client.conf" <<CONF
+prerun_command = /bin/sh -c 'echo "\$PECIA_ROOT" >>$T/before; test ! -e $T/stop || { echo "not now"; exit 4; }'
+postrun_command = /bin/sh -c 'echo "\$PECIA_RESULT" >>$T/after; test ! -e $T/late'
+CONF
+echo five >"$S/etc/motd"
+publish "tree=$S:/data" --exact
+check "a look runs none" run --noop
+check "none was run" test ! -e "$T/before"
+touch "$T/stop"
+refuses 1 "prerun_command /bin/sh: exit status 4; it said: not now" run
+check "nothing was changed" grep -qx four "$R/etc/motd"
+check "nothing comes after" test ! -e "$T/after"
+rm "$T/stop"
+check "a run" run
+check "knows the root" grep -qx "$T/root-a" "$T/before"
+check "knows how it went" grep -qx success "$T/after"
+touch "$T/late"
+refuses 1 "the run was made, but" run
+rm "$T/late"
+check_exit 1 "a failed run" client a run --server 127.0.0.1:1
+check "is known" grep -qx failure "$T/after"
+
 done_checks
