@@ -5,6 +5,9 @@
 #include "client/commit.h"
 #include "client/dirtimes.h"
 #include "client/journal.h"
+#include "client/keep.h"
+#include "client/protect.h"
+#include "client/space.h"
 #include "client/tree.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
@@ -12,8 +15,6 @@
 #include "common/text.h"
 
 #define RUN_ID_BYTES 8
-/* Names, directories and the journal beside the content itself. */
-#define SPACE_PER_ITEM 4096
 
 /* ---- comparing ---- */
 
@@ -40,8 +41,8 @@ keep_state(const struct session *s, char **path, struct err *e)
 /* What the former release listed; where its manifests were lost or damaged,
  * nobody knows any more, and it stays. */
 static int
-find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
-    struct err *e)
+find_dropped(struct session *s, const struct apply_tree *t,
+    struct protect *protect, struct err *e)
 {
 	struct tree *was = NULL, *want = NULL;
 	int rc;
@@ -58,15 +59,15 @@ find_dropped(struct session *s, const struct apply_tree *t, struct plan *plan,
 		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
 		rc = compare_dropped(s->root, tree_layer(was), tree_layer(want),
-		    plan_add, plan, e);
+		    protect_add, protect, e);
 	tree_free(was);
 	tree_free(want);
 	return rc;
 }
 
-static int
-compare_wanted(struct session *s, struct tree *want, bool read_all,
-    struct plan *plan, struct compare_totals *totals, struct err *e)
+int
+apply_look(struct session *s, const struct apply_look *look,
+    struct compare_totals *totals, struct err *e)
 {
 	struct cache cache = { -1, NULL };
 	struct fsat_stat state;
@@ -75,30 +76,31 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
 
 	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
 		return rc;
-	if (!read_all && (rc = cache_open(&s->state, &cache, e)) != 0)
+	if (!look->read_all && (rc = cache_open(&s->state, &cache, e)) != 0)
 		return rc;
 	rc = keep_state(s, &keep, e);
 	if (rc == 0) {
 		const char *const kept[] = { keep };
 		struct compare_options o = {
 			.root = s->root,
-			.want = tree_layer(want),
+			.want = look->want,
 			.cache = cache.reader,
+			.dir_times = look->dir_times,
 			.ignore_owner = s->settings->ignore_owner,
 			.keep_dir = &state,
 			.keep = kept,
 			.keep_count = keep != NULL ? 1 : 0,
 		};
 
-		rc = compare_run(&o, plan_add, plan, totals, e);
+		rc = compare_run(&o, look->fn, look->arg, totals, e);
 	}
 	free(keep);
 	cache_close(&cache);
 	return rc;
 }
 
-static int
-new_run_id(char id[2 * RUN_ID_BYTES + 1], struct err *e)
+int
+apply_new_id(char id[APPLY_ID_BYTES], struct err *e)
 {
 	uint8_t raw[RUN_ID_BYTES];
 	int rc = random_bytes(raw, sizeof(raw), e);
@@ -121,20 +123,28 @@ int
 apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
     struct compare_totals *totals, struct err *e)
 {
-	char id[2 * RUN_ID_BYTES + 1];
+	struct protect protect = { &s->settings->guard, plan };
+	struct apply_look look = {
+		.read_all = t->read_all, .fn = protect_add, .arg = &protect
+	};
+	char id[APPLY_ID_BYTES];
 	struct tree *want = NULL;
 	int rc;
 
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
-	if (rc == 0)
-		rc = compare_wanted(s, want, t->read_all, plan, totals, e);
+	if (rc == 0) {
+		look.want = tree_layer(want);
+		rc = apply_look(s, &look, totals, e);
+	}
 	tree_free(want);
 	want = NULL;
 	if (rc == 0 && is_other_tree(s, t->profile))
-		rc = find_dropped(s, t, plan, e);
+		rc = find_dropped(s, t, &protect, e);
+	if (rc == 0)
+		rc = protect_finish(&protect, e);
 	if (rc != 0 || plan_is_empty(plan))
 		return rc;
-	rc = new_run_id(id, e);
+	rc = apply_new_id(id, e);
 	if (rc == 0)
 		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0)
@@ -159,61 +169,61 @@ record_applied(const struct session *s, struct buf *text)
 	applied_write(text, &a);
 }
 
-/* Manifests of the wanted release stay, all others go. */
+static void
+release_now(const struct session *s, struct kept_release *out)
+{
+	out->is_any = true;
+	(void)snprintf(
+	    out->channel, sizeof(out->channel), "%s", s->head.channel);
+	(void)snprintf(
+	    out->profile, sizeof(out->profile), "%s", s->profile->name);
+	out->serial = s->head.serial;
+	out->release = s->head.release;
+}
+
+/* Manifests of the wanted release stay, and those that a rollback would make
+ * the machine be again; all others go. */
 static int
 prune(struct session *s, struct err *e)
 {
 	const struct release_profile *p = s->profile;
-	struct digest *keep = calloc(p->count, sizeof(*keep));
-	int rc;
+	struct keep_manifests keep = { NULL, 0 };
+	int rc = keep_manifests_find(s, p->count, &keep, e);
 
-	if (keep == NULL)
-		return err_memory(e);
-	for (size_t i = 0; i < p->count; i++)
-		keep[i] = s->release.transcripts[p->transcripts[i]].manifest;
-	rc = state_prune_manifests(&s->state, keep, p->count, e);
-	free(keep);
+	for (size_t i = 0; rc == 0 && i < p->count; i++)
+		keep.list[keep.count++] =
+		    s->release.transcripts[p->transcripts[i]].manifest;
+	if (rc == 0)
+		rc = state_prune_manifests(&s->state, keep.list, keep.count, e);
+	free(keep.list);
 	return rc != 0 ? rc : state_clean_tmp(&s->state, e);
 }
 
 /* Head and record, in an order in which a crash between them is seen as the
  * old release, which the next run compares again. */
 static int
-make_current(struct session *s, const struct buf *head,
+make_current(struct session *s, const char *channel, const struct buf *head,
     const struct buf *applied, struct err *e)
 {
-	int rc;
+	int rc = 0;
 
-	rc = trust_commit_head(
-	    s->trust, s->head.channel, head->data, head->len, e);
+	if (head->len > 0)
+		rc = trust_commit_head(
+		    s->trust, channel, head->data, head->len, e);
 	return rc != 0 ? rc : state_set_applied(&s->state, applied, e);
 }
 
 /* ---- carrying out ---- */
 
+/* With what is kept of the old, which takes room in the state directory. */
 static int
-check_space(const struct session *s, const struct plan *p, struct err *e)
+check_space(const struct session *s, const struct plan *p,
+    const struct keep_space *keep, struct err *e)
 {
-	uint64_t bytes, inodes, want;
-	char have_text[32], want_text[32];
-	int rc;
+	const struct space_extra extra = { s->state.dir, s->state.path,
+		keep->copy_bytes, keep->files };
 
-	if ((rc = fsat_free_space(s->root, &bytes, &inodes, e)) != 0)
-		return rc;
-	want = p->write_bytes + p->item_count * SPACE_PER_ITEM;
-	text_bytes(have_text, sizeof(have_text), bytes);
-	text_bytes(want_text, sizeof(want_text), want);
-	if (want > bytes)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%s free below %s, %s needed", have_text, s->settings->root,
-		    want_text);
-	/* Some file systems count none. */
-	if (inodes > 0 && p->item_count > inodes)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%llu inodes free below %s, %zu needed",
-		    (unsigned long long)inodes, s->settings->root,
-		    p->item_count);
-	return 0;
+	return space_check(s->root, s->settings->root, p, &extra, e);
 }
 
 static int
@@ -234,7 +244,39 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	if (rc == 0)
 		rc = stage_finish(stage, e);
 	stage_free(stage);
-	return rc != 0 ? rc : fsat_syncfs(s->root, e);
+	return rc;
+}
+
+static void
+release_before(const struct session *s, struct kept_release *out)
+{
+	const struct applied *a = &s->applied;
+
+	if (!s->has_applied)
+		return;
+	out->is_any = true;
+	memcpy(out->channel, a->channel, sizeof(out->channel));
+	memcpy(out->profile, a->profile, sizeof(out->profile));
+	out->serial = a->serial;
+	out->release = a->release;
+}
+
+/* What is staged and what is kept are durable afterwards. */
+static int
+keep_all(struct session *s, const struct plan *plan,
+    const struct apply_goal *goal, const struct keep_space *space,
+    struct err *e)
+{
+	struct kept_facts facts = { .when = s->now,
+		.is_rollback = goal->is_rollback,
+		.now = goal->now };
+	int rc;
+
+	release_before(s, &facts.was);
+	rc = keep_store(s, plan, &facts, space, e);
+	if (rc == 0)
+		rc = fsat_syncfs(s->root, e);
+	return rc != 0 ? rc : fsat_syncfs(s->state.dir, e);
 }
 
 static int
@@ -249,27 +291,32 @@ commit_journal(
 		rc = dirtimes_forget(state->dir, e);
 	if (rc == 0)
 		rc = commit_steps(root, j, e);
+	if (rc == 0)
+		rc = keep_publish(state->dir, e);
 	journal_free(j);
 	return rc;
 }
 
 static int
-commit_plan(struct session *s, struct plan *plan, struct err *e)
+commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
+    struct err *e)
 {
 	struct journal_header h, read_back;
 	int rc;
 
 	journal_header_init(&h);
 	journal_header_init(&read_back);
-	buf_add(&h.head, s->head_bytes.data, s->head_bytes.len);
-	record_applied(s, &h.applied);
+	if (goal->head.len > 0)
+		buf_add(&h.head, goal->head.data, goal->head.len);
+	if (goal->applied.len > 0)
+		buf_add(&h.applied, goal->applied.data, goal->applied.len);
 	rc = buf_check(&h.applied, "record", e);
 	if (rc == 0)
 		rc = journal_write(s->state.dir, s->root, &h, plan, e);
 	if (rc == 0)
 		rc = commit_journal(&s->state, s->root, &read_back, e);
 	if (rc == 0)
-		rc = make_current(s, &h.head, &h.applied, e);
+		rc = make_current(s, s->head.channel, &h.head, &h.applied, e);
 	if (rc == 0)
 		rc = journal_remove(s->state.dir, e);
 	journal_header_release(&h);
@@ -291,29 +338,48 @@ has_file(const struct session *s, const char *name)
 static int
 undo_stages(struct session *s, struct err *e)
 {
-	int rc = journal_undo_stages(s->state.dir, s->root, e);
+	int rc = keep_discard(s->state.dir, e);
 
+	if (rc == 0)
+		rc = journal_undo_stages(s->state.dir, s->root, e);
 	return rc != 0 ? rc : dirtimes_restore(s->state.dir, s->root, e);
 }
 
 static int
 change(struct session *s, struct content *content, struct plan *plan,
-    struct err *e)
+    const struct apply_goal *goal, struct err *e)
 {
+	struct keep_space space;
 	struct err undo = ERR_INIT;
 	int rc;
 
-	if ((rc = check_space(s, plan, e)) != 0)
+	if ((rc = keep_space(s, plan, &space, e)) != 0 ||
+	    (rc = check_space(s, plan, &space, e)) != 0)
 		return rc;
 	rc = stage_all(s, content, plan, e);
 	if (rc == 0)
-		rc = commit_plan(s, plan, e);
+		rc = keep_all(s, plan, goal, &space, e);
+	if (rc == 0)
+		rc = commit_plan(s, plan, goal, e);
 	/* What a journal says is carried through by the next run. */
 	if (rc == 0 || has_file(s, JOURNAL_NAME))
 		return rc;
 	if (undo_stages(s, &undo) != 0)
 		log_err(LOG_ERROR, "stages not removed", &undo, NULL);
 	return rc;
+}
+
+int
+apply_change(struct session *s, struct content *content, struct plan *plan,
+    const struct apply_goal *goal, struct err *e)
+{
+	int rc;
+
+	if (plan_is_empty(plan))
+		return make_current(
+		    s, s->head.channel, &goal->head, &goal->applied, e);
+	rc = change(s, content, plan, goal, e);
+	return rc != 0 ? rc : keep_prune(s, e);
 }
 
 /* The head was signed again: the newest one is kept, for its expiry. */
@@ -324,23 +390,36 @@ keep_head(struct session *s, struct err *e)
 	    s->head_bytes.len, e);
 }
 
+static int
+apply_or_record(struct session *s, struct content *content, struct plan *plan,
+    bool new_release, struct err *e)
+{
+	struct apply_goal goal = { .is_rollback = false };
+	int rc;
+
+	if (plan_is_empty(plan) && !new_release)
+		return keep_head(s, e);
+	buf_init(&goal.head, LIMIT_HEAD_BYTES);
+	buf_init(&goal.applied, LIMIT_CONFIG_BYTES);
+	buf_add(&goal.head, s->head_bytes.data, s->head_bytes.len);
+	record_applied(s, &goal.applied);
+	release_now(s, &goal.now);
+	rc = buf_check(&goal.applied, "record", e);
+	if (rc == 0)
+		rc = apply_change(s, content, plan, &goal, e);
+	buf_release(&goal.head);
+	buf_release(&goal.applied);
+	return rc;
+}
+
 int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
     struct apply_result *result, struct err *e)
 {
-	struct buf applied;
-	int rc = 0;
+	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
-	buf_init(&applied, LIMIT_CONFIG_BYTES);
-	record_applied(s, &applied);
-	if (!plan_is_empty(plan))
-		rc = change(s, content, plan, e);
-	else if (result->new_release)
-		rc = make_current(s, &s->head_bytes, &applied, e);
-	else
-		rc = keep_head(s, e);
-	buf_release(&applied);
+	rc = apply_or_record(s, content, plan, result->new_release, e);
 	if (content != NULL)
 		content_counts(content, &result->content);
 	if (rc != 0)
@@ -361,18 +440,16 @@ static int
 finish_commit(struct session *s, struct err *e)
 {
 	struct journal_header h;
-	struct applied a;
+	struct applied a = { .when = s->now };
 	int rc;
 
 	journal_header_init(&h);
 	rc = commit_journal(&s->state, s->root, &h, e);
-	if (rc == 0)
+	if (rc == 0 && h.applied.len > 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	if (rc == 0) {
-		(void)snprintf(
-		    s->head.channel, sizeof(s->head.channel), "%s", a.channel);
 		trust_set_time(s->trust, a.when);
-		rc = make_current(s, &h.head, &h.applied, e);
+		rc = make_current(s, a.channel, &h.head, &h.applied, e);
 	}
 	if (rc == 0)
 		rc = journal_remove(s->state.dir, e);
@@ -386,8 +463,8 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	bool begun = has_file(s, JOURNAL_NAME);
 	int rc = 0;
 
-	*recovered =
-	    begun || has_file(s, JOURNAL_STAGES) || has_file(s, DIRTIMES_NAME);
+	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
+	    has_file(s, DIRTIMES_NAME) || has_file(s, KEPT_NEW);
 	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)

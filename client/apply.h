@@ -3,6 +3,7 @@
 #define CLIENT_APPLY_H
 
 #include "client/content.h"
+#include "client/kept.h"
 #include "client/plan.h"
 #include "client/session.h"
 
@@ -26,6 +27,32 @@ struct apply_tree {
 /* What differs from it. */
 MUST_CHECK int apply_compare(struct session *s, const struct apply_tree *t,
     struct plan *plan, struct compare_totals *totals, struct err *e);
+
+/* The same of any tree: what differs is told to `fn`. */
+struct apply_look {
+	struct layer *want;
+	bool read_all;
+	bool dir_times; /* as in compare.h */
+	compare_fn fn;
+	void *arg;
+};
+MUST_CHECK int apply_look(struct session *s, const struct apply_look *look,
+    struct compare_totals *totals, struct err *e);
+/* A name for one run's stages, for plan_finish. */
+#define APPLY_ID_BYTES 17
+MUST_CHECK int apply_new_id(char id[APPLY_ID_BYTES], struct err *e);
+
+/* What the machine is when a plan was carried out. */
+struct apply_goal {
+	struct buf head;    /* for the trust store; empty: it stays as it is */
+	struct buf applied; /* the record; empty: nothing is applied */
+	struct kept_release now;
+	bool is_rollback;
+};
+/* Stages, keeps what was there, commits and records; a plan that is empty is
+ * recorded only. */
+MUST_CHECK int apply_change(struct session *s, struct content *content,
+    struct plan *plan, const struct apply_goal *goal, struct err *e);
 
 /* Carries the plan out and makes s->release the applied one.  An empty plan
  * only records a new release, or nothing. */

@@ -8,6 +8,7 @@
 #include "client/tree.h"
 #include "client/update.h"
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/log.h"
 
 int
@@ -19,12 +20,13 @@ content_new(struct session *s, struct content **out, struct err *e)
 	if (c == NULL)
 		return err_memory(e);
 	c->s = s;
-	c->data_fds = calloc(s->profile->count, sizeof(*c->data_fds));
+	c->data_count = s->fetch != NULL ? s->profile->count : 0;
+	c->data_fds = calloc(c->data_count + 1, sizeof(*c->data_fds));
 	if (c->data_fds == NULL) {
 		free(c);
 		return err_memory(e);
 	}
-	for (size_t i = 0; i < s->profile->count; i++)
+	for (size_t i = 0; i < c->data_count; i++)
 		c->data_fds[i] = -1;
 	if ((rc = digest_new(&c->hash, e)) != 0) {
 		content_free(c);
@@ -39,7 +41,7 @@ content_free(struct content *c)
 {
 	if (c == NULL)
 		return;
-	for (size_t i = 0; i < c->s->profile->count; i++)
+	for (size_t i = 0; i < c->data_count; i++)
 		if (c->data_fds[i] >= 0)
 			close(c->data_fds[i]);
 	for (size_t i = 0; i < c->base_count; i++)
@@ -246,7 +248,7 @@ get_manifest(struct content *c, const struct release_transcript *t, int fd,
 {
 	char path[128], hex[DIGEST_HEX];
 
-	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+	if (fscalls()->ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(e, "manifest");
 	digest_hex(&t->manifest, hex);
 	(void)snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
@@ -454,10 +456,9 @@ content_file_end(
 
 /* ---- from this machine ---- */
 
-/* Copies a managed file that had the content; it may have changed since. */
-static int
-copy_local(
-    struct content *c, const char *path, struct plan_item *item, struct err *e)
+int
+content_copy(struct content *c, int dir, const char *path,
+    struct plan_item *item, uint64_t *count, struct err *e)
 {
 	static const char changed[] = "changed since";
 	struct err ignored = ERR_INIT;
@@ -467,7 +468,7 @@ copy_local(
 	int fd = -1, rc;
 	ssize_t n;
 
-	if (fsat_open_file(c->s->root, path, &fd, &ignored) != 0)
+	if (fsat_open_file(dir, path, &fd, &ignored) != 0)
 		return 0;
 	digest_reset(c->hash);
 	rc = content_file_begin(c, item, e);
@@ -481,9 +482,8 @@ copy_local(
 	if (rc != 0)
 		return rc;
 	digest_end(c->hash, &got);
-	return content_file_end(c,
-	    digest_equal(&got, &item->digest) ? NULL : changed,
-	    &c->counts.local_files, e);
+	return content_file_end(
+	    c, digest_equal(&got, &item->digest) ? NULL : changed, count, e);
 }
 
 static int
@@ -532,7 +532,8 @@ fill_local(struct content *c, struct err *e)
 			continue;
 		item = content_find(c, &entry->m.digest);
 		if (item != NULL && !item->fetched)
-			rc = copy_local(c, entry->m.path, item, e);
+			rc = content_copy(c, c->s->root, entry->m.path, item,
+			    &c->counts.local_files, e);
 		if (rc == 0)
 			rc = note_basis_path(c, &entry->m, e);
 	}
@@ -670,7 +671,11 @@ content_fill(
 	c->plan = plan;
 	c->stage = stage;
 	if ((rc = list_files(c, e)) != 0 || c->file_count == 0 ||
-	    (rc = fill_local(c, e)) != 0 || (rc = fill_from_data(c, e)) != 0 ||
+	    (rc = fill_local(c, e)) != 0 || (rc = content_fill_kept(c, e)) != 0)
+		return rc;
+	if (c->s->fetch == NULL)
+		return fill_copies(c, e);
+	if ((rc = fill_from_data(c, e)) != 0 ||
 	    (rc = with_servers(c, 0, content_fill_objects, e)) != 0)
 		return rc;
 	return fill_copies(c, e);

@@ -10,7 +10,8 @@
 
 struct content;
 
-/* Borrows the session. */
+/* Borrows the session.  Without a fetcher in it, only what is on this machine
+ * is used. */
 MUST_CHECK int content_new(
     struct session *s, struct content **out, struct err *e);
 void content_free(struct content *c);
@@ -31,7 +32,8 @@ MUST_CHECK int content_fill(
 
 /* What came from where. */
 struct content_counts {
-	uint64_t local_files, data_files, object_files, copied_files;
+	uint64_t local_files, kept_files, data_files, object_files,
+	    copied_files;
 };
 void content_counts(const struct content *c, struct content_counts *out);
 

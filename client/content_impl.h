@@ -13,7 +13,8 @@ struct basis {
 struct content {
 	struct session *s;
 	struct digest_state *hash;
-	int *data_fds; /* a profile's downloaded data transcripts, or -1 */
+	int *data_fds;     /* a profile's downloaded data transcripts, or -1 */
+	size_t data_count; /* 0 without a fetcher */
 	struct basis *bases; /* sorted by digest once complete */
 	size_t base_count, base_room;
 	struct content_counts counts;
@@ -41,6 +42,13 @@ MUST_CHECK int content_file_write(
     struct content *c, const void *data, size_t len, struct err *e);
 MUST_CHECK int content_file_end(
     struct content *c, const char *bad, uint64_t *count, struct err *e);
+
+/* Fills an item from a file that had its content; *count is raised when it
+ * still has. */
+MUST_CHECK int content_copy(struct content *c, int dir, const char *path,
+    struct plan_item *item, uint64_t *count, struct err *e);
+/* What kept runs have (content_kept.c). */
+MUST_CHECK int content_fill_kept(struct content *c, struct err *e);
 
 /* What is still wanted, from the server's objects (content_objects.c). */
 MUST_CHECK int content_fill_objects(

@@ -3,6 +3,7 @@
 #include "client/dirtimes.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/buf.h"
 #include "common/fsat.h"
@@ -64,6 +65,24 @@ dirtimes_note(int state, int root, const struct plan *p, struct err *e)
 	return rc;
 }
 
+/* The next directory of the file; `path` has room for LIMIT_PATH_BYTES + 1. */
+static int
+next_entry(struct reader *r, char *path, struct timespec *mtime, struct err *e)
+{
+	const uint8_t *text;
+	uint32_t nsec, len;
+	uint64_t sec;
+
+	if (reader_u64(r, &sec) != 0 || reader_u32(r, &nsec) != 0 ||
+	    reader_u32(r, &len) != 0 || len > LIMIT_PATH_BYTES ||
+	    reader_bytes(r, len, &text) != 0)
+		return err_set(e, ERR_FORMAT, "%s: damaged", DIRTIMES_NAME);
+	memcpy(path, text, len);
+	path[len] = '\0';
+	*mtime = (struct timespec){ (time_t)sec, (long)nsec };
+	return 0;
+}
+
 static int
 restore_one(struct reader *r, int root, struct err *e)
 {
@@ -71,18 +90,10 @@ restore_one(struct reader *r, int root, struct err *e)
 	struct err mine = ERR_INIT;
 	struct timespec mtime;
 	struct fsat_stat st;
-	const uint8_t *text;
-	uint32_t nsec, len;
-	uint64_t sec;
-	int rc;
+	int rc = next_entry(r, path, &mtime, e);
 
-	if (reader_u64(r, &sec) != 0 || reader_u32(r, &nsec) != 0 ||
-	    reader_u32(r, &len) != 0 || len >= sizeof(path) ||
-	    reader_bytes(r, len, &text) != 0)
-		return err_set(e, ERR_FORMAT, "%s: damaged", DIRTIMES_NAME);
-	memcpy(path, text, len);
-	path[len] = '\0';
-	mtime = (struct timespec){ (time_t)sec, (long)nsec };
+	if (rc != 0)
+		return rc;
 	rc = fsat_stat(root, path, &st, &mine);
 	if (rc == 0 &&
 	    (st.mtime.tv_sec != mtime.tv_sec ||
@@ -128,4 +139,94 @@ dirtimes_forget(int state, struct err *e)
 		return 0;
 	*e = mine;
 	return rc;
+}
+
+/* ---- while things are staged ---- */
+
+static int
+add_entry(struct dirtimes *d, const char *path, const struct timespec *mtime,
+    struct err *e)
+{
+	struct dirtimes_entry *list;
+	size_t room = d->room == 0 ? 64 : 2 * d->room;
+
+	if (d->count == d->room) {
+		list = reallocarray(d->list, room, sizeof(*list));
+		if (list == NULL)
+			return err_memory(e);
+		d->list = list;
+		d->room = room;
+	}
+	d->list[d->count] = (struct dirtimes_entry){ strdup(path), *mtime };
+	if (d->list[d->count].path == NULL)
+		return err_memory(e);
+	d->count++;
+	return 0;
+}
+
+static int
+entry_cmp(const void *a, const void *b)
+{
+	const struct dirtimes_entry *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+int
+dirtimes_load(int state, struct dirtimes *out, struct err *e)
+{
+	char path[LIMIT_PATH_BYTES + 1];
+	struct dirtimes d = { NULL, 0, 0 };
+	struct err mine = ERR_INIT;
+	struct timespec mtime;
+	struct reader r;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, SIZE_MAX / 2);
+	rc = fsat_read_file(state, DIRTIMES_NAME, SIZE_MAX / 4, &b, &mine);
+	reader_init(&r, b.data, b.len);
+	while (rc == 0 && reader_left(&r) > 0) {
+		rc = next_entry(&r, path, &mtime, &mine);
+		if (rc == 0)
+			rc = add_entry(&d, path, &mtime, &mine);
+	}
+	buf_release(&b);
+	if (rc != 0 && rc != ERR_NOT_FOUND) {
+		dirtimes_release(&d);
+		*e = mine;
+		return rc;
+	}
+	if (d.count > 0)
+		qsort(d.list, d.count, sizeof(*d.list), entry_cmp);
+	*out = d;
+	return 0;
+}
+
+const struct timespec *
+dirtimes_find(const struct dirtimes *d, const char *path)
+{
+	size_t lo = 0, hi = d->count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int order = strcmp(d->list[mid].path, path);
+
+		if (order == 0)
+			return &d->list[mid].mtime;
+		if (order < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+void
+dirtimes_release(struct dirtimes *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		free(d->list[i].path);
+	free(d->list);
+	*d = (struct dirtimes){ NULL, 0, 0 };
 }

@@ -14,6 +14,20 @@ MUST_CHECK int dirtimes_note(
 /* After the stages are gone: sets the times and forgets them.  0 when none are
  * noted; a directory that is gone is passed over. */
 MUST_CHECK int dirtimes_restore(int state, int root, struct err *e);
+/* While things are staged: the times that directories had before. */
+struct dirtimes_entry {
+	char *path;
+	struct timespec mtime;
+};
+struct dirtimes {                    /* all zero: empty */
+	struct dirtimes_entry *list; /* sorted by path */
+	size_t count, room;
+};
+MUST_CHECK int dirtimes_load(int state, struct dirtimes *out, struct err *e);
+/* NULL: nothing is staged in it. */
+const struct timespec *dirtimes_find(
+    const struct dirtimes *d, const char *path);
+void dirtimes_release(struct dirtimes *d);
 /* The commit is under way.  0 when none are noted. */
 MUST_CHECK int dirtimes_forget(int state, struct err *e);
 

@@ -2,24 +2,19 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "client/run.h"
+#include "client/verbs.h"
 #include "common/log.h"
 
 static int
-dispatch(const struct options *o, const struct settings *s)
+print_help(void)
 {
-	switch (o->verb) {
-	case VERB_INIT:
-		return run_init(o, s);
-	case VERB_RUN:
-		return run_run(o, s);
-	case VERB_STATUS:
-		return run_status(o, s);
-	case VERB_VERIFY:
-		return run_verify(o, s);
-	default:
-		return EXIT_USAGE;
-	}
+	struct buf text;
+
+	buf_init(&text, LIMIT_CONFIG_BYTES);
+	options_help(&text);
+	(void)fputs(buf_str(&text), stdout);
+	buf_release(&text);
+	return 0;
 }
 
 int
@@ -35,10 +30,8 @@ main(int argc, char *argv[])
 		(void)fprintf(stderr, "pecia: %s\n", e.msg);
 		return EXIT_USAGE;
 	}
-	if (o.verb == VERB_HELP) {
-		(void)fputs(options_help(), stdout);
-		return 0;
-	}
+	if (o.verb == VERB_HELP)
+		return print_help();
 	if (o.verb == VERB_VERSION) {
 		(void)puts("pecia " PECIA_VERSION);
 		return 0;
@@ -48,7 +41,7 @@ main(int argc, char *argv[])
 		(void)fprintf(stderr, "pecia: %s\n", e.msg);
 		return EXIT_USAGE;
 	}
-	status = dispatch(&o, &settings);
+	status = verb_find(o.verb)(&o, &settings);
 	settings_release(&settings);
 	return status;
 }

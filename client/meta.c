@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 #include "transcripts/manifest.h"
 
@@ -88,14 +89,14 @@ meta_set_fd(int fd, const struct meta *m, const char *path, struct err *e)
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		m->mtime };
 
-	if (fchown(fd, m->uid, m->gid) != 0)
+	if (fscalls()->fchown(fd, m->uid, m->gid) != 0)
 		return err_sys(e, "%s: owner %u:%u%s", path, m->uid, m->gid,
 		    owner_hint(errno));
 	if (set_xattrs(fd, "", m->xattrs, e) != 0)
 		return err_prefix(e, "%s", path);
-	if (fchmod(fd, m->mode) != 0)
+	if (fscalls()->fchmod(fd, m->mode) != 0)
 		return err_sys(e, "%s: mode %04o", path, m->mode);
-	if (futimens(fd, times) != 0)
+	if (fscalls()->futimens(fd, times) != 0)
 		return err_sys(e, "%s: time", path);
 	return 0;
 }

@@ -2,237 +2,250 @@
 #include "client/options.h"
 
 #include <getopt.h>
+#include <string.h>
 
-#include "common/text.h"
+#include "client/options_table.h"
 
-enum {
-	OPT_CONFIG = 256,
-	OPT_ROOT,
-	OPT_STATE,
-	OPT_ANCHOR,
-	OPT_SERVER,
-	OPT_CHANNEL,
-	OPT_HOST,
-	OPT_NOOP,
-	OPT_EXITCODES,
-	OPT_JSON,
-	OPT_WAIT,
-	OPT_VERSION,
-};
-
-static const struct option long_options[] = {
-	{ "config", required_argument, NULL, OPT_CONFIG },
-	{ "root", required_argument, NULL, OPT_ROOT },
-	{ "state", required_argument, NULL, OPT_STATE },
-	{ "anchor", required_argument, NULL, OPT_ANCHOR },
-	{ "server", required_argument, NULL, OPT_SERVER },
-	{ "channel", required_argument, NULL, OPT_CHANNEL },
-	{ "environment", required_argument, NULL, OPT_CHANNEL },
-	{ "host", required_argument, NULL, OPT_HOST },
-	{ "noop", no_argument, NULL, OPT_NOOP },
-	{ "detailed-exitcodes", no_argument, NULL, OPT_EXITCODES },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "waitforlock", required_argument, NULL, OPT_WAIT },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "help", no_argument, NULL, 'h' },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ NULL, 0, NULL, 0 },
-};
-
-const char *
-options_help(void)
-{
-	return "usage: pecia [--config FILE] [--root DIR] [--state DIR] "
-	       "COMMAND "
-	       "[OPTION...]\n"
-	       "\n"
-	       "commands\n"
-	       "  init --anchor sha256:HEX   trust this origin; needed once\n"
-	       "  run                        find the site's mirror, make this "
-	       "machine what\n"
-	       "                             the newest release says\n"
-	       "  status                     which release, since when, from "
-	       "where, how fresh\n"
-	       "  verify                     every managed path that differs, "
-	       "and "
-	       "how\n"
-	       "\n"
-	       "options\n"
-	       "  --config FILE          [/etc/pecia/pecia.conf]\n"
-	       "  --root DIR             apply below DIR [/]\n"
-	       "  --state DIR            what pecia knows [/var/lib/pecia]\n"
-	       "  --server HOST[:PORT]   use this server only; PECIA_SERVER "
-	       "does "
-	       "the same\n"
-	       "  --channel NAME         line of releases [production]\n"
-	       "  --host NAME            this machine's name [its host name]\n"
-	       "  --noop                 show what run would change, change "
-	       "nothing\n"
-	       "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
-	       "  --waitforlock SECONDS  wait for another run to end [0]\n"
-	       "  --json                 results for programs\n"
-	       "  -v, --verbose          say each step\n"
-	       "  -h, --help             this text\n"
-	       "  --version              the version\n"
-	       "\n"
-	       "See pecia(8).\n";
-}
+/* What getopt calls row 0; letters are below it. */
+#define FIRST 256
 
 static int
-find_verb(const char *word, enum verb *verb, struct err *e)
+find_verb(const char *word, const struct options_verb **out, struct err *e)
 {
-	static const struct {
-		const char *word;
-		enum verb verb;
-	} verbs[] = {
-		{ "init", VERB_INIT },
-		{ "run", VERB_RUN },
-		{ "status", VERB_STATUS },
-		{ "verify", VERB_VERIFY },
-		{ "help", VERB_HELP },
-	};
-
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(*verbs); i++)
-		if (strcmp(word, verbs[i].word) == 0) {
-			*verb = verbs[i].verb;
+	for (size_t i = 0; i < options_verb_count; i++)
+		if (strcmp(word, options_verbs[i].word) == 0) {
+			*out = &options_verbs[i];
 			return 0;
 		}
 	return err_set(
 	    e, ERR_USAGE, "unknown command %s; see pecia --help", word);
 }
 
-static int
-take_wait(struct options *o, const char *text, struct err *e)
-{
-	uint64_t seconds;
-
-	if (text_u64(text, strlen(text), 86400, &seconds) != 0)
-		return err_set(e, ERR_USAGE,
-		    "--waitforlock %s: not a number "
-		    "of seconds up to a day",
-		    text);
-	o->wait_ms = (unsigned)seconds * 1000;
-	o->wait_given = true;
-	return 0;
-}
-
-static int
-take_text(struct options *o, int opt, const char *text)
-{
-	switch (opt) {
-	case OPT_CONFIG:
-		o->config = text;
-		return 0;
-	case OPT_ROOT:
-		o->root = text;
-		return 0;
-	case OPT_STATE:
-		o->state = text;
-		return 0;
-	case OPT_ANCHOR:
-		o->anchor = text;
-		return 0;
-	case OPT_SERVER:
-		o->server = text;
-		return 0;
-	case OPT_CHANNEL:
-		o->channel = text;
-		return 0;
-	case OPT_HOST:
-		o->host = text;
-		return 0;
-	default:
-		return ERR_USAGE;
-	}
-}
+/* ---- options ---- */
 
 /* optopt is the letter of a short option, which may be one of several in a
  * word that getopt has not left yet. */
 static int
 unknown(const char *word, struct err *e)
 {
-	if (optopt > 0 && optopt < OPT_CONFIG)
+	if (optopt > 0 && optopt < FIRST)
 		return err_set(e, ERR_USAGE,
 		    "unknown option -%c; see pecia --help", optopt);
 	return err_set(
 	    e, ERR_USAGE, "unknown option %s; see pecia --help", word);
 }
 
-static int
-take_option(struct options *o, int opt, const char *arg, const char *word,
-    struct err *e)
+static const struct options_row *
+find_row(int opt)
 {
-	switch (opt) {
-	case OPT_NOOP:
-		o->noop = true;
-		return 0;
-	case OPT_EXITCODES:
-		o->detailed_exitcodes = true;
-		return 0;
-	case OPT_JSON:
-		o->json = true;
-		return 0;
-	case 'v':
-		o->verbose = true;
-		return 0;
-	case 'h':
-		o->verb = VERB_HELP;
-		return 0;
-	case OPT_VERSION:
-		o->verb = VERB_VERSION;
-		return 0;
-	case OPT_WAIT:
-		return take_wait(o, arg, e);
-	case ':':
-		return err_set(e, ERR_USAGE, "%s needs a value", word);
-	default:
-		if (take_text(o, opt, arg) == 0)
-			return 0;
-		return unknown(word, e);
-	}
+	if (opt >= FIRST)
+		return &options_rows[opt - FIRST];
+	for (size_t i = 0; i < options_row_count; i++)
+		if (options_rows[i].letter == opt)
+			return &options_rows[i];
+	return NULL;
 }
 
 static int
-check(const struct options *o, struct err *e)
+take_row(struct options *o, const struct options_row *row, const char *arg,
+    struct err *e)
 {
-	if (o->verb == VERB_NONE)
-		return err_set(
-		    e, ERR_USAGE, "no command given; see pecia --help");
+	char *field = (char *)o + row->field;
+	const bool yes = true;
+
+	switch (row->kind) {
+	case OPTIONS_FLAG:
+		memcpy(field, &yes, sizeof(yes));
+		return 0;
+	case OPTIONS_TEXT:
+		memcpy(field, &arg, sizeof(arg));
+		return 0;
+	case OPTIONS_VERB:
+		o->verb = (enum verb)row->field;
+		return 0;
+	case OPTIONS_TAKE:
+	default:
+		return row->take(o, arg, e);
+	}
+}
+
+static void
+list_options(struct option longs[OPTIONS_ROWS_MAX + 1])
+{
+	for (size_t i = 0; i < options_row_count; i++) {
+		const struct options_row *row = &options_rows[i];
+		bool none =
+		    row->kind == OPTIONS_FLAG || row->kind == OPTIONS_VERB;
+
+		longs[i] = (struct option){ row->name,
+			none ? no_argument : required_argument, NULL,
+			row->letter != 0 ? row->letter : FIRST + (int)i };
+	}
+	longs[options_row_count] = (struct option){ NULL, 0, NULL, 0 };
+}
+
+/* *given: a bit for each row. */
+static int
+take_options(struct options *o, int argc, char *const argv[], uint64_t *given,
+    struct err *e)
+{
+	struct option longs[OPTIONS_ROWS_MAX + 1];
+	const struct options_row *row;
+	int opt, rc = 0;
+
+	list_options(longs);
+	optind = 0;
+	while (rc == 0 &&
+	    (opt = getopt_long(argc, argv, ":hv", longs, NULL)) != -1) {
+		if (opt == ':')
+			return err_set(
+			    e, ERR_USAGE, "%s needs a value", argv[optind - 1]);
+		if (opt == '?' || (row = find_row(opt)) == NULL)
+			return unknown(argv[optind - 1], e);
+		*given |= UINT64_C(1) << (row - options_rows);
+		rc = take_row(o, row, optarg, e);
+	}
+	return rc;
+}
+
+/* ---- what makes sense together ---- */
+
+static int
+misplaced(const struct options_row *row, struct err *e)
+{
+	char words[256] = "";
+	size_t len = 0;
+
+	for (size_t i = 0; i < options_verb_count; i++)
+		if ((row->verbs & OPTIONS_ON(options_verbs[i].verb)) != 0 &&
+		    len < sizeof(words))
+			len += (size_t)snprintf(words + len,
+			    sizeof(words) - len, "%s%s", len > 0 ? " or " : "",
+			    options_verbs[i].word);
+	return err_set(e, ERR_USAGE, "--%s belongs to %s", row->name, words);
+}
+
+static int
+check(const struct options *o, uint64_t given, struct err *e)
+{
 	if (o->verb == VERB_INIT && o->anchor == NULL)
 		return err_set(e, ERR_USAGE,
 		    "init needs --anchor sha256:..., "
 		    "the last line that `peciactl init` printed");
-	if (o->verb != VERB_INIT && o->anchor != NULL)
-		return err_set(e, ERR_USAGE, "--anchor belongs to init");
-	if (o->noop && o->verb != VERB_RUN)
-		return err_set(e, ERR_USAGE, "--noop belongs to run");
+	for (size_t i = 0; i < options_row_count; i++) {
+		const struct options_row *row = &options_rows[i];
+
+		if ((given & (UINT64_C(1) << i)) != 0 && row->verbs != 0 &&
+		    (row->verbs & OPTIONS_ON(o->verb)) == 0)
+			return misplaced(row, e);
+	}
+	return 0;
+}
+
+static int
+take_operands(struct options *o, const struct options_verb *v, int argc,
+    char *const argv[], struct err *e)
+{
+	size_t count = (size_t)(argc - optind);
+
+	if (count > v->operands_max)
+		return err_set(e, ERR_USAGE, "%s: unexpected; see pecia --help",
+		    argv[(size_t)optind + v->operands_max]);
+	if (count < v->operands_min)
+		return err_set(e, ERR_USAGE, "%s needs %s; see pecia --help",
+		    v->word, v->usage);
+	o->operands = argv + optind;
+	o->operand_count = count;
 	return 0;
 }
 
 int
 options_parse(int argc, char *const argv[], struct options *out, struct err *e)
 {
+	const struct options_verb *verb = NULL;
 	struct options o = { .verb = VERB_NONE };
-	int opt, rc;
+	uint64_t given = 0;
+	int rc;
 
-	optind = 0;
-	while (
-	    (opt = getopt_long(argc, argv, ":hv", long_options, NULL)) != -1) {
-		rc = take_option(&o, opt, optarg, argv[optind - 1], e);
-		if (rc != 0)
-			return rc;
-	}
-	if (o.verb == VERB_NONE && optind < argc &&
-	    (rc = find_verb(argv[optind++], &o.verb, e)) != 0)
+	if ((rc = take_options(&o, argc, argv, &given, e)) != 0)
 		return rc;
+	if (o.verb == VERB_NONE && optind >= argc)
+		return err_set(
+		    e, ERR_USAGE, "no command given; see pecia --help");
+	if (o.verb == VERB_NONE) {
+		if ((rc = find_verb(argv[optind++], &verb, e)) != 0)
+			return rc;
+		o.verb = verb->verb;
+	}
 	if (o.verb == VERB_HELP || o.verb == VERB_VERSION) {
 		*out = o;
 		return 0;
 	}
-	if (optind < argc)
-		return err_set(e, ERR_USAGE, "%s: unexpected; see pecia --help",
-		    argv[optind]);
-	if ((rc = check(&o, e)) == 0)
+	rc = take_operands(&o, verb, argc, argv, e);
+	if (rc == 0 && (rc = check(&o, given, e)) == 0)
 		*out = o;
 	return rc;
+}
+
+/* ---- help ---- */
+
+#define WIDTH 80
+
+/* `left`, then the words of `text` from `column` on, over as many lines as they
+ * need. */
+static void
+add_entry(struct buf *b, const char *left, size_t column, const char *text)
+{
+	size_t at = strlen(left);
+
+	buf_addf(b, "%s", left);
+	if (at >= column) {
+		buf_add_byte(b, '\n');
+		at = 0;
+	}
+	buf_addf(b, "%*s", (int)(column - at), "");
+	for (at = column; *text != '\0';) {
+		size_t len = strcspn(text, " ");
+
+		if (at > column && at + 1 + len > WIDTH - 1) {
+			buf_addf(b, "\n%*s", (int)column, "");
+			at = column;
+		}
+		buf_addf(b, "%s%.*s", at > column ? " " : "", (int)len, text);
+		at += len + (at > column);
+		text += len + strspn(text + len, " ");
+	}
+	buf_add_byte(b, '\n');
+}
+
+void
+options_help(struct buf *text)
+{
+	char left[64];
+
+	buf_add_str(text,
+	    "usage: pecia [--config FILE] [--root DIR] [--state DIR] "
+	    "COMMAND [OPTION...]\n\ncommands\n");
+	for (size_t i = 0; i < options_verb_count; i++) {
+		const struct options_verb *v = &options_verbs[i];
+
+		(void)snprintf(
+		    left, sizeof(left), "  %s %s", v->word, v->usage);
+		if (v->help != NULL)
+			add_entry(text, left, 29, v->help);
+	}
+	buf_add_str(text, "\noptions\n");
+	for (size_t i = 0; i < options_row_count; i++) {
+		const struct options_row *row = &options_rows[i];
+		char letter[8] = "";
+
+		if (row->letter != 0)
+			(void)snprintf(
+			    letter, sizeof(letter), "-%c, ", row->letter);
+		(void)snprintf(left, sizeof(left), "  %s--%s %s", letter,
+		    row->name, row->value);
+		if (row->help != NULL)
+			add_entry(text, left, 25, row->help);
+	}
+	buf_add_str(text, "\nSee pecia(8).\n");
 }

@@ -1,9 +1,12 @@
-/* The command line of pecia, as a pure function. */
+/* The command line of pecia, as a pure function over two tables: commands and
+ * options (options_table.h). */
 #ifndef CLIENT_OPTIONS_H
 #define CLIENT_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 
 enum verb {
@@ -12,16 +15,27 @@ enum verb {
 	VERB_VERSION,
 	VERB_INIT,
 	VERB_RUN,
+	VERB_PLAN,
 	VERB_STATUS,
 	VERB_VERIFY,
+	VERB_ROLLBACK,
+	VERB_DISABLE,
+	VERB_ENABLE,
 };
 
 struct options {
 	enum verb verb;
+	char *const *operands; /* what follows the command, in argv */
+	size_t operand_count;
 	const char *config;       /* NULL: the default, which may be missing */
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
 	const char *server, *channel, *host;
+	const char *max_delete;
+	const char *plan; /* the one that run is held to */
+	const char *to;   /* rollback: a serial */
+	uint64_t serial;  /* the same */
+	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;
@@ -31,6 +45,6 @@ struct options {
 MUST_CHECK int options_parse(
     int argc, char *const argv[], struct options *out, struct err *e);
 /* The text of --help. */
-const char *options_help(void);
+void options_help(struct buf *text);
 
 #endif

@@ -29,6 +29,9 @@ plan_release(struct plan *p)
 		free(p->deletes[i].path);
 	for (size_t i = 0; i < p->touch_count; i++)
 		free(p->touches[i].path);
+	for (size_t i = 0; i < p->spared_count; i++)
+		free(p->spared[i].path);
+	free(p->spared);
 	free(p->touches);
 	free(p->items);
 	free(p->deletes);
@@ -150,6 +153,24 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
 		p->write_bytes += item->size_bytes;
 	return 0;
+}
+
+int
+plan_spare(struct plan *p, const struct compare_diff *diff, struct err *e)
+{
+	struct plan_spared *s;
+	int rc;
+
+	s = grow(p->spared, p->spared_count, &p->spared_room, sizeof(*s));
+	if (s == NULL)
+		return err_memory(e);
+	p->spared = s;
+	s += p->spared_count;
+	s->kind = diff->kind;
+	s->is_there = diff->have != NULL;
+	if ((rc = copy_text(&s->path, diff->path, strlen(diff->path), e)) == 0)
+		p->spared_count++;
+	return rc;
 }
 
 /* ---- finishing ---- */
@@ -493,4 +514,11 @@ plan_describe(struct buf *text, const struct plan_item *item)
 	}
 	if (sep[0] == ',')
 		buf_add_byte(text, ')');
+}
+
+void
+plan_describe_delete(struct buf *text, const struct plan_delete *d)
+{
+	buf_addf(text, "delete %s ", d->is_dir ? "directory" : "file");
+	text_escape(text, d->path, strlen(d->path));
 }

@@ -56,6 +56,13 @@ struct plan_touch {
 	struct timespec mtime;
 };
 
+/* What differs and is protected. */
+struct plan_spared {
+	char *path;
+	enum compare_kind kind;
+	bool is_there;
+};
+
 struct plan {
 	struct plan_item *items; /* sorted by compare_paths */
 	size_t item_count, item_room;
@@ -63,6 +70,8 @@ struct plan {
 	size_t delete_count, delete_room;
 	struct plan_touch *touches; /* sorted, unique */
 	size_t touch_count, touch_room;
+	struct plan_spared *spared;
+	size_t spared_count, spared_room;
 	uint64_t write_bytes; /* of regular files that are staged */
 };
 
@@ -72,6 +81,9 @@ void plan_release(struct plan *p);
 /* A compare_fn: records one difference. */
 MUST_CHECK int plan_add(
     void *plan, const struct compare_diff *diff, struct err *e);
+/* Notes one that no run touches. */
+MUST_CHECK int plan_spare(
+    struct plan *p, const struct compare_diff *diff, struct err *e);
 /* After the last difference: sorts, drops duplicate deletions, names the
  * stages with `run_id`, and finds in `layer` (a fresh one over the same manifests) the
  * times of the directories whose content changes. */
@@ -89,5 +101,6 @@ MUST_CHECK int plan_stage_path(const struct plan *p,
 
 /* One line for a reader: "change file etc/motd (content, time)". */
 void plan_describe(struct buf *text, const struct plan_item *item);
+void plan_describe_delete(struct buf *text, const struct plan_delete *d);
 
 #endif

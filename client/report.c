@@ -14,10 +14,17 @@
 /* ---- for people ---- */
 
 static void
-describe_delete(struct buf *b, const struct plan_delete *d)
+describe_spared(struct buf *b, const struct plan_spared *s)
 {
-	buf_addf(b, "delete %s ", d->is_dir ? "directory" : "file");
-	text_escape(b, d->path, strlen(d->path));
+	static const char *const words[] = {
+		[COMPARE_CREATE] = "missing",
+		[COMPARE_CHANGE] = "different",
+		[COMPARE_DELETE] = "unlisted",
+	};
+
+	buf_add_str(b, "protected ");
+	text_escape(b, s->path, strlen(s->path));
+	buf_addf(b, " (%s)\n", words[s->kind]);
 }
 
 static int
@@ -34,9 +41,12 @@ print_plan(const struct report *r, struct err *e)
 		if (i < p->item_count)
 			plan_describe(&b, &p->items[i]);
 		else
-			describe_delete(&b, &p->deletes[i - p->item_count]);
+			plan_describe_delete(
+			    &b, &p->deletes[i - p->item_count]);
 		buf_add_byte(&b, '\n');
 	}
+	for (size_t i = 0; r->verbose && i < p->spared_count; i++)
+		describe_spared(&b, &p->spared[i]);
 	if (shown < total)
 		buf_addf(&b, "... and %zu more (--verbose shows them)\n",
 		    total - shown);
@@ -76,6 +86,8 @@ print_summary(const struct report *r)
 		    r->noop ? "would be " : "", created, changed,
 		    r->plan->delete_count);
 	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
+	if (r->is_plan)
+		(void)printf("plan %s\n", r->plan_id);
 }
 
 /* ---- for programs ---- */
@@ -129,6 +141,16 @@ changes_json(const struct plan *p)
 }
 
 static struct json *
+spared_json(const struct plan *p)
+{
+	struct json *list = json_array_new();
+
+	for (size_t i = 0; i < p->spared_count; i++)
+		json_append_string(list, p->spared[i].path);
+	return list;
+}
+
+static struct json *
 run_json(const struct report *r)
 {
 	const struct session *s = r->session;
@@ -143,11 +165,16 @@ run_json(const struct report *r)
 	json_set_string(j, "route", s->peer.route);
 	json_set_string(j, "site", s->site);
 	json_set_string(j, "mirror", s->mirror);
+	json_set_string(j, "plan", r->plan_id);
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
+	if (r->held > 0)
+		json_set_u64(j, "held", r->held);
 	json_set_u64(j, "entries", r->result.totals.entries);
 	json_set_child(j, "changes", changes_json(r->plan));
+	json_set_child(j, "protected", spared_json(r->plan));
 	json_set_u64(j, "files_local", r->result.content.local_files);
+	json_set_u64(j, "files_kept", r->result.content.kept_files);
 	json_set_u64(j, "files_from_data", r->result.content.data_files);
 	json_set_u64(j, "files_from_objects", r->result.content.object_files);
 	json_set_u64(j, "files_copied", r->result.content.copied_files);
@@ -157,8 +184,74 @@ run_json(const struct report *r)
 	return j;
 }
 
+static void
+print_held(const struct report *r)
+{
+	if (r->held > 0)
+		(void)printf("release %llu was rolled back on this machine: "
+		             "waiting for a newer one; `pecia run --retry` "
+		             "applies it again\n",
+		    (unsigned long long)r->held);
+}
+
+/* With nothing applied and the newest release held back. */
+static struct json *
+held_json(const struct report *r)
+{
+	struct json *j = json_object_new();
+
+	json_set_string(j, "channel", r->session->head.channel);
+	json_set_bool(j, "noop", r->noop);
+	json_set_bool(j, "changed", false);
+	json_set_u64(j, "held", r->held);
+	return j;
+}
+
 int
 report_run(const struct report *r, struct err *e)
+{
+	bool is_any = r->session->profile != NULL;
+	struct json *j;
+	int rc;
+
+	if (!r->json) {
+		if ((rc = print_plan(r, e)) != 0)
+			return rc;
+		print_held(r);
+		if (is_any)
+			print_summary(r);
+		return 0;
+	}
+	j = is_any ? run_json(r) : held_json(r);
+	rc = json_print(j, JSON_PRETTY, stdout, e);
+	json_free(j);
+	return rc;
+}
+
+static void
+print_rollback(const struct report *r, const struct kept_release *to)
+{
+	size_t created, changed;
+
+	count_items(r->plan, &created, &changed);
+	if (to->is_any)
+		(void)printf("%s release %llu of %s, profile %s: ",
+		    r->noop ? "back to" : "rolled back to",
+		    (unsigned long long)to->serial, to->channel, to->profile);
+	else
+		(void)printf("%s before the first release: ",
+		    r->noop ? "back to" : "rolled back to");
+	if (plan_is_empty(r->plan))
+		(void)printf("nothing to change\n");
+	else
+		(void)printf("%s%zu created, %zu changed, %zu deleted\n",
+		    r->noop ? "would be " : "", created, changed,
+		    r->plan->delete_count);
+}
+
+int
+report_rollback(
+    const struct report *r, const struct kept_release *to, struct err *e)
 {
 	struct json *j;
 	int rc;
@@ -166,10 +259,18 @@ report_run(const struct report *r, struct err *e)
 	if (!r->json) {
 		if ((rc = print_plan(r, e)) != 0)
 			return rc;
-		print_summary(r);
+		print_rollback(r, to);
 		return 0;
 	}
-	j = run_json(r);
+	j = json_object_new();
+	if (to->is_any) {
+		json_set_string(j, "channel", to->channel);
+		json_set_u64(j, "serial", to->serial);
+		json_set_string(j, "profile", to->profile);
+	}
+	json_set_bool(j, "noop", r->noop);
+	json_set_bool(j, "changed", !plan_is_empty(r->plan));
+	json_set_child(j, "changes", changes_json(r->plan));
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);
 	return rc;

@@ -6,6 +6,9 @@
 
 struct report {
 	bool json, verbose, noop;
+	uint64_t held; /* serial of a release that was rolled back, or 0 */
+	bool is_plan;  /* its name is told to people too */
+	const char *plan_id; /* of report_run */
 	const struct session *session;
 	const struct plan *plan;
 	struct apply_result result;
@@ -15,6 +18,9 @@ struct report {
 
 /* After a run, or what it would do. */
 MUST_CHECK int report_run(const struct report *r, struct err *e);
+/* After a rollback, or what it would do. */
+MUST_CHECK int report_rollback(
+    const struct report *r, const struct kept_release *to, struct err *e);
 /* Drift: every managed path that differs. */
 MUST_CHECK int report_drift(const struct report *r, struct err *e);
 

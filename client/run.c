@@ -1,147 +1,27 @@
-/* The verbs of pecia. */
-#include "client/run.h"
+/* pecia run. */
+#include "client/verbs.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
 
+#include "client/alarms.h"
 #include "client/apply.h"
-#include "client/journal.h"
+#include "client/disable.h"
+#include "client/failure.h"
+#include "client/held.h"
+#include "client/pin.h"
 #include "client/report.h"
 #include "client/update.h"
-#include "common/fsat.h"
-#include "common/json.h"
 #include "common/log.h"
-#include "common/text.h"
 
-#define LAST_ERROR       "last_error"
-#define LAST_ERROR_BYTES 2048
-
-static int
-failed(const struct err *e)
-{
-	(void)fprintf(stderr, "pecia: %s\n", e->msg);
-	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
-}
-
-/* ---- init ---- */
-
-static void
-add_setting(struct buf *b, const char *key, const char *value)
-{
-	if (value != NULL)
-		buf_addf(b, "%s = %s\n", key, value);
-}
-
-/* What init is told besides the anchor holds for later runs. */
-static int
-keep_settings(const struct options *o, const struct state *state, struct err *e)
-{
-	struct buf b;
-	int rc;
-
-	buf_init(&b, LIMIT_CONFIG_BYTES);
-	buf_add_str(&b, "[main]\n");
-	add_setting(&b, "server", o->server);
-	add_setting(&b, "channel", o->channel);
-	add_setting(&b, "host", o->host);
-	rc = buf_check(&b, "settings", e);
-	if (rc == 0)
-		rc = fsat_write_file(
-		    state->dir, SETTINGS_INIT, 0600, b.data, b.len, e);
-	buf_release(&b);
-	return rc;
-}
-
-static int
-set_anchor(struct state *state, const struct digest *anchor, struct err *e)
-{
-	struct digest old;
-	int rc;
-
-	rc = state_anchor(state, &old, e);
-	if (rc == ERR_NOT_FOUND) {
-		err_clear(e);
-		return state_set_anchor(state, anchor, e);
-	}
-	if (rc == 0 && !digest_equal(&old, anchor))
-		return err_set(e, ERR_CONFLICT,
-		    "%s trusts another anchor "
-		    "already; to change it, remove that directory",
-		    state->path);
-	return rc;
-}
-
-int
-run_init(const struct options *o, const struct settings *s)
-{
-	struct tls_identity *identity = NULL;
-	struct state state = STATE_INIT;
-	struct err e = ERR_INIT;
-	struct digest anchor;
-	char *dir = NULL;
-	int rc;
-
-	if (text_sha256(o->anchor, anchor.b) != 0) {
-		(void)err_set(&e, ERR_USAGE,
-		    "--anchor %s: not sha256: and 64 "
-		    "hex digits",
-		    o->anchor);
-		return failed(&e);
-	}
-	rc = state_open(&state, s->state, true, &e);
-	if (rc == 0)
-		rc = state_lock(&state, s->wait_ms, &e);
-	if (rc == 0)
-		rc = set_anchor(&state, &anchor, &e);
-	if (rc == 0)
-		rc = keep_settings(o, &state, &e);
-	if (rc == 0 && asprintf(&dir, "%s/identity", s->state) < 0)
-		rc = err_memory(&e);
-	if (rc == 0)
-		rc = tls_identity_open(dir, true, &identity, &e);
-	tls_identity_free(identity);
-	free(dir);
-	state_release(&state);
-	if (rc != 0)
-		return failed(&e);
-	(void)printf(
-	    "%s trusts %s; next: pecia run --noop\n", s->state, o->anchor);
-	return EXIT_SAME;
-}
-
-/* ---- alarms ---- */
-
-static const struct {
-	unsigned bit;
-	const char *word, *text;
-} alarm_words[] = {
-	{ TRUST_ALARM_ROOT, "root expired",
-	    "the trust root has expired: the "
-	    "origin must publish a new one" },
-	{ TRUST_ALARM_ROSTER, "roster expired",
-	    "the roster of mirrors has "
-	    "expired: run `peciactl refresh` on the origin" },
-	{ TRUST_ALARM_HEAD, "stale",
-	    "the head has expired: no origin has "
-	    "signed it again, or somebody keeps newer ones from here" },
-	{ TRUST_ALARM_CLOCK, "clock",
-	    "this machine's clock is behind the "
-	    "head's: set it" },
+struct run {
+	const struct options *o;
+	const struct settings *settings;
+	struct session session;
+	struct plan plan;
+	struct pin pin;
+	struct report report;
+	int refused; /* exit status of a run that may not be, or 0 */
 };
-
-/* What is wrong with what is believed stops no run: somebody has to look. */
-static void
-log_alarms(const struct session *s)
-{
-	unsigned alarms = trust_alarms(s->trust, s->settings->channel);
-
-	for (size_t i = 0; i < sizeof(alarm_words) / sizeof(*alarm_words); i++)
-		if ((alarms & alarm_words[i].bit) != 0)
-			log_event(LOG_WARNING, alarm_words[i].word, "why",
-			    alarm_words[i].text, NULL);
-}
-
-/* ---- run ---- */
 
 static double
 seconds_since(const struct timespec *start)
@@ -153,316 +33,228 @@ seconds_since(const struct timespec *start)
 	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-/* A directory a level is held open while trees are compared. */
-static void
-raise_open_files(void)
-{
-	struct rlimit lim;
+/* ---- one run ---- */
 
-	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
-	    lim.rlim_cur < lim.rlim_max) {
-		lim.rlim_cur = lim.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &lim) != 0)
-			log_event(LOG_DEBUG, "open files stay limited", NULL);
+static int
+learn_plan(struct run *r, struct content *content, struct err *e)
+{
+	struct session *s = &r->session;
+	int rc = content_manifests(content, e);
+
+	return rc != 0
+	    ? rc
+	    : apply_compare(s,
+	          &(struct apply_tree){ &s->release, s->profile, false },
+	          &r->plan, &r->report.result.totals, e);
+}
+
+/* A release that was rolled back: the one that is applied stays the wanted
+ * one.  None is: s->profile is NULL then, and there is nothing to do. */
+static int
+hold_back(struct session *s, uint64_t *held, struct err *e)
+{
+	*held = held_serial(s, &s->head);
+	if (*held == 0)
+		return 0;
+	log_event(LOG_WARNING, "release was rolled back on this machine",
+	    "waiting for", "a newer one", "to apply it again",
+	    "pecia run --retry", NULL);
+	if (!s->has_applied) {
+		s->profile = NULL;
+		return 0;
 	}
+	s->head.serial = s->applied.serial;
+	s->head.release = s->applied.release;
+	release_release(&s->release);
+	release_init(&s->release);
+	s->profile = NULL;
+	if (state_find_release(&s->state, &s->applied, &s->release, e) != 0)
+		return e->code;
+	s->profile = release_find_profile(&s->release, s->applied.profile);
+	return s->profile != NULL
+	    ? 0
+	    : err_set(e, ERR_FORMAT, "applied: no profile %s in its release",
+	          s->applied.profile);
 }
 
-/* For `pecia status`: why the last run failed, until one does not. */
-static void
-note_failure(const struct session *s, const struct err *why)
+/* Looking may always be; it says what would stop a run. */
+static int
+check_guards(struct run *r, struct err *e)
 {
-	char when[TEXT_TIME_BYTES];
-	struct err e = ERR_INIT;
-	struct buf b;
+	struct err why = ERR_INIT;
 
-	if (s->state.dir < 0)
-		return;
-	text_time(when, s->now);
-	buf_init(&b, LAST_ERROR_BYTES);
-	buf_addf(&b, "%s %s\n", when, why->msg);
-	if (fsat_write_file(
-	        s->state.dir, LAST_ERROR, 0600, buf_str(&b), b.len, &e) != 0)
-		log_err(LOG_WARNING, "failure not noted", &e, NULL);
-	buf_release(&b);
+	if (guard_max_check(&r->settings->guard.max_delete,
+	        r->plan.delete_count, r->report.result.totals.entries,
+	        &why) == 0)
+		return 0;
+	if (r->report.noop) {
+		log_err(LOG_WARNING, "a run would stop", &why, NULL);
+		return 0;
+	}
+	*e = why;
+	return e->code;
 }
 
-static void
-forget_failure(const struct session *s)
+/* What somebody agreed to is what is done. */
+static int
+check_pin(struct run *r, struct err *e)
 {
-	struct err ignored = ERR_INIT;
+	struct session *s = &r->session;
+	struct buf changes;
+	int rc;
 
-	if (fsat_unlink(s->state.dir, LAST_ERROR, &ignored) != 0)
-		err_clear(&ignored); /* mostly there is none */
+	rc = pin_make(&r->pin, &s->head.release, s->profile->name, &r->plan, e);
+	if (rc == 0 && r->report.is_plan)
+		return pin_keep(&s->state, &r->pin, e);
+	if (rc != 0 || r->o->plan == NULL)
+		return rc;
+	buf_init(&changes, LIMIT_CONFIG_BYTES);
+	rc = pin_check(&s->state, &r->pin, r->o->plan, &changes, e);
+	if (rc == ERR_CONFLICT) {
+		(void)fputs(buf_str(&changes), stderr);
+		r->refused = EXIT_OTHER_PLAN;
+	}
+	buf_release(&changes);
+	return rc;
 }
 
 static int
-one_run(struct session *s, const struct options *o, struct plan *plan,
-    struct report *report, struct err *e)
+one_run(struct run *r, struct err *e)
 {
+	struct session *s = &r->session;
 	struct content *content = NULL;
 	struct progress progress;
 	int rc;
 
 	progress_init(&progress);
 	rc = update_find(s, e);
+	if (rc == 0 && !r->o->retry)
+		rc = hold_back(s, &r->report.held, e);
+	if (rc == 0 && s->profile == NULL)
+		return 0;
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
 		content_watch(content, progress_show, &progress);
 	if (rc == 0)
-		rc = content_manifests(content, e);
+		rc = learn_plan(r, content, e);
 	if (rc == 0)
-		rc = apply_compare(s,
-		    &(struct apply_tree){ &s->release, s->profile, false },
-		    plan, &report->result.totals, e);
-	if (rc == 0 && !o->noop)
-		rc = apply_plan(s, content, plan, &report->result, e);
+		rc = check_pin(r, e);
+	if (rc == 0)
+		rc = check_guards(r, e);
+	if (rc == 0 && !r->report.noop)
+		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
 	progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
-		rc = fetch_traffic(
-		    s->fetch, &report->received_bytes, &report->sent_bytes, e);
+		rc = fetch_traffic(s->fetch, &r->report.received_bytes,
+		    &r->report.sent_bytes, e);
 	return rc;
 }
 
-/* A session with nothing interrupted left. */
+/* ---- around it ---- */
+
+/* What the operator forbade is no failure of the machine's. */
 static int
-open_recovered(const struct settings *s, struct session *session, struct err *e)
+check_enabled(struct run *r, struct err *e)
 {
-	bool recovered = false;
+	struct disable d;
+	bool disabled = false;
 	int rc;
 
-	if ((rc = session_open(s, true, session, e)) != 0)
-		return rc;
-	rc = apply_recover(session, &recovered, e);
-	if (rc == 0 && !recovered)
+	if (r->report.noop)
 		return 0;
-	session_release(session);
+	rc = disable_read(&r->session.state, &disabled, &d, e);
+	if (rc != 0 || !disabled)
+		return rc;
+	r->refused = EXIT_DISABLED;
+	return err_set(e, ERR_CONFLICT,
+	    "runs are disabled since %s%s%s; `pecia enable` ends that", d.when,
+	    d.message[0] != '\0' ? ": " : "", d.message);
+}
+
+/* As in Puppet: what comes after a run comes after a failed one too. */
+static int
+hooked_run(struct run *r, struct err *e)
+{
+	const struct settings *s = r->settings;
+	struct err after = ERR_INIT;
+	int rc = 0;
+
+	if (r->report.noop)
+		return one_run(r, e);
+	rc = hooks_prerun(&s->hooks, s->root, e);
 	if (rc != 0)
 		return rc;
-	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
-	return session_open(s, true, session, e);
+	rc = one_run(r, e);
+	if (hooks_postrun(&s->hooks, s->root, rc == 0, &after) == 0)
+		return rc;
+	if (rc != 0) {
+		log_err(LOG_ERROR, "postrun_command failed", &after, NULL);
+		return rc;
+	}
+	*e = after;
+	return err_prefix(e, "the run was made, but");
 }
 
 static int
-run_locked(const struct options *o, const struct settings *s,
-    struct report *report, struct plan *plan, struct err *e)
+run_locked(struct run *r, struct err *e)
 {
+	struct session *s = &r->session;
 	struct timespec start;
-	struct session session;
 	int rc;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	if ((rc = open_recovered(s, &session, e)) != 0)
+	if ((rc = verb_open_recovered(r->settings, s, e)) != 0)
 		return rc;
-	report->session = &session;
-	rc = one_run(&session, o, plan, report, e);
-	report->seconds = seconds_since(&start);
+	if ((rc = check_enabled(r, e)) != 0) {
+		session_release(s);
+		return rc;
+	}
+	r->report.session = s;
+	rc = hooked_run(r, e);
+	r->report.seconds = seconds_since(&start);
 	if (rc == 0)
-		rc = report_run(report, e);
-	log_alarms(&session);
+		rc = report_run(&r->report, e);
+	alarms_log(s);
 	if (rc != 0)
-		note_failure(&session, e);
+		failure_note(&s->state, s->now, e);
 	else
-		forget_failure(&session);
-	report->session = NULL;
-	session_release(&session);
+		failure_forget(&s->state);
+	session_release(s);
 	return rc;
 }
 
 int
-run_run(const struct options *o, const struct settings *s)
+verb_run(const struct options *o, const struct settings *s)
 {
-	struct report report = {
-		.json = o->json, .verbose = o->verbose, .noop = o->noop
-	};
+	struct run r = { .o = o, .settings = s };
 	struct err e = ERR_INIT;
-	struct plan plan;
 	bool changed;
-	int rc;
+	int rc, status;
 
-	raise_open_files();
-	plan_init(&plan);
-	report.plan = &plan;
-	rc = run_locked(o, s, &report, &plan, &e);
-	changed = !plan_is_empty(&plan);
-	plan_release(&plan);
-	if (rc != 0)
-		return failed(&e);
+	verb_raise_open_files();
+	if (o->plan != NULL && !pin_is_id(o->plan)) {
+		(void)err_set(&e, ERR_USAGE,
+		    "--plan %s: not the name that `pecia plan` printed",
+		    o->plan);
+		return verb_failed(&e);
+	}
+	plan_init(&r.plan);
+	pin_init(&r.pin);
+	r.report = (struct report){ .json = o->json,
+		.verbose = o->verbose,
+		.noop = o->noop || o->verb == VERB_PLAN,
+		.is_plan = o->verb == VERB_PLAN,
+		.plan_id = r.pin.id,
+		.plan = &r.plan };
+	rc = run_locked(&r, &e);
+	changed = !plan_is_empty(&r.plan);
+	plan_release(&r.plan);
+	pin_release(&r.pin);
+	if (rc != 0) {
+		status = verb_failed(&e);
+		return r.refused != 0 ? r.refused : status;
+	}
 	return changed && o->detailed_exitcodes ? EXIT_CHANGED : EXIT_SAME;
-}
-
-/* ---- verify ---- */
-
-static int
-verify_session(
-    struct session *s, struct report *report, struct plan *plan, struct err *e)
-{
-	int rc;
-
-	if (!s->has_applied)
-		return err_set(e, ERR_NOT_FOUND,
-		    "nothing was applied yet: run `pecia run`");
-	rc = apply_compare(s,
-	    &(struct apply_tree){ &s->was, s->was_profile, true }, plan,
-	    &report->result.totals, e);
-	return rc != 0 ? rc : report_drift(report, e);
-}
-
-int
-run_verify(const struct options *o, const struct settings *s)
-{
-	struct report report = { .json = o->json, .verbose = true };
-	struct session session;
-	struct err e = ERR_INIT;
-	struct plan plan;
-	bool drift;
-	int rc;
-
-	raise_open_files();
-	plan_init(&plan);
-	report.plan = &plan;
-	report.session = &session;
-	if (session_open(s, true, &session, &e) != 0)
-		return failed(&e);
-	session.head.release = session.applied.release;
-	rc = verify_session(&session, &report, &plan, &e);
-	drift = !plan_is_empty(&plan);
-	plan_release(&plan);
-	session_release(&session);
-	if (rc != 0)
-		return failed(&e);
-	return drift ? EXIT_CHANGED : EXIT_SAME;
-}
-
-/* ---- status ---- */
-
-struct status {
-	const struct session *s;
-	const struct head *head; /* accepted, or NULL */
-	unsigned alarms;
-	bool interrupted;
-	char last_error[LAST_ERROR_BYTES];
-};
-
-static bool
-is_wrong(const struct status *st)
-{
-	return st->alarms != 0 || st->interrupted ||
-	    st->last_error[0] != '\0' || !st->s->has_applied;
-}
-
-static void
-look(struct session *s, struct status *st)
-{
-	struct err ignored = ERR_INIT;
-	struct fsat_stat file;
-	struct buf b;
-
-	st->s = s;
-	st->alarms = trust_alarms(s->trust, s->settings->channel);
-	if (trust_head(s->trust, s->settings->channel, &st->head, &ignored))
-		st->head = NULL;
-	st->interrupted =
-	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
-	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
-	buf_init(&b, sizeof(st->last_error) - 1);
-	if (fsat_read_file(s->state.dir, LAST_ERROR, b.max, &b, &ignored) == 0)
-		(void)snprintf(st->last_error, sizeof(st->last_error), "%.*s",
-		    (int)strcspn(buf_str(&b), "\n"), buf_str(&b));
-	buf_release(&b);
-}
-
-static void
-print_status(const struct status *st)
-{
-	const struct applied *a = &st->s->applied;
-	char when[TEXT_TIME_BYTES], until[TEXT_TIME_BYTES];
-
-	if (st->s->has_applied) {
-		text_time(when, a->when);
-		(void)printf("release   %llu of %s, profile %s\n",
-		    (unsigned long long)a->serial, a->channel, a->profile);
-		(void)printf("applied   %s\nfrom      %s, site %s\n", when,
-		    a->from, a->site);
-	} else {
-		(void)printf("release   none applied yet\n");
-	}
-	if (st->head != NULL) {
-		text_time(when, st->head->issued);
-		text_time(until, st->head->expires);
-		(void)printf("head      signed %s, good until %s%s\n", when,
-		    until,
-		    (st->alarms & TRUST_ALARM_HEAD) != 0 ? " (stale)" : "");
-	}
-	for (size_t i = 0; i < sizeof(alarm_words) / sizeof(*alarm_words); i++)
-		if ((st->alarms & alarm_words[i].bit) != 0)
-			(void)printf("wrong     %s\n", alarm_words[i].text);
-	if (st->interrupted)
-		(void)printf(
-		    "wrong     a run was interrupted: the next finishes "
-		    "it\n");
-	if (st->last_error[0] != '\0')
-		(void)printf("wrong     last run failed: %s\n", st->last_error);
-}
-
-static int
-print_status_json(const struct status *st, struct err *e)
-{
-	const struct applied *a = &st->s->applied;
-	struct json *j = json_object_new(), *wrong = json_array_new();
-	char text[DIGEST_HEX];
-	int rc;
-
-	json_set_bool(j, "applied", st->s->has_applied);
-	if (st->s->has_applied) {
-		json_set_string(j, "channel", a->channel);
-		json_set_u64(j, "serial", a->serial);
-		digest_hex(&a->release, text);
-		json_set_string(j, "release", text);
-		json_set_string(j, "profile", a->profile);
-		text_time(text, a->when);
-		json_set_string(j, "when", text);
-		json_set_string(j, "route", a->from);
-		json_set_string(j, "site", a->site);
-	}
-	if (st->head != NULL) {
-		text_time(text, st->head->expires);
-		json_set_string(j, "head_expires", text);
-	}
-	json_set_bool(j, "stale", (st->alarms & TRUST_ALARM_HEAD) != 0);
-	for (size_t i = 0; i < sizeof(alarm_words) / sizeof(*alarm_words); i++)
-		if ((st->alarms & alarm_words[i].bit) != 0)
-			json_append_string(wrong, alarm_words[i].word);
-	if (st->interrupted)
-		json_append_string(wrong, "interrupted");
-	if (st->last_error[0] != '\0')
-		json_append_string(wrong, st->last_error);
-	json_set_child(j, "wrong", wrong);
-	rc = json_print(j, JSON_PRETTY, stdout, e);
-	json_free(j);
-	return rc;
-}
-
-int
-run_status(const struct options *o, const struct settings *s)
-{
-	struct session session;
-	struct err e = ERR_INIT;
-	struct status st = { .s = NULL };
-	int rc = 0;
-
-	if (session_open(s, false, &session, &e) != 0)
-		return failed(&e);
-	look(&session, &st);
-	if (o->json)
-		rc = print_status_json(&st, &e);
-	else
-		print_status(&st);
-	if (rc == 0)
-		rc = is_wrong(&st) ? EXIT_FAILED : EXIT_SAME;
-	else
-		rc = failed(&e);
-	session_release(&session);
-	return rc;
 }

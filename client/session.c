@@ -17,11 +17,11 @@ find_profile(const struct release *r, const char *name,
 	return ERR_NOT_FOUND;
 }
 
-/* The release that is applied, if its statement and record are whole. */
+/* The release that is applied, if its statement and record are there.  After a
+ * rollback it is older than the accepted head. */
 static int
 load_applied(struct session *s, struct err *e)
 {
-	const struct head *head;
 	struct err mine = ERR_INIT;
 	int rc;
 
@@ -32,12 +32,13 @@ load_applied(struct session *s, struct err *e)
 		*e = mine;
 		return rc;
 	}
-	rc = trust_head(s->trust, s->applied.channel, &head, e);
-	if (rc != 0 || head == NULL ||
-	    !digest_equal(&head->release, &s->applied.release))
+	rc = state_find_release(&s->state, &s->applied, &s->was, &mine);
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0) {
+		*e = mine;
 		return rc;
-	if ((rc = trust_find_release(s->trust, head, &s->was, e)) != 0)
-		return rc;
+	}
 	s->has_applied = true;
 	/* A profile that is gone from its own release cannot be. */
 	if (find_profile(&s->was, s->applied.profile, &s->was_profile) != 0)

@@ -5,9 +5,16 @@
 
 #include "common/text.h"
 
+/* Bounds of what may be asked for. */
+#define KEEP_RUNS_MAX 10000
+#define KEEP_AGE_MAX  36500
+
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
-	"wan_fallback", "ignore", "waitforlock", NULL };
+	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
+	"prerun_command", "postrun_command", "command_timeout",
+
+	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
 
 void
@@ -23,6 +30,8 @@ settings_release(struct settings *s)
 	for (size_t i = 0; i < s->fallback_count; i++)
 		free(s->fallbacks[i]);
 	free(s->fallbacks);
+	guard_release(&s->guard);
+	hooks_release(&s->hooks);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -47,6 +56,11 @@ set_defaults(struct settings *s, struct err *e)
 	s->port = 7440;
 	s->srv = true;
 	s->wan_fallback = WAN_ALWAYS;
+	guard_init(&s->guard);
+	hooks_init(&s->hooks);
+	s->keep_runs = 10;
+	s->keep_age_days = 90;
+	s->keep_bytes = 1ULL << 30;
 	if (gethostname(name, sizeof(name) - 1) != 0)
 		return err_sys(e, "host name");
 	name[sizeof(name) - 1] = '\0';
@@ -204,6 +218,22 @@ take_ignore(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+take_keep(const struct config_section *c, struct settings *s, struct err *e)
+{
+	int rc;
+
+	if ((rc = config_u64(
+	         c, "keep_runs", KEEP_RUNS_MAX, &s->keep_runs, e)) != 0 ||
+	    (rc = config_u64(
+	         c, "keep_age", KEEP_AGE_MAX, &s->keep_age_days, e)) != 0 ||
+	    (rc = config_bytes(c, "keep_bytes", &s->keep_bytes, e)) != 0)
+		return rc;
+	if (s->keep_age_days == 0 || s->keep_bytes == 0)
+		s->keep_runs = 0;
+	return 0;
+}
+
+static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
@@ -212,6 +242,9 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	if ((rc = take_texts(c, s, e)) != 0 ||
 	    (rc = take_fallbacks(c, s, e)) != 0 ||
 	    (rc = take_wan(c, s, e)) != 0 || (rc = take_ignore(c, s, e)) != 0 ||
+	    (rc = guard_take(c, &s->guard, e)) != 0 ||
+	    (rc = hooks_take(c, &s->hooks, e)) != 0 ||
+	    (rc = take_keep(c, s, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
@@ -264,6 +297,8 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->host, o->host, e);
 	if (rc == 0 && server != NULL && *server != '\0')
 		rc = set(&s->server, server, e);
+	if (rc == 0 && o->max_delete != NULL)
+		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
 	if (o->wait_given)
 		s->wait_ms = o->wait_ms;
 	return rc;

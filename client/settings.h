@@ -3,6 +3,8 @@
 #ifndef CLIENT_SETTINGS_H
 #define CLIENT_SETTINGS_H
 
+#include "client/guard.h"
+#include "client/hooks.h"
 #include "client/options.h"
 #include "common/config.h"
 #include "common/limits.h"
@@ -27,7 +29,12 @@ struct settings {
 	enum wan_fallback wan_fallback;
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
 	bool ignore_owner;
+	struct guard guard;
+	struct hooks hooks;
 	unsigned wait_ms;
+
+	/* How many runs can be undone; any of them 0: none. */
+	uint64_t keep_runs, keep_age_days, keep_bytes;
 };
 
 void settings_release(struct settings *s);

@@ -10,6 +10,7 @@
 #include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 #include "transcripts/manifest.h"
 
@@ -219,8 +220,9 @@ copy_piece(int from, int to, size_t most, size_t *n, struct err *e)
 	return rc != 0 ? rc : fsat_write_all(to, piece, *n, e);
 }
 
-static int
-copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
+int
+stage_copy_content(
+    int from, int to, uint64_t len, const char *path, struct err *e)
 {
 	bool in_kernel = true;
 	int rc = 0;
@@ -230,7 +232,8 @@ copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
 		ssize_t n = -1;
 
 		if (in_kernel)
-			n = copy_file_range(from, NULL, to, NULL, most, 0);
+			n = fscalls()->copy_file_range(
+			    from, NULL, to, NULL, most, 0);
 		if (n < 0 && in_kernel && errno == EINTR)
 			continue;
 		if (n < 0 && in_kernel && !is_no_copy(errno))
@@ -257,7 +260,8 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
-		rc = copy_content(fd, s->fd, item->size_bytes, item->path, e);
+		rc = stage_copy_content(
+		    fd, s->fd, item->size_bytes, item->path, e);
 	if (rc == 0)
 		rc = stage_file_end(s, e);
 	close(fd);

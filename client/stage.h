@@ -27,6 +27,11 @@ MUST_CHECK int stage_file_abandon(struct stage *s, struct err *e);
 MUST_CHECK int stage_file_copy(struct stage *s, const struct plan_item *from,
     struct plan_item *item, struct err *e);
 
+/* `len` bytes from one file to another in the kernel, which shares them where
+ * the file system can; `path` is for messages. */
+MUST_CHECK int stage_copy_content(
+    int from, int to, uint64_t len, const char *path, struct err *e);
+
 /* When every file is there: hard links, then metadata of staged directories,
  * deepest first; then all of it is synced. */
 MUST_CHECK int stage_finish(struct stage *s, struct err *e);

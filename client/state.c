@@ -222,8 +222,46 @@ state_applied(const struct state *s, struct applied *out, struct err *e)
 int
 state_set_applied(const struct state *s, const struct buf *text, struct err *e)
 {
-	return fsat_write_file(
-	    s->dir, "applied", 0600, text->data, text->len, e);
+	struct err mine = ERR_INIT;
+	int rc;
+
+	if (text->len > 0)
+		return fsat_write_file(
+		    s->dir, "applied", 0600, text->data, text->len, e);
+	rc = fsat_unlink(s->dir, "applied", &mine);
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	if (rc == 0)
+		return fsat_fsync(s->dir, e);
+	*e = mine;
+	return rc;
+}
+
+int
+state_find_release(const struct state *s, const struct applied *a,
+    struct release *out, struct err *e)
+{
+	char hex[DIGEST_HEX], name[STATE_PATH_BYTES];
+	struct statement st;
+	struct digest got;
+	struct buf raw;
+	int rc;
+
+	digest_hex(&a->release, hex);
+	(void)snprintf(name, sizeof(name), "release/%s", hex);
+	buf_init(&raw, LIMIT_RELEASE_BYTES);
+	rc = fsat_read_file(s->dir, name, LIMIT_RELEASE_BYTES, &raw, e);
+	if (rc == 0) {
+		digest_of(raw.data, raw.len, &got);
+		if (!digest_equal(&got, &a->release))
+			rc = err_set(e, ERR_VERIFY, "damaged");
+	}
+	if (rc == 0)
+		rc = statement_split(raw.data, raw.len, &st, e);
+	if (rc == 0)
+		rc = release_parse(st.body, st.body_len, out, e);
+	buf_release(&raw);
+	return rc != 0 ? err_prefix(e, "stored %s", name) : 0;
 }
 
 int

@@ -5,13 +5,19 @@
  *     lock             one run at a time
  *     identity/        our key and certificate
  *     root/ roster channel/ release/ seen/ evidence/   the trust store
- *     manifest/<hex>   texts of the manifests of the applied release
+ *     manifest/<hex>   texts of the manifests of the applied release and of
+ *                      those that can be rolled back to
  *     failures         runs in a row that did not get to their own site
  *     applied          which release the machine is on (text)
  *     cache            stat cache of the applied release
  *     tmp/             data transcripts on their way
+ *     kept/<n>/        what the last runs replaced: client/kept.h
+ *     held             the release that was rolled back: client/held.h
  *     stages dirtimes  what is staged, beside what
  *     journal          a commit under way
+ *     last_error       why the last run failed
+ *     plans/<id>       the last plans that were shown
+ *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H
 #define CLIENT_STATE_H
@@ -65,8 +71,13 @@ MUST_CHECK int applied_parse(
 /* ERR_NOT_FOUND: nothing was applied yet. */
 MUST_CHECK int state_applied(
     const struct state *s, struct applied *out, struct err *e);
+/* An empty text: nothing is applied. */
 MUST_CHECK int state_set_applied(
     const struct state *s, const struct buf *text, struct err *e);
+/* The release that a record names, from the trust store, where it was put when
+ * it was verified; here its digest is.  ERR_NOT_FOUND: it is not there. */
+MUST_CHECK int state_find_release(const struct state *s,
+    const struct applied *a, struct release *out, struct err *e);
 
 /* How many runs in a row did not get to their own site; written only when it
  * changes. */

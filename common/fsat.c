@@ -12,11 +12,11 @@
 #include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/statfs.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/fsat_place.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 #include "common/text.h"
 
@@ -36,8 +36,7 @@ place_open(int dir, const char *path, int flags, unsigned mode)
 	how.mode = (flags & O_CREAT) != 0 ? mode & 07777 : 0;
 	how.resolve =
 	    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-	return (int)syscall(
-	    SYS_openat2, dir, path[0] == '\0' ? "." : path, &how, sizeof(how));
+	return fscalls()->openat2(dir, path[0] == '\0' ? "." : path, &how);
 }
 
 int
@@ -147,7 +146,8 @@ make_operator_parents(char *path)
 
 	while ((s = strchr(s + 1, '/')) != NULL) {
 		*s = '\0';
-		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+		if (fscalls()->mkdirat(AT_FDCWD, path, 0755) != 0 &&
+		    errno != EEXIST)
 			return -1;
 		*s = '/';
 	}
@@ -163,7 +163,7 @@ make_operator_dir(const char *path, mode_t mode, struct err *e)
 	if (copy == NULL)
 		return err_memory(e);
 	if (make_operator_parents(copy) != 0 ||
-	    (mkdir(path, mode) != 0 && errno != EEXIST))
+	    (fscalls()->mkdirat(AT_FDCWD, path, mode) != 0 && errno != EEXIST))
 		ret = err_sys(e, "make directory %s", path);
 	free(copy);
 	return ret;
@@ -357,7 +357,7 @@ fsat_stat(int dir, const char *path, struct fsat_stat *st, struct err *e)
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = statx(p.dir, p.name, flags | p.empty,
+	ret = fscalls()->statx(p.dir, p.name, flags | p.empty,
 	    STATX_BASIC_STATS | STATX_MNT_ID, &x);
 	ret = place_finish(&p, ret, "stat", path, e);
 	if (ret == 0)
@@ -393,7 +393,7 @@ fsat_write_all(int fd, const void *data, size_t len, struct err *e)
 	ssize_t n;
 
 	while (len > 0) {
-		n = write(fd, p, len);
+		n = fscalls()->write(fd, p, len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -487,7 +487,7 @@ write_durable(int fd, mode_t mode, const void *data, size_t len, struct err *e)
 {
 	int ret = fsat_write_all(fd, data, len, e);
 
-	if (ret == 0 && fchmod(fd, mode) != 0)
+	if (ret == 0 && fscalls()->fchmod(fd, mode) != 0)
 		ret = err_sys(e, "chmod");
 	if (ret == 0)
 		ret = fsat_fsync(fd, e);
@@ -528,7 +528,7 @@ fsat_write_file(int dir, const char *path, mode_t mode, const void *data,
 	if (ret == 0)
 		ret = fsat_rename(p.dir, name, p.dir, p.name, e);
 	if (ret != 0)
-		unlinkat(p.dir, name, 0);
+		fscalls()->unlinkat(p.dir, name, 0);
 	else
 		ret = fsync_dir(p.dir, e);
 out:
@@ -547,7 +547,7 @@ fsat_close(int *fd, const char *what, struct err *e)
 
 	*fd = -1;
 	/* Linux has closed it even when it says EINTR. */
-	if (close(file) != 0 && errno != EINTR)
+	if (fscalls()->close(file) != 0 && errno != EINTR)
 		return err_sys(e, "close %s", what);
 	return 0;
 }
@@ -555,13 +555,13 @@ fsat_close(int *fd, const char *what, struct err *e)
 int
 fsat_fsync(int fd, struct err *e)
 {
-	return fsync(fd) != 0 ? err_sys(e, "fsync") : 0;
+	return fscalls()->fsync(fd) != 0 ? err_sys(e, "fsync") : 0;
 }
 
 int
 fsat_syncfs(int fd, struct err *e)
 {
-	return syncfs(fd) != 0 ? err_sys(e, "syncfs") : 0;
+	return fscalls()->syncfs(fd) != 0 ? err_sys(e, "syncfs") : 0;
 }
 
 int

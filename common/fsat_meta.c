@@ -13,14 +13,12 @@
 #include <unistd.h>
 
 #include "common/fsat_place.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 
 /* The same on every architecture; newer than the C library's headers. */
-#define CALL_FCHMODAT2     452 /* Linux 6.6 */
-#define CALL_SETXATTRAT    463 /* Linux 6.13 */
-#define CALL_GETXATTRAT    464
-#define CALL_LISTXATTRAT   465
-#define CALL_REMOVEXATTRAT 466
+#define CALL_GETXATTRAT  464 /* Linux 6.13 */
+#define CALL_LISTXATTRAT 465
 
 #define PROC_BYTES  32 /* "/proc/self/fd/2147483647" */
 #define SMALL_BYTES 1024
@@ -40,7 +38,8 @@ fsat_chown(int dir, const char *path, uint32_t uid, uint32_t gid, struct err *e)
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = fchownat(p.dir, p.name, uid, gid, AT_SYMLINK_NOFOLLOW | p.empty);
+	ret = fscalls()->fchownat(
+	    p.dir, p.name, uid, gid, AT_SYMLINK_NOFOLLOW | p.empty);
 	return place_finish(&p, ret, "chown", path, e);
 }
 
@@ -85,7 +84,7 @@ chmod_by_proc(const struct place *p, uint32_t mode)
 	struct stat st;
 	int ret;
 
-	if (p->empty != 0 && fchmod(p->dir, mode) == 0)
+	if (p->empty != 0 && fscalls()->fchmod(p->dir, mode) == 0)
 		return 0;
 	if (proc_open(p, &name) != 0)
 		return -1;
@@ -95,7 +94,7 @@ chmod_by_proc(const struct place *p, uint32_t mode)
 		ret = -1;
 	}
 	if (ret == 0)
-		ret = chmod(name.text, mode);
+		ret = fscalls()->chmod(name.text, mode);
 	proc_close(&name);
 	return ret;
 }
@@ -111,13 +110,13 @@ int
 fsat_chmod(int dir, const char *path, uint32_t mode, struct err *e)
 {
 	struct place p;
-	long ret;
+	int ret;
 
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
-		return (int)ret;
-	ret = syscall(
-	    CALL_FCHMODAT2, p.dir, p.name, mode, AT_SYMLINK_NOFOLLOW | p.empty);
+		return ret;
+	ret = fscalls()->fchmodat2(
+	    p.dir, p.name, mode, AT_SYMLINK_NOFOLLOW | p.empty);
 	if (ret != 0 && errno == ENOSYS)
 		ret = chmod_by_proc(&p, mode);
 	if (ret != 0 && errno == EOPNOTSUPP) {
@@ -138,7 +137,8 @@ fsat_utime(
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = utimensat(p.dir, p.name, times, AT_SYMLINK_NOFOLLOW | p.empty);
+	ret = fscalls()->utimensat(
+	    p.dir, p.name, times, AT_SYMLINK_NOFOLLOW | p.empty);
 	return place_finish(&p, ret, "set time of", path, e);
 }
 
@@ -271,8 +271,9 @@ set_by_proc(
 
 	if (proc_open(p, &proc) != 0)
 		return -1;
-	ret = value == NULL ? removexattr(proc.text, name)
-	                    : setxattr(proc.text, name, value, len, 0);
+	ret = value == NULL
+	    ? fscalls()->removexattr(proc.text, name)
+	    : fscalls()->setxattr(proc.text, name, value, len, 0);
 	proc_close(&proc);
 	return ret;
 }
@@ -281,10 +282,8 @@ int
 fsat_xattr_set(int dir, const char *path, const char *name, const void *value,
     size_t len, struct err *e)
 {
-	struct xattr_args_at args = { 0 };
 	struct place p;
-	long n;
-	int ret;
+	int n, ret;
 
 	if (len > LIMIT_XATTR_BYTES)
 		return err_set(e, ERR_LIMIT,
@@ -293,10 +292,8 @@ fsat_xattr_set(int dir, const char *path, const char *name, const void *value,
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
 		return ret;
-	args.value = (uintptr_t)value;
-	args.size = (uint32_t)len;
-	n = syscall(CALL_SETXATTRAT, p.dir, p.name,
-	    AT_SYMLINK_NOFOLLOW | p.empty, name, &args, sizeof(args));
+	n = fscalls()->setxattrat(
+	    p.dir, p.name, AT_SYMLINK_NOFOLLOW | p.empty, name, value, len);
 	if (n != 0 && needs_proc(&p))
 		n = set_by_proc(&p, name, value == NULL ? "" : value, len);
 	ret = finish_xattr(&p, n, "of", path, e);
@@ -309,14 +306,13 @@ int
 fsat_xattr_remove(int dir, const char *path, const char *name, struct err *e)
 {
 	struct place p;
-	long n;
-	int ret;
+	int n, ret;
 
 	ret = place_enter(dir, path, PLACE_ANY, &p, e);
 	if (ret != 0)
 		return ret;
-	n = syscall(CALL_REMOVEXATTRAT, p.dir, p.name,
-	    AT_SYMLINK_NOFOLLOW | p.empty, name);
+	n = fscalls()->removexattrat(
+	    p.dir, p.name, AT_SYMLINK_NOFOLLOW | p.empty, name);
 	if (n != 0 && needs_proc(&p))
 		n = set_by_proc(&p, name, NULL, 0);
 	ret = finish_xattr(&p, n, "of", path, e);

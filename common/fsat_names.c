@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/fsat_place.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 
 #define LIST_BYTES ((size_t)64 * 1024)
@@ -156,7 +157,7 @@ fsat_mkdir(int dir, const char *path, mode_t mode, struct err *e)
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = mkdirat(p.dir, p.name, mode);
+	ret = fscalls()->mkdirat(p.dir, p.name, mode);
 	return place_finish(&p, ret, "make directory", path, e);
 }
 
@@ -168,7 +169,7 @@ enter_or_make(int dir, const char *name, mode_t mode)
 
 	if (fd >= 0 || errno != ENOENT)
 		return fd;
-	if (mkdirat(dir, name, mode) != 0 && errno != EEXIST)
+	if (fscalls()->mkdirat(dir, name, mode) != 0 && errno != EEXIST)
 		return -1;
 	return place_open(dir, name, O_PATH | O_DIRECTORY, 0);
 }
@@ -228,7 +229,7 @@ fsat_symlink(const char *target, int dir, const char *path, struct err *e)
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = symlinkat(target, p.dir, p.name);
+	ret = fscalls()->symlinkat(target, p.dir, p.name);
 	return place_finish(&p, ret, "make link", path, e);
 }
 
@@ -242,7 +243,7 @@ fsat_mknod(
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = mknodat(p.dir, p.name, mode, rdev);
+	ret = fscalls()->mknodat(p.dir, p.name, mode, rdev);
 	return place_finish(&p, ret, "make node", path, e);
 }
 
@@ -279,7 +280,7 @@ fsat_link(
 	ret = enter_both(from_dir, from, to_dir, to, p, e);
 	if (ret != 0)
 		return ret;
-	ret = linkat(p[0].dir, p[0].name, p[1].dir, p[1].name, 0);
+	ret = fscalls()->linkat(p[0].dir, p[0].name, p[1].dir, p[1].name, 0);
 	ret = finish_both(p, ret, "to", to, e);
 	return ret == 0 ? 0 : (err_prefix(e, "link %s", from), ret);
 }
@@ -287,7 +288,8 @@ fsat_link(
 static int
 rename_flags(struct place p[2], unsigned flags, const char *to, struct err *e)
 {
-	int ret = renameat2(p[0].dir, p[0].name, p[1].dir, p[1].name, flags);
+	int ret = fscalls()->renameat2(
+	    p[0].dir, p[0].name, p[1].dir, p[1].name, flags);
 
 	return finish_both(p, ret, "to", to, e);
 }
@@ -333,7 +335,7 @@ fsat_unlink(int dir, const char *path, struct err *e)
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = unlinkat(p.dir, p.name, 0);
+	ret = fscalls()->unlinkat(p.dir, p.name, 0);
 	return place_finish(&p, ret, "remove", path, e);
 }
 
@@ -346,6 +348,6 @@ fsat_rmdir(int dir, const char *path, struct err *e)
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret;
-	ret = unlinkat(p.dir, p.name, AT_REMOVEDIR);
+	ret = fscalls()->unlinkat(p.dir, p.name, AT_REMOVEDIR);
 	return place_finish(&p, ret, "remove directory", path, e);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/fsat_place.h"
+#include "common/fscalls.h"
 #include "common/limits.h"
 
 struct level {
@@ -93,7 +94,7 @@ static int
 up(struct walk *w, struct err *e)
 {
 	const struct level *parent;
-	struct stat st;
+	struct fsat_stat st = { 0 };
 	int fd = -1;
 
 	fsat_names_release(&w->levels[--w->depth].names);
@@ -107,9 +108,9 @@ up(struct walk *w, struct err *e)
 	if (fd < 0)
 		return 0;
 	parent = &w->levels[w->depth - 1];
-	if (fstat(fd, &st) != 0)
-		return err_sys(e, "stat parent directory");
-	if (st.st_dev != parent->dev || st.st_ino != parent->ino)
+	if (fsat_stat_fd(fd, &st, e) != 0)
+		return err_prefix(e, "parent directory");
+	if (st.dev != parent->dev || st.ino != parent->ino)
 		return err_set(e, ERR_CHANGED,
 		    "a directory was moved while it was removed");
 	return 0;
@@ -126,7 +127,7 @@ step(struct walk *w, struct err *e)
 
 	if (level->next < level->names.count) {
 		name = level->names.names[level->next++];
-		if (unlinkat(w->fd, name, 0) == 0 || errno == ENOENT)
+		if (fscalls()->unlinkat(w->fd, name, 0) == 0 || errno == ENOENT)
 			return 0;
 		if (errno != EISDIR)
 			return place_fail("remove", name, e);
@@ -137,7 +138,8 @@ step(struct walk *w, struct err *e)
 		return ret;
 	level = &w->levels[w->depth - 1];
 	name = level->names.names[level->next - 1];
-	if (unlinkat(w->fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+	if (fscalls()->unlinkat(w->fd, name, AT_REMOVEDIR) != 0 &&
+	    errno != ENOENT)
 		return place_fail("remove directory", name, e);
 	return 0;
 }
@@ -168,14 +170,14 @@ fsat_remove_tree(int dir, const char *path, struct err *e)
 	ret = place_enter(dir, path, PLACE_NAME, &p, e);
 	if (ret != 0)
 		return ret == ERR_NOT_FOUND ? 0 : ret;
-	if (unlinkat(p.dir, p.name, 0) == 0 || errno == ENOENT) {
+	if (fscalls()->unlinkat(p.dir, p.name, 0) == 0 || errno == ENOENT) {
 		place_leave(&p);
 		return 0;
 	}
 	if (errno != EISDIR)
 		return place_finish(&p, -1, "remove", path, e);
 	ret = remove_below(p.dir, p.name, e);
-	if (ret == 0 && unlinkat(p.dir, p.name, AT_REMOVEDIR) != 0 &&
+	if (ret == 0 && fscalls()->unlinkat(p.dir, p.name, AT_REMOVEDIR) != 0 &&
 	    errno != ENOENT)
 		ret = err_sys(e, "remove directory");
 	if (ret != 0)

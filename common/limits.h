@@ -28,6 +28,8 @@
 #define LIMIT_HOSTS            50000
 #define LIMIT_EXCLUDES         1024 /* patterns of one transcript */
 
+#define LIMIT_PROTECT 1024 /* patterns of what no run touches */
+
 /* Manifests. */
 #define LIMIT_MANIFEST_BYTES (8ULL << 30) /* text of one: 50 million entries */
 #define LIMIT_MANIFEST_LINE  262144       /* escaped paths, or one xattr */
@@ -42,6 +44,11 @@
 #define LIMIT_CHAIN           8    /* releases followed by data transcripts */
 #define LIMIT_BATCH_OBJECTS   8192 /* digests of one POST /v1/objects */
 #define LIMIT_DELTA_MEMBERS   10000000
+
+/* Programs that are run. */
+#define LIMIT_ARGUMENTS      256   /* words of a command line */
+#define LIMIT_COMMAND_OUTPUT 65536 /* kept of what one prints */
+#define LIMIT_COMMAND_S      86400 /* the longest time-out */
 
 /* Processes and the network. */
 #define LIMIT_IPC_BYTES         262144 /* one message between our processes */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/text.h"
 
 #define HOLDER_BYTES 256 /* of the lock file's text */
@@ -74,7 +75,7 @@ write_holder(struct origin *o, const char *what)
 	if (len < 0 || (size_t)len >= sizeof(text) ||
 	    fsat_open_write(repo_fd(o->repo), "lock", 0600, &fd, NULL) != 0)
 		return;
-	if (ftruncate(fd, 0) != 0 ||
+	if (fscalls()->ftruncate(fd, 0) != 0 ||
 	    fsat_write_all(fd, text, (size_t)len, NULL) != 0)
 		errno = 0;
 	close(fd);

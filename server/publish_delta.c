@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "server/publish_impl.h"
 #include "transcripts/delta.h"
 
@@ -193,7 +194,7 @@ manifest_delta(struct publish_tree *t, struct err *e)
 
 	if (ret == ERR_LIMIT) {
 		t->manifest_delta_bytes = 0;
-		ret = ftruncate(t->spool_fd, 0) == 0 &&
+		ret = fscalls()->ftruncate(t->spool_fd, 0) == 0 &&
 		        lseek(t->spool_fd, 0, SEEK_SET) == 0
 		    ? 0
 		    : err_sys(e, "spool");

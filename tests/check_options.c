@@ -3,6 +3,8 @@
 
 #include <check.h>
 
+#include "common/limits.h"
+
 #define WORDS 8
 
 struct row {
@@ -161,16 +163,20 @@ START_TEST(the_help_names_every_option)
 		"--config", "--root", "--state", "--anchor", "--server",
 		"--channel", "--host", "--noop", "--detailed-exitcodes",
 		"--json", "--waitforlock", "--verbose", "--help", "--version" };
-	const char *text = options_help();
+	struct buf text;
 
+	buf_init(&text, LIMIT_CONFIG_BYTES);
+	options_help(&text);
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		ck_assert_msg(strstr(text, words[i]) != NULL, "%s", words[i]);
-	for (const char *s = text; *s != '\0';) {
+		ck_assert_msg(
+		    strstr(buf_str(&text), words[i]) != NULL, "%s", words[i]);
+	for (const char *s = buf_str(&text); *s != '\0';) {
 		size_t len = strcspn(s, "\n");
 
 		ck_assert_msg(len <= 80, "%.*s", (int)len, s);
 		s += len + (s[len] == '\n');
 	}
+	buf_release(&text);
 }
 END_TEST
 

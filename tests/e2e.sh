@@ -63,7 +63,8 @@ e2e_begin() {
 	T=$(mktemp -d "$place/pecia-e2e.XXXXXX") || exit 1
 	export PECIA_REPO=$T/origin PECIA_KEYS=$T/keys
 	unset PECIA_SERVER
-	printf '[main]\n' >"$T/client.conf"
+	# Their trees change as wholes; tests/guards.sh has the default.
+	printf '[main]\nmax_delete = none\n' >"$T/client.conf"
 	: >"$T/out"
 	trap e2e_end EXIT
 	trap 'exit 130' INT TERM

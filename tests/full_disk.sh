@@ -119,6 +119,12 @@ slow3=$slow
 refuses 1 'inodes free below' client v run --server "$slow3"
 check "no inodes: nothing changed" unchanged
 
+client_on 40m 40m
+small_disk "$T/root-v/data/etc" size=1m,mode=755
+refuses 1 "free below $T/root-v/data/etc," client v run --server "$slow2"
+check "a small file system below: nothing on it" test -z "$(ls "$T/root-v/data/etc")"
+umount "$T/root-v/data/etc"
+
 # ---- the client: it runs out in the middle ----
 
 # in_the_middle SERVER PATH BYTES COMMAND...: the command runs in the middle.
@@ -151,7 +157,7 @@ check "space runs out: nothing changed" unchanged
 check "there is space again" client v run --server "$slow2"
 check "is release 2" same_tree "$T/tree2" "$T/root-v/data"
 
-# The state's disk: for the data transcript, and for the journal.
+# The state's disk: for the data transcript, and for what is kept of the old.
 client_on 40m 2m
 before=$(used "$T/state-v")
 check "no space for a data transcript: its content comes otherwise" \
@@ -161,9 +167,9 @@ check "no space for a data transcript: is release 2" same_tree "$T/tree2" "$T/ro
 check "nothing of it is left on the state's disk" test "$(used "$T/state-v")" -lt $((before + 600))
 client_on 80m,nr_inodes=20000 40m
 in_the_middle "$slow3" /v1/objects 100 fill "$T/state-v"
-told 'journal.*No space left on device'
-check "no space for the journal: exit status 1" test "$status" = 1
-check "no space for the journal: nothing changed" unchanged
+told 'keeping what was there.*No space left on device'
+check "no space for what is kept: exit status 1" test "$status" = 1
+check "no space for what is kept: nothing changed" unchanged
 check "there is space for it again" client v run --server "$slow3"
 check "is release 3" same_tree "$tree" "$T/root-v/data"
 

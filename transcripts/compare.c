@@ -375,7 +375,7 @@ same_type_bits(struct walk *w, struct pair *p, struct err *e)
 	if (m->type != MANIFEST_SYMLINK && (st->mode & 07777) != m->mode)
 		p->bits |= COMPARE_MODE;
 	/* A directory that others write to as well has no time of ours. */
-	if ((m->type != MANIFEST_DIR || p->entry->exact) &&
+	if ((m->type != MANIFEST_DIR || p->entry->exact || w->o->dir_times) &&
 	    (st->mtime.tv_sec != m->mtime.tv_sec ||
 	        st->mtime.tv_nsec != m->mtime.tv_nsec))
 		p->bits |= COMPARE_MTIME;

@@ -47,6 +47,7 @@ struct compare_options {
 	int root; /* held directory that paths are below */
 	struct layer *want;
 	struct statcache_reader *cache; /* NULL: everything is read */
+	bool dir_times; /* of all listed directories, not of exact ones alone */
 	bool ignore_owner;       /* waived by name: owners are not compared */
 	const char *const *keep; /* paths never deleted, nor what is below */
 	size_t keep_count;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
+#include "common/fscalls.h"
 #include "common/ipc.h"
 #include "common/sandbox.h"
 #include "transcripts/fetch_impl.h"
@@ -439,7 +440,7 @@ static int
 start_over(int fd, struct digest_state *hash, struct err *e)
 {
 	digest_reset(hash);
-	if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
+	if (fscalls()->ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_sys(e, "emptying a partial file");
 	return 0;
 }

@@ -1,0 +1,156 @@
+/* pecia status. */
+#include "client/verbs.h"
+
+#include <stdio.h>
+
+#include "client/alarms.h"
+#include "client/disable.h"
+#include "client/failure.h"
+#include "client/held.h"
+#include "client/journal.h"
+#include "client/session.h"
+#include "common/fsat.h"
+#include "common/json.h"
+#include "common/text.h"
+
+struct status {
+	const struct session *s;
+	const struct head *head; /* accepted, or NULL */
+	unsigned alarms;
+	bool interrupted, disabled;
+	uint64_t held; /* serial that was rolled back, or 0 */
+	struct disable disable;
+	char last_error[FAILURE_BYTES];
+};
+
+static bool
+is_wrong(const struct status *st)
+{
+	return st->alarms != 0 || st->interrupted || st->disabled ||
+	    st->last_error[0] != '\0' || !st->s->has_applied;
+}
+
+static void
+look(struct session *s, struct status *st)
+{
+	struct err ignored = ERR_INIT;
+	struct fsat_stat file;
+
+	st->s = s;
+	st->alarms = trust_alarms(s->trust, s->settings->channel);
+	if (trust_head(s->trust, s->settings->channel, &st->head, &ignored))
+		st->head = NULL;
+	st->interrupted =
+	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
+	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
+	st->held = held_serial(s, NULL);
+	failure_read(&s->state, st->last_error);
+	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
+		err_clear(&ignored);
+}
+
+static void
+print_status(const struct status *st)
+{
+	const struct applied *a = &st->s->applied;
+	char when[TEXT_TIME_BYTES], until[TEXT_TIME_BYTES];
+
+	if (st->s->has_applied) {
+		text_time(when, a->when);
+		(void)printf("release   %llu of %s, profile %s\n",
+		    (unsigned long long)a->serial, a->channel, a->profile);
+		(void)printf("applied   %s\nfrom      %s, site %s\n", when,
+		    a->from, a->site);
+	} else {
+		(void)printf("release   none applied yet\n");
+	}
+	if (st->held > 0)
+		(void)printf("held      release %llu was rolled back: runs "
+		             "wait for a newer one\n",
+		    (unsigned long long)st->held);
+	if (st->head != NULL) {
+		text_time(when, st->head->issued);
+		text_time(until, st->head->expires);
+		(void)printf("head      signed %s, good until %s%s\n", when,
+		    until,
+		    (st->alarms & TRUST_ALARM_HEAD) != 0 ? " (stale)" : "");
+	}
+	for (const struct alarm_word *w = alarm_words; w->bit != 0; w++)
+		if ((st->alarms & w->bit) != 0)
+			(void)printf("wrong     %s\n", w->text);
+	if (st->disabled)
+		(void)printf(
+		    "disabled  %s %s\n", st->disable.when, st->disable.message);
+	if (st->interrupted)
+		(void)printf(
+		    "wrong     a run was interrupted: the next finishes "
+		    "it\n");
+	if (st->last_error[0] != '\0')
+		(void)printf("wrong     last run failed: %s\n", st->last_error);
+}
+
+static int
+print_status_json(const struct status *st, struct err *e)
+{
+	const struct applied *a = &st->s->applied;
+	struct json *j = json_object_new(), *wrong = json_array_new();
+	char text[DIGEST_HEX];
+	int rc;
+
+	json_set_bool(j, "applied", st->s->has_applied);
+	if (st->s->has_applied) {
+		json_set_string(j, "channel", a->channel);
+		json_set_u64(j, "serial", a->serial);
+		digest_hex(&a->release, text);
+		json_set_string(j, "release", text);
+		json_set_string(j, "profile", a->profile);
+		text_time(text, a->when);
+		json_set_string(j, "when", text);
+		json_set_string(j, "route", a->from);
+		json_set_string(j, "site", a->site);
+	}
+	if (st->held > 0)
+		json_set_u64(j, "held", st->held);
+	if (st->head != NULL) {
+		text_time(text, st->head->expires);
+		json_set_string(j, "head_expires", text);
+	}
+	json_set_bool(j, "stale", (st->alarms & TRUST_ALARM_HEAD) != 0);
+	for (const struct alarm_word *w = alarm_words; w->bit != 0; w++)
+		if ((st->alarms & w->bit) != 0)
+			json_append_string(wrong, w->word);
+	if (st->interrupted)
+		json_append_string(wrong, "interrupted");
+	if (st->last_error[0] != '\0')
+		json_append_string(wrong, st->last_error);
+	json_set_bool(j, "disabled", st->disabled);
+	if (st->disabled)
+		json_set_string(j, "disabled_message", st->disable.message);
+	json_set_child(j, "wrong", wrong);
+	rc = json_print(j, JSON_PRETTY, stdout, e);
+	json_free(j);
+	return rc;
+}
+
+int
+verb_status(const struct options *o, const struct settings *s)
+{
+	struct session session;
+	struct err e = ERR_INIT;
+	struct status st = { .s = NULL };
+	int rc = 0;
+
+	if (session_open(s, false, &session, &e) != 0)
+		return verb_failed(&e);
+	look(&session, &st);
+	if (o->json)
+		rc = print_status_json(&st, &e);
+	else
+		print_status(&st);
+	if (rc == 0)
+		rc = is_wrong(&st) ? EXIT_FAILED : EXIT_SAME;
+	else
+		rc = verb_failed(&e);
+	session_release(&session);
+	return rc;
+}

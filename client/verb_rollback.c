@@ -1,0 +1,47 @@
+/* `pecia rollback`. */
+#include "client/report.h"
+#include "client/rollback.h"
+#include "client/verbs.h"
+
+static int
+roll_back(const struct options *o, struct session *s, struct report *r,
+    struct plan *plan, struct err *e)
+{
+	const struct rollback_target t = { o->to != NULL, o->serial };
+	struct kept_release to;
+	uint64_t number = 0;
+	int rc = rollback_find(s, &t, &number, e);
+
+	if (rc == 0)
+		rc = rollback_plan(s, number, plan, &to, e);
+	if (rc == 0 && !o->noop)
+		rc = rollback_apply(s, plan, &to, e);
+	return rc != 0 ? rc : report_rollback(r, &to, e);
+}
+
+int
+verb_rollback(const struct options *o, const struct settings *s)
+{
+	struct report report = {
+		.json = o->json, .verbose = o->verbose, .noop = o->noop
+	};
+	struct err e = ERR_INIT;
+	struct session session;
+	struct plan plan;
+	bool changed;
+	int rc;
+
+	verb_raise_open_files();
+	if (verb_open_recovered(s, &session, &e) != 0)
+		return verb_failed(&e);
+	plan_init(&plan);
+	report.plan = &plan;
+	report.session = &session;
+	rc = roll_back(o, &session, &report, &plan, &e);
+	changed = !plan_is_empty(&plan);
+	plan_release(&plan);
+	session_release(&session);
+	if (rc != 0)
+		return verb_failed(&e);
+	return changed && o->detailed_exitcodes ? EXIT_CHANGED : EXIT_SAME;
+}

@@ -1,0 +1,70 @@
+/* Which function a command is. */
+#include "client/verbs.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "client/apply.h"
+#include "common/log.h"
+
+verb_fn *
+verb_find(enum verb verb)
+{
+	static const struct {
+		enum verb verb;
+		verb_fn *fn;
+	} rows[] = {
+		{ VERB_INIT, verb_init },
+		{ VERB_ROLLBACK, verb_rollback },
+		{ VERB_DISABLE, verb_disable },
+		{ VERB_ENABLE, verb_enable },
+		{ VERB_RUN, verb_run },
+		{ VERB_PLAN, verb_run },
+		{ VERB_STATUS, verb_status },
+		{ VERB_VERIFY, verb_verify },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (rows[i].verb == verb)
+			return rows[i].fn;
+	return NULL;
+}
+
+int
+verb_failed(const struct err *e)
+{
+	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+void
+verb_raise_open_files(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 &&
+	    lim.rlim_cur < lim.rlim_max) {
+		lim.rlim_cur = lim.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &lim) != 0)
+			log_event(LOG_DEBUG, "open files stay limited", NULL);
+	}
+}
+
+int
+verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e)
+{
+	bool recovered = false;
+	int rc;
+
+	if ((rc = session_open(s, true, session, e)) != 0)
+		return rc;
+	rc = apply_recover(session, &recovered, e);
+	if (rc == 0 && !recovered)
+		return 0;
+	session_release(session);
+	if (rc != 0)
+		return rc;
+	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
+	return session_open(s, true, session, e);
+}

@@ -1,0 +1,37 @@
+/* The commands of pecia; a file each, or a group. */
+#ifndef CLIENT_VERBS_H
+#define CLIENT_VERBS_H
+
+#include "client/options.h"
+#include "client/session.h"
+
+enum {
+	EXIT_SAME = 0,
+	EXIT_FAILED = 1,
+	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
+	EXIT_DISABLED = 3,
+	EXIT_OTHER_PLAN = 5,
+	EXIT_USAGE = 64,
+};
+
+/* Each returns the exit status and has said what there is to say. */
+typedef int verb_fn(const struct options *o, const struct settings *s);
+verb_fn verb_disable;
+verb_fn verb_enable;
+verb_fn verb_init;
+verb_fn verb_run; /* and plan */
+verb_fn verb_rollback;
+verb_fn verb_status;
+verb_fn verb_verify;
+
+/* The verb's function; NULL for help and version. */
+verb_fn *verb_find(enum verb verb);
+/* Says why on standard error and returns the exit status for it. */
+int verb_failed(const struct err *e);
+/* A locked session with nothing interrupted left. */
+MUST_CHECK int verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e);
+/* A directory a level is held open while trees are compared. */
+void verb_raise_open_files(void);
+
+#endif

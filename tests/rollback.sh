@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# pecia rollback: the machine becomes what it was, without the network, whatever
+# the releases changed; killed on the way it is the one or the other; a release
+# that was left is not gone back to by itself.
+# run: parallel
+# run: limit 300
+# shellcheck disable=SC2317 # functions that check and wait_for call
+set -uo pipefail
+# shellcheck source=tests/faults.sh
+. "$(dirname "$0")/faults.sh"
+need_root "files of several owners"
+need rsync python3 setfattr
+faults_begin
+
+S=$T/tree R=$T/root-a
+mkdir -p "$S"/{etc/deep/er,opt,dir-to-file/sub,dir-to-link}
+printf 'one\n' >"$S/etc/motd"
+printf 'user:x\nroot:y\n' >"$S/etc/users"
+seq 2000 >"$S/opt/list"
+: >"$S/empty"
+echo deep >"$S/etc/deep/er/file"
+echo x >"$S/dir-to-file/sub/x"
+echo y >"$S/dir-to-link/y"
+echo old >"$S/file-to-dir"
+echo old >"$S/file-to-link"
+ln -s etc/motd "$S/link"
+ln -s etc "$S/link-to-dir"
+mkfifo "$S/fifo"
+ln "$S/opt/list" "$S/opt/hard-a"
+ln "$S/opt/list" "$S/opt/hard-b"
+echo gone >"$S/gone"
+chown nobody:nogroup "$S/etc/users"
+setfattr -n user.note -v "of 1" "$S/etc/motd" 2>/dev/null
+cp -a "$S" "$T/r1"
+
+echo two >>"$S/etc/motd"
+rm -rf "$S"/{dir-to-file,dir-to-link,file-to-dir,file-to-link,link-to-dir,gone,fifo}
+echo now >"$S/dir-to-file"
+ln -s opt "$S/dir-to-link"
+mkdir -p "$S/file-to-dir/a/b" "$S/link-to-dir" "$S/fifo"
+echo in >"$S/file-to-dir/a/b/c"
+ln -s opt "$S/file-to-link"
+chmod 4711 "$S/etc/users"
+chown root:root "$S/etc/users"
+rm "$S/opt/hard-b"
+seq 3000 >"$S/opt/other"
+seq 2500 >"$S/opt/list"
+chmod 700 "$S/etc/deep"
+cp -a "$S" "$T/r2"
+
+rm "$S/opt/list" "$S/empty"
+mkdir -p "$S/new/tree"
+echo n >"$S/new/tree/n"
+rm -rf "$S/etc/deep"
+ln -s er "$S/etc/deep"
+echo three >"$S/link-to-dir/in"
+echo three >"$S/etc/motd"
+touch -d 2001-02-03 "$S/opt/hard-a"
+cp -a "$S" "$T/r3"
+
+rm -rf "$S/etc/deep" "$S/new"
+mkdir -p "$S/etc/deep/er"
+echo again >"$S/etc/deep/er/file"
+ln "$S/opt/other" "$S/opt/hard-c"
+cp -a "$S" "$T/r4"
+
+origin_init --address 127.0.0.1
+origin_up
+client_init a
+# What the first release finds: a file in its way, and one that it deletes.
+mkdir -p "$R/etc" "$R/spare"
+echo "of the machine" >"$R/etc/motd"
+echo "of the machine too" >"$R/spare/file"
+chmod 640 "$R/etc/motd"
+cp -a "$R" "$T/r0"
+for n in 1 2 3 4; do
+	publish "tree=$T/r$n:/" --exact --message "release $n" --author tester
+	client_run a "$origin"
+	check "is release $n" same_tree "$T/r$n" "$R"
+done
+client_copy a b
+stop "$origin_pid"
+
+# ---- to each and back ----
+
+for n in 3 2 1; do
+	check "shown: to $n" client a rollback --to "$n" --noop
+	says "back to release $n of production, profile default: would be"
+	check "to $n" client a rollback --to "$n"
+	says "rolled back to release $n of production"
+	check "is release $n" same_tree "$T/r$n" "$R"
+	check "nothing differs from release $n" client a verify
+done
+refuses 64 "release 1 is applied" client a rollback --to 1
+refuses 1 "release 9: not kept; kept: release 2 of production" client a rollback --to 9
+check "a rollback is undone by one" client a rollback
+check "is release 2 again" same_tree "$T/r2" "$R"
+
+client_copy b a
+check "all at once" client a rollback --to 1
+check "is release 1" same_tree "$T/r1" "$R"
+check "forward again" client a rollback --to 4
+check "is release 4" same_tree "$T/r4" "$R"
+done_checks
