@@ -6,6 +6,7 @@
 
 #include "client/held.h"
 #include "client/past.h"
+#include "client/protect.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/log.h"
@@ -78,7 +79,7 @@ out:
 
 struct planning {
 	const struct past *past;
-	struct plan *plan;
+	struct protect protect; /* fills the plan */
 	struct dirstack *dirs;
 };
 
@@ -105,14 +106,14 @@ take_meta(struct planning *p, const struct compare_diff *diff, struct err *e)
 	struct compare_diff d = *diff;
 
 	if (d.want->m.type != MANIFEST_FILE)
-		return plan_add(p->plan, diff, e);
+		return protect_add(&p->protect, diff, e);
 	if (is_new_inode(diff)) {
 		log_event(LOG_WARNING, "left as it is", "path", diff->path,
 		    "why", "its content was not kept", NULL);
 		return 0;
 	}
 	d.bits &= ~(unsigned)COMPARE_CONTENT;
-	return d.bits == 0 ? 0 : plan_add(p->plan, &d, e);
+	return d.bits == 0 ? 0 : protect_add(&p->protect, &d, e);
 }
 
 static int
@@ -121,14 +122,14 @@ take_diff(void *arg, const struct compare_diff *diff, struct err *e)
 	struct planning *p = arg;
 
 	if (diff->kind == COMPARE_DELETE)
-		return plan_add(p->plan, diff, e);
+		return protect_add(&p->protect, diff, e);
 	switch (past_state(p->past, diff->path)) {
 	case PAST_META:
 		return take_meta(p, diff, e);
 	case PAST_UNTOUCHED:
-		return is_needed(diff) ? plan_add(p->plan, diff, e) : 0;
+		return is_needed(diff) ? protect_add(&p->protect, diff, e) : 0;
 	default:
-		return plan_add(p->plan, diff, e);
+		return protect_add(&p->protect, diff, e);
 	}
 }
 
@@ -154,14 +155,15 @@ take_absent(void *arg, const char *path, struct err *e)
 		return rc;
 	}
 	diff.have = &st;
-	return plan_add(p->plan, &diff, e);
+	return protect_add(&p->protect, &diff, e);
 }
 
 static int
 compare_past(
     struct session *s, struct past *past, struct plan *plan, struct err *e)
 {
-	struct planning p = { .past = past, .plan = plan };
+	struct planning p = { .past = past,
+		.protect = { &s->settings->guard, plan } };
 	struct apply_look look = {
 		.dir_times = true, .fn = take_diff, .arg = &p
 	};
@@ -175,6 +177,8 @@ compare_past(
 		rc = dirstack_new(s->root, &p.dirs, e);
 	if (rc == 0)
 		rc = past_each_absent(past, take_absent, &p, e);
+	if (rc == 0)
+		rc = protect_finish(&p.protect, e);
 	dirstack_free(p.dirs);
 	if (rc != 0 || plan_is_empty(plan))
 		return rc;
