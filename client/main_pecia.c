@@ -19,6 +19,12 @@ dispatch(const struct options *o, const struct settings *s)
 		return run_verify(o, s);
 	case VERB_ROLLBACK:
 		return run_rollback(o, s);
+	case VERB_BUCKET:
+		return run_bucket(o, s);
+	case VERB_DIFF:
+		return run_diff(o, s);
+	case VERB_WHICH:
+		return run_which(o, s);
 	default:
 		return EXIT_USAGE;
 	}

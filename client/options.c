@@ -67,6 +67,13 @@ options_help(void)
 	       "  rollback [--to SERIAL]     back to before the last run "
 	       "that changed\n"
 	       "                             something, or to that release\n"
+	       "  bucket list [PATH]         what runs replaced or deleted\n"
+	       "  bucket get PATH            its content\n"
+	       "  bucket diff PATH           what differs from it now\n"
+	       "  bucket restore PATH        back in its place, or --to FILE\n"
+	       "  diff [PATH]                what differs from the release\n"
+	       "  which PATH                 which transcript, release and "
+	       "author it is from\n"
 	       "\n"
 	       "options\n"
 	       "  --config FILE          [/etc/pecia/pecia.conf]\n"
@@ -82,7 +89,9 @@ options_help(void)
 	       "  --detailed-exitcodes   0 the same, 1 failed, 2 changed\n"
 	       "  --retry                run: apply a release that was rolled "
 	       "back again\n"
-	       "  --to SERIAL            rollback: to this release\n"
+	       "  --to SERIAL|FILE       of rollback, of bucket restore\n"
+	       "  --serial N, --kept N   bucket: of this release, of this "
+	       "kept run\n"
 	       "  --waitforlock SECONDS  wait for another run to end [0]\n"
 	       "  --json                 results for programs\n"
 	       "  -v, --verbose          say each step\n"
@@ -104,6 +113,9 @@ find_verb(const char *word, enum verb *verb, struct err *e)
 		{ "status", VERB_STATUS },
 		{ "verify", VERB_VERIFY },
 		{ "rollback", VERB_ROLLBACK },
+		{ "bucket", VERB_BUCKET },
+		{ "diff", VERB_DIFF },
+		{ "which", VERB_WHICH },
 		{ "help", VERB_HELP },
 	};
 

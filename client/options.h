@@ -27,9 +27,9 @@ struct options {
 	const char *root, *state; /* NULL: not given */
 	const char *anchor;
 	const char *server, *channel, *host;
-	const char *to;           /* rollback: a serial; bucket: a file */
-	const char *what;         /* bucket: list, get, diff or restore */
-	const char *path;         /* bucket, diff, which; NULL: not given */
+	const char *to;   /* rollback: a serial; bucket: a file */
+	const char *what; /* bucket: list, get, diff or restore */
+	const char *path; /* bucket, diff, which; NULL: not given */
 	bool serial_given, kept_given;
 	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;

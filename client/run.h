@@ -19,6 +19,9 @@ int run_run(const struct options *o, const struct settings *s);
 int run_status(const struct options *o, const struct settings *s);
 int run_verify(const struct options *o, const struct settings *s);
 int run_rollback(const struct options *o, const struct settings *s);
+int run_bucket(const struct options *o, const struct settings *s);
+int run_diff(const struct options *o, const struct settings *s);
+int run_which(const struct options *o, const struct settings *s);
 
 /* What verbs share: the exit status of a failure, which is said; descriptors
  * for a directory a level; a locked session with nothing interrupted left. */

@@ -258,7 +258,8 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
-		rc = stage_copy_content(fd, s->fd, item->size_bytes, item->path, e);
+		rc = stage_copy_content(
+		    fd, s->fd, item->size_bytes, item->path, e);
 	if (rc == 0)
 		rc = stage_file_end(s, e);
 	close(fd);

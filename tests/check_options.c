@@ -33,9 +33,10 @@ START_TEST(knows_each_command)
 		const char *word;
 		enum verb verb;
 	} rows[] = { { "run", VERB_RUN }, { "status", VERB_STATUS },
-		{ "verify", VERB_VERIFY }, { "help", VERB_HELP },
-		{ "--help", VERB_HELP }, { "-h", VERB_HELP },
-		{ "--version", VERB_VERSION } };
+		{ "verify", VERB_VERIFY }, { "rollback", VERB_ROLLBACK },
+		{ "bucket", VERB_BUCKET }, { "diff", VERB_DIFF },
+		{ "help", VERB_HELP }, { "--help", VERB_HELP },
+		{ "-h", VERB_HELP }, { "--version", VERB_VERSION } };
 	struct options o;
 	struct err e = ERR_INIT;
 
@@ -99,6 +100,15 @@ START_TEST(accepts_what_makes_sense)
 		{ "run", "--waitforlock", "0" },
 		{ "run", "--waitforlock", "86400" },
 		{ "verify", "--json" },
+		{ "rollback", "--to", "7", "--noop" },
+		{ "run", "--retry" },
+		{ "bucket" },
+		{ "bucket", "list", "/etc" },
+		{ "bucket", "get", "/etc/motd", "--kept", "3" },
+		{ "bucket", "restore", "x", "--to", "file" },
+		{ "diff" },
+		{ "diff", "etc" },
+		{ "which", "etc" },
 		{ "--root", "a", "run", "--root", "b" },
 	};
 	struct options o;
@@ -137,6 +147,18 @@ START_TEST(says_what_is_wrong)
 		{ { "init" }, "init needs --anchor" },
 		{ { "run", "--anchor", "x" }, "--anchor belongs to init" },
 		{ { "status", "--noop" }, "--noop belongs to run" },
+		{ { "rollback", "--to", "seven" }, "--to seven: not a number" },
+		{ { "rollback", "etc" }, "etc: unexpected" },
+		{ { "rollback", "--kept", "1" }, "rollback goes --to SERIAL" },
+		{ { "status", "--retry" }, "--retry belongs to run" },
+		{ { "run", "--to", "3" }, "--to belongs to rollback" },
+		{ { "bucket", "list", "--to", "3" }, "--to belongs to" },
+		{ { "bucket", "--kept", "-1" }, "--kept -1: not a number" },
+		{ { "run", "--serial", "1" }, "belong to bucket" },
+		{ { "bucket", "throw" }, "bucket throw: unknown" },
+		{ { "bucket", "get" }, "bucket get needs a path" },
+		{ { "which" }, "which needs a path" },
+		{ { "diff", "a", "b" }, "b: unexpected" },
 		{ { "init", "--anchor", "x", "--noop" },
 		    "--noop belongs to run" },
 	};
@@ -160,7 +182,9 @@ START_TEST(the_help_names_every_option)
 	static const char *const words[] = { "init", "run", "status", "verify",
 		"--config", "--root", "--state", "--anchor", "--server",
 		"--channel", "--host", "--noop", "--detailed-exitcodes",
-		"--json", "--waitforlock", "--verbose", "--help", "--version" };
+		"rollback", "bucket", "diff", "which", "--to", "--retry",
+		"--serial", "--kept", "--json", "--waitforlock", "--verbose",
+		"--help", "--version" };
 	const char *text = options_help();
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)

@@ -115,8 +115,7 @@ enter_entry(struct cursor *c, const struct manifest_entry *m, struct err *e)
 	bool is_target = strcmp(m->path, ".") == 0;
 
 	c->m = m;
-	c->implied =
-	    is_target && !c->source->exact && !c->source->own_target;
+	c->implied = is_target && !c->source->exact && !c->source->own_target;
 	if (c->target_len == 0) {
 		c->path = m->path;
 		c->path_len = strlen(m->path);

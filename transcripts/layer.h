@@ -35,7 +35,7 @@ struct layer_source {
 	struct manifest_reader *reader;
 	const char *target; /* absolute, no trailing '/', "/" for the root */
 	bool exact;
-	bool own_target; /* of an overlay: its target is not implied */
+	bool own_target;       /* of an overlay: its target is not implied */
 	char *const *excludes; /* patterns relative to the target */
 	size_t exclude_count;
 };
