@@ -182,7 +182,9 @@ options_parse(int argc, char *const argv[], struct options *out, struct err *e)
 		return 0;
 	}
 	rc = take_operands(&o, verb, argc, argv, e);
-	if (rc == 0 && (rc = check(&o, given, e)) == 0)
+	if (rc == 0)
+		rc = check(&o, given, e);
+	if (rc == 0 && (rc = options_take_operands(&o, e)) == 0)
 		*out = o;
 	return rc;
 }

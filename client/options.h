@@ -19,6 +19,9 @@ enum verb {
 	VERB_STATUS,
 	VERB_VERIFY,
 	VERB_ROLLBACK,
+	VERB_BUCKET,
+	VERB_DIFF,
+	VERB_WHICH,
 	VERB_DISABLE,
 	VERB_ENABLE,
 };
@@ -33,8 +36,11 @@ struct options {
 	const char *server, *channel, *host;
 	const char *max_delete;
 	const char *plan; /* the one that run is held to */
-	const char *to;   /* rollback: a serial */
-	uint64_t serial;  /* the same */
+	const char *to;   /* rollback: a serial; bucket: a file */
+	const char *what; /* bucket: list, get, diff or restore */
+	const char *path; /* bucket, diff, which; NULL: not given */
+	bool serial_given, kept_given;
+	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
 	unsigned wait_ms; /* for the lock */

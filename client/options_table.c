@@ -22,6 +22,12 @@ const struct options_verb options_verbs[] = {
 	{ "rollback", VERB_ROLLBACK, 0, 0, "[--to SERIAL]",
 	    "back to before the last run that changed something, or to that "
 	    "release" },
+	{ "bucket", VERB_BUCKET, 0, 2, "list|get|diff|restore [PATH]",
+	    "what runs replaced or deleted: its names, its content, what "
+	    "differs from it now; put it back, or --to FILE" },
+	{ "diff", VERB_DIFF, 0, 1, "[PATH]", "what differs from the release" },
+	{ "which", VERB_WHICH, 1, 1, "PATH",
+	    "which transcript, release and author it is from" },
 	{ "disable", VERB_DISABLE, 0, 1, "[MESSAGE]",
 	    "let runs change nothing until enable" },
 	{ "enable", VERB_ENABLE, 0, 0, "", "let runs change things again" },
@@ -45,12 +51,26 @@ take_wait(struct options *o, const char *text, struct err *e)
 }
 
 static int
-take_to(struct options *o, const char *text, struct err *e)
+take_number(const char *option, const char *text, uint64_t *v, struct err *e)
 {
-	if (text_u64(text, strlen(text), INT64_MAX, &o->serial) != 0)
-		return err_set(e, ERR_USAGE, "--to %s: not a number", text);
-	o->to = text;
+	if (text_u64(text, strlen(text), INT64_MAX, v) != 0)
+		return err_set(
+		    e, ERR_USAGE, "--%s %s: not a number", option, text);
 	return 0;
+}
+
+static int
+take_serial(struct options *o, const char *text, struct err *e)
+{
+	o->serial_given = true;
+	return take_number("serial", text, &o->serial, e);
+}
+
+static int
+take_kept(struct options *o, const char *text, struct err *e)
+{
+	o->kept_given = true;
+	return take_number("kept", text, &o->kept, e);
 }
 
 #define FIELD(name) offsetof(struct options, name)
@@ -91,8 +111,13 @@ const struct options_row options_rows[] = {
 	    "ID", "refuse if that is not today's plan" },
 	FLAG("retry", retry, OPTIONS_ON(VERB_RUN),
 	    "run: apply a release that was rolled back again"),
-	TAKE("to", take_to, OPTIONS_ON(VERB_ROLLBACK), "SERIAL",
-	    "rollback: to this release"),
+	{ "to", 0, OPTIONS_TEXT, FIELD(to),
+	    OPTIONS_ON(VERB_ROLLBACK) | OPTIONS_ON(VERB_BUCKET), NULL,
+	    "SERIAL|FILE", "of rollback, of bucket restore" },
+	TAKE("serial", take_serial, OPTIONS_ON(VERB_BUCKET), "N",
+	    "what runs to this release took away"),
+	TAKE("kept", take_kept, OPTIONS_ON(VERB_BUCKET), "N",
+	    "what this kept run took away"),
 	FLAG("json", json, 0, "results for programs"),
 	{ "verbose", 'v', OPTIONS_FLAG, FIELD(verbose), 0, NULL, "",
 	    "say each step" },

@@ -42,4 +42,9 @@ extern const struct options_row options_rows[];
 extern const size_t options_row_count;
 #define OPTIONS_ROWS_MAX 64
 
+/* From o->operands, whose count is right: the word and path of bucket, the path
+ * of diff and which; and the serial of rollback's --to.  ERR_USAGE says what
+ * makes no sense. */
+MUST_CHECK int options_take_operands(struct options *o, struct err *e);
+
 #endif

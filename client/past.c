@@ -134,6 +134,16 @@ add_mention(
 	return rc;
 }
 
+/* A run that only put right what others had changed: on the way back to an
+ * older state, that is not to be wrong again. */
+static bool
+is_repair(const struct kept_facts *f)
+{
+	return f->was.is_any && f->now.is_any &&
+	    digest_equal(&f->was.release, &f->now.release) &&
+	    strcmp(f->was.profile, f->now.profile) == 0;
+}
+
 static int
 read_run(struct past *p, size_t age, struct err *e)
 {
@@ -144,7 +154,10 @@ read_run(struct past *p, size_t age, struct err *e)
 
 	if (rc == 0 && age == 0)
 		p->was = kept_facts(k)->was;
-	while (rc == 0 && (rc = kept_next(k, &item, &more, e)) == 0 && more)
+	else if (rc == 0 && is_repair(kept_facts(k)))
+		more = false;
+	while (more && rc == 0 && (rc = kept_next(k, &item, &more, e)) == 0 &&
+	    more)
 		if ((rc = add_mention(p, &item, age, e)) != 0)
 			break;
 	kept_free(k);

@@ -1,6 +1,7 @@
 /* The past: the records of one or more kept runs put together, newest back to
  * the wanted one, as one tree that the machine was.  For each path the oldest
- * record of a change counts. */
+ * record of a change counts.  Later runs that only mended one and the same
+ * release are passed over. */
 #ifndef CLIENT_PAST_H
 #define CLIENT_PAST_H
 

@@ -464,8 +464,8 @@ plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
 
 /* ---- words ---- */
 
-static const char *
-type_word(uint8_t type)
+const char *
+plan_type_word(uint8_t type)
 {
 	switch (type) {
 	case MANIFEST_DIR:
@@ -504,7 +504,7 @@ plan_describe(struct buf *text, const struct plan_item *item)
 	const char *sep = " (";
 
 	buf_addf(text, "%s %s ", item->op == PLAN_CREATE ? "create" : "change",
-	    type_word(item->type));
+	    plan_type_word(item->type));
 	text_escape(text, item->path, strlen(item->path));
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if ((item->bits & words[i].bit) == 0)

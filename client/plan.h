@@ -99,6 +99,8 @@ const struct plan_item *plan_find(const struct plan *p, const char *path);
 MUST_CHECK int plan_stage_path(const struct plan *p,
     const struct plan_item *item, char *dst, size_t size, struct err *e);
 
+/* "file", "directory", ... of an enum manifest_type. */
+const char *plan_type_word(uint8_t type);
 /* One line for a reader: "change file etc/motd (content, time)". */
 void plan_describe(struct buf *text, const struct plan_item *item);
 void plan_describe_delete(struct buf *text, const struct plan_delete *d);

@@ -56,9 +56,6 @@ hold_back(struct session *s, uint64_t *held, struct err *e)
 	*held = held_serial(s, &s->head);
 	if (*held == 0)
 		return 0;
-	log_event(LOG_WARNING, "release was rolled back on this machine",
-	    "waiting for", "a newer one", "to apply it again",
-	    "pecia run --retry", NULL);
 	if (!s->has_applied) {
 		s->profile = NULL;
 		return 0;

@@ -16,6 +16,9 @@ verb_find(enum verb verb)
 	} rows[] = {
 		{ VERB_INIT, verb_init },
 		{ VERB_ROLLBACK, verb_rollback },
+		{ VERB_BUCKET, verb_bucket },
+		{ VERB_DIFF, verb_diff },
+		{ VERB_WHICH, verb_which },
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },

@@ -16,6 +16,9 @@ enum {
 
 /* Each returns the exit status and has said what there is to say. */
 typedef int verb_fn(const struct options *o, const struct settings *s);
+verb_fn verb_bucket;
+verb_fn verb_diff;
+verb_fn verb_which;
 verb_fn verb_disable;
 verb_fn verb_enable;
 verb_fn verb_init;

@@ -35,9 +35,10 @@ START_TEST(knows_each_command)
 		const char *word;
 		enum verb verb;
 	} rows[] = { { "run", VERB_RUN }, { "status", VERB_STATUS },
-		{ "verify", VERB_VERIFY }, { "help", VERB_HELP },
-		{ "--help", VERB_HELP }, { "-h", VERB_HELP },
-		{ "--version", VERB_VERSION } };
+		{ "verify", VERB_VERIFY }, { "rollback", VERB_ROLLBACK },
+		{ "bucket", VERB_BUCKET }, { "diff", VERB_DIFF },
+		{ "help", VERB_HELP }, { "--help", VERB_HELP },
+		{ "-h", VERB_HELP }, { "--version", VERB_VERSION } };
 	struct options o;
 	struct err e = ERR_INIT;
 
@@ -102,6 +103,15 @@ START_TEST(accepts_what_makes_sense)
 		{ "run", "--waitforlock", "86400" },
 		{ "verify", "--json" },
 		{ "--root", "a", "run", "--root", "b" },
+		{ "rollback", "--to", "7", "--noop" },
+		{ "run", "--retry" },
+		{ "bucket" },
+		{ "bucket", "list", "/etc" },
+		{ "bucket", "get", "/etc/motd", "--kept", "3" },
+		{ "bucket", "restore", "x", "--to", "file" },
+		{ "diff" },
+		{ "diff", "etc" },
+		{ "which", "etc" },
 	};
 	struct options o;
 	struct err e = ERR_INIT;
@@ -141,6 +151,18 @@ START_TEST(says_what_is_wrong)
 		{ { "status", "--noop" }, "--noop belongs to run" },
 		{ { "init", "--anchor", "x", "--noop" },
 		    "--noop belongs to run" },
+		{ { "rollback", "--to", "seven" }, "--to seven: not a number" },
+		{ { "rollback", "etc" }, "etc: unexpected" },
+		{ { "rollback", "--kept", "1" }, "--kept belongs to bucket" },
+		{ { "status", "--retry" }, "--retry belongs to run" },
+		{ { "run", "--to", "3" }, "--to belongs to rollback" },
+		{ { "bucket", "list", "--to", "3" }, "--to belongs to" },
+		{ { "bucket", "--kept", "-1" }, "--kept -1: not a number" },
+		{ { "run", "--serial", "1" }, "--serial belongs to bucket" },
+		{ { "bucket", "throw" }, "bucket throw: unknown" },
+		{ { "bucket", "get" }, "bucket get needs a path" },
+		{ { "which" }, "which needs PATH" },
+		{ { "diff", "a", "b" }, "b: unexpected" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -162,7 +184,9 @@ START_TEST(the_help_names_every_option)
 	static const char *const words[] = { "init", "run", "status", "verify",
 		"--config", "--root", "--state", "--anchor", "--server",
 		"--channel", "--host", "--noop", "--detailed-exitcodes",
-		"--json", "--waitforlock", "--verbose", "--help", "--version" };
+		"--json", "--waitforlock", "rollback", "bucket", "diff",
+		"which", "--to", "--retry", "--serial", "--kept", "--verbose",
+		"--help", "--version" };
 	struct buf text;
 
 	buf_init(&text, LIMIT_CONFIG_BYTES);

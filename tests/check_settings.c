@@ -97,7 +97,8 @@ START_TEST(takes_every_key)
 	           "user = fetch\nfallback = b.example c.example:1\n"
 	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
 	           "wan_fallback = after-failures 3\nignore = owner\n"
-	           "waitforlock = 2m\n");
+	           "waitforlock = 2m\nkeep_runs = 3\nkeep_age = 4\n"
+	           "keep_bytes = 5K\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
 	ck_assert_str_eq(s.state, "/s");
@@ -116,6 +117,14 @@ START_TEST(takes_every_key)
 	ck_assert_uint_eq(s.wan_failures, 3);
 	ck_assert(s.ignore_owner);
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.keep_runs, 3);
+	ck_assert_uint_eq(s.keep_age_days, 4);
+	ck_assert_uint_eq(s.keep_bytes, 5120);
+	settings_release(&s);
+	/* Nothing to keep for any time, or in no space, is nothing kept. */
+	put_config("[main]\nkeep_bytes = 0\n");
+	load((struct options){ 0 }, &s);
+	ck_assert_uint_eq(s.keep_runs, 0);
 	settings_release(&s);
 }
 END_TEST

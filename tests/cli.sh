@@ -73,7 +73,8 @@ refuses 1 "$T/no.conf" peciad --config "$T/no.conf"
 printf '[main]\ncolour = red\n' >"$T/odd.conf"
 refuses 64 "colour" pecia --config "$T/odd.conf" status
 refuses 64 "colour" peciad --config "$T/odd.conf"
-refuses 1 "$T/none" peciad --config "$T/client.conf" --repo "$T/none" --identity "$T/id-x" \
+: >"$T/none.conf"
+refuses 1 "$T/none" peciad --config "$T/none.conf" --repo "$T/none" --identity "$T/id-x" \
 	--listen 127.0.0.1:0
 refuses 1 "$T/none" peciactl verify --repo "$T/none"
 refuses 1 "pecia init" pecia --state "$T/none" status

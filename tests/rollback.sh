@@ -79,13 +79,22 @@ for n in 1 2 3 4; do
 	check "is release $n" same_tree "$T/r$n" "$R"
 done
 client_copy a b
+client_init c
+rm -r "$T/root-c"
+cp -a "$T/r0" "$T/root-c"
+client_run c "$origin"
+check "is release 4" same_tree "$T/r4" "$T/root-c"
 stop "$origin_pid"
 
 # ---- to each and back ----
 
+picture "$R" >"$T/before"
+check "shown" client a rollback --to 3 --noop
+says "back to release 3 of production, profile default: would be"
+picture "$R" >"$T/after"
+check "nothing was written" cmp "$T/before" "$T/after"
+
 for n in 3 2 1; do
-	check "shown: to $n" client a rollback --to "$n" --noop
-	says "back to release $n of production, profile default: would be"
 	check "to $n" client a rollback --to "$n"
 	says "rolled back to release $n of production"
 	check "is release $n" same_tree "$T/r$n" "$R"
@@ -101,4 +110,61 @@ check "all at once" client a rollback --to 1
 check "is release 1" same_tree "$T/r1" "$R"
 check "forward again" client a rollback --to 4
 check "is release 4" same_tree "$T/r4" "$R"
+check "nothing staged is left" no_stages "$R"
+
+# ---- to before the first release ----
+
+check "before the first" client c rollback
+says "rolled back to before the first release"
+check "is what was there" same_tree "$T/r0" "$T/root-c"
+check_exit 1 "nothing is applied" client c status
+says "none applied yet"
+
+# ---- what somebody changed in between ----
+
+client_copy b d
+echo mine >"$T/root-d/etc/mine"
+rm "$T/root-d/opt/hard-c"
+rm -r "$T/root-d/file-to-dir"
+check "with files changed meanwhile" client d rollback --to 2
+check "a file of one's own stays" grep -q mine "$T/root-d/etc/mine"
+touch -r "$T/r2/etc" "$T/root-d/etc"
+rsync -naAXHic --delete "$T/r2/" "$T/root-d/" >"$T/out"
+says "*deleting   etc/mine"
+# Deleted by somebody, touched by no run: it is not made again.
+says file-to-dir/a/b/c
+
+# ---- killed ----
+
+roll() { # N
+	tool_kill_at "$1" "$T/calls" pecia --config "$T/client.conf" --root "$T/root-k" \
+		--state "$T/state-k" rollback --to 1 >"$T/run.log" 2>&1
+}
+client_copy b k
+roll 0
+if [ $? = 77 ]; then
+	echo "processes cannot be traced here: no kills"
+	done_checks
+fi
+check "unharmed: is release 1" same_tree "$T/r1" "$T/root-k"
+total=$(cat "$T/calls")
+old=0 new=0
+for point in $(seq 5); do
+	client_copy b k
+	roll $((total * point / 5 - $(random 4)))
+	check "$point: each path old or new" python3 tests/halfway.py "$T/r4" "$T/r1" "$T/root-k"
+	check "$point: recovery" client k rollback --noop
+	check "$point: old or new" either_tree "$T/r4" "$T/r1" "$T/root-k"
+	check "$point: nothing staged, nothing half kept" \
+		test ! -e "$T/state-k/kept/new" -a ! -e "$T/state-k/journal"
+	if grep -qx "serial 1" "$T/state-k/applied"; then
+		new=$((new + 1))
+		check "$point: the new one is release 1" same_tree "$T/r1" "$T/root-k"
+	else
+		old=$((old + 1))
+		check "$point: the old one is release 4" same_tree "$T/r4" "$T/root-k"
+	fi
+done
+echo "5 kills of $total calls: $old ended old, $new new"
+check "some of each" test "$old" -gt 0 -a "$new" -gt 0
 done_checks
