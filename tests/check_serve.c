@@ -90,8 +90,8 @@ START_TEST(reaches_nothing_else)
 		"/v1/object/01",
 		"/v1/channel/a%20b",
 		"/healthz/x",
-		"/v1/data/0123456789ABCDEF0123456789abcdef0123456789abcdef"
-		"0123456789abcdef",
+		("/v1/data/0123456789ABCDEF0123456789abcdef0123456789abcdef"
+		 "0123456789abcdef"),
 	};
 	static const char *const crooked[] = { "/v1/../secret/key",
 		"/v1/%2e%2e/secret/key", "/v1/..%5csecret", "/v1\\roster",
