@@ -652,8 +652,9 @@ fill_copies(struct content *c, struct err *e)
 		if (item->fetched)
 			continue;
 		if (item == from)
-			return err_set(
-			    e, ERR_NOT_FOUND, "%s: no content", item->path);
+			return err_set(e, ERR_NOT_FOUND,
+			    "%s: its content is not on this machine any more",
+			    item->path);
 		rc = stage_file_copy(c->stage, from, item, e);
 		c->counts.copied_files++;
 		tell_progress(c, item->size_bytes);
