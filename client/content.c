@@ -517,7 +517,8 @@ fill_local(struct content *c, struct err *e)
 
 	if (!c->s->has_applied)
 		return 0;
-	qsort(c->bases, c->base_count, sizeof(*c->bases), basis_cmp);
+	if (c->base_count > 0)
+		qsort(c->bases, c->base_count, sizeof(*c->bases), basis_cmp);
 	rc = tree_open(&c->s->state, &c->s->was, c->s->was_profile, &t, e);
 	if (rc == ERR_NOT_FOUND) {
 		err_clear(e);
