@@ -261,7 +261,7 @@ release_before(const struct session *s, struct kept_release *out)
 	out->release = a->release;
 }
 
-/* What is staged and what is kept are durable afterwards. */
+/* What is staged is durable already; what is kept is so afterwards. */
 static int
 keep_all(struct session *s, const struct plan *plan,
     const struct apply_goal *goal, const struct keep_space *space,
@@ -274,9 +274,9 @@ keep_all(struct session *s, const struct plan *plan,
 
 	release_before(s, &facts.was);
 	rc = keep_store(s, plan, &facts, space, e);
-	if (rc == 0)
-		rc = fsat_syncfs(s->root, e);
-	return rc != 0 ? rc : fsat_syncfs(s->state.dir, e);
+	if (rc != 0 || s->settings->keep_runs == 0)
+		return rc;
+	return fsat_syncfs(s->state.dir, e);
 }
 
 static int

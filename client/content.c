@@ -518,7 +518,8 @@ fill_local(struct content *c, struct err *e)
 
 	if (!c->s->has_applied)
 		return 0;
-	qsort(c->bases, c->base_count, sizeof(*c->bases), basis_cmp);
+	if (c->base_count > 0)
+		qsort(c->bases, c->base_count, sizeof(*c->bases), basis_cmp);
 	rc = tree_open(&c->s->state, &c->s->was, c->s->was_profile, &t, e);
 	if (rc == ERR_NOT_FOUND) {
 		err_clear(e);
@@ -653,8 +654,9 @@ fill_copies(struct content *c, struct err *e)
 		if (item->fetched)
 			continue;
 		if (item == from)
-			return err_set(
-			    e, ERR_NOT_FOUND, "%s: no content", item->path);
+			return err_set(e, ERR_NOT_FOUND,
+			    "%s: its content is not on this machine any more",
+			    item->path);
 		rc = stage_file_copy(c->stage, from, item, e);
 		c->counts.copied_files++;
 		tell_progress(c, item->size_bytes);

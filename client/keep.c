@@ -8,11 +8,11 @@
 
 #include "client/cache.h"
 #include "client/dirtimes.h"
+#include "client/keep_inodes.h"
 #include "client/keep_links.h"
 #include "client/stage.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
-#include "common/table.h"
 #include "transcripts/scan.h"
 
 #define NAME_BYTES 32
@@ -28,13 +28,6 @@ struct mark {
 	const char *path;
 	enum mark_kind kind;
 	const struct plan_item *item;
-};
-
-/* A file with several names that was met. */
-struct inode {
-	struct table_node node;
-	uint64_t dev, ino;
-	char *first;
 };
 
 struct keeper {
@@ -286,58 +279,6 @@ keep_file(struct keeper *k, const struct mark *mark, struct there *t,
 	return 0;
 }
 
-/* ---- hard links ---- */
-
-static const char *
-find_inode(struct keeper *k, const struct fsat_stat *st, uint64_t *hash)
-{
-	const uint64_t key[2] = { st->dev, st->ino };
-	struct table_node *node;
-
-	*hash = table_hash(key, sizeof(key));
-	for (node = table_find(&k->inodes, *hash); node != NULL;
-	     node = table_find_next(node)) {
-		const struct inode *i = (struct inode *)(void *)node;
-
-		if (i->dev == st->dev && i->ino == st->ino)
-			return i->first;
-	}
-	return NULL;
-}
-
-static int
-add_inode(struct keeper *k, const struct fsat_stat *st, uint64_t hash,
-    const char *path, struct err *e)
-{
-	struct inode *i = calloc(1, sizeof(*i));
-
-	if (i == NULL || (i->first = strdup(path)) == NULL) {
-		free(i);
-		return err_memory(e);
-	}
-	i->dev = st->dev;
-	i->ino = st->ino;
-	if (table_add(&k->inodes, &i->node, hash, e) == 0)
-		return 0;
-	free(i->first);
-	free(i);
-	return ERR_NO_MEMORY;
-}
-
-/* *first: the name under which the file was recorded already, or NULL. */
-static int
-link_of(struct keeper *k, const struct there *t, const char *path,
-    const char **first, struct err *e)
-{
-	uint64_t hash;
-
-	*first = NULL;
-	if (!S_ISREG(t->st.mode) || t->st.nlink < 2)
-		return 0;
-	*first = find_inode(k, &t->st, &hash);
-	return *first != NULL ? 0 : add_inode(k, &t->st, hash, path, e);
-}
-
 /* ---- entries ---- */
 
 static int
@@ -417,7 +358,7 @@ write_there(
 		item.state = KEPT_ABSENT;
 		return kept_writer_add(k->writer, &item, e);
 	}
-	rc = link_of(k, t, mark->path, &link.target, e);
+	rc = keep_inodes_meet(&k->inodes, &t->st, mark->path, &link.target, e);
 	if (rc != 0)
 		return rc;
 	if (link.target == NULL)
@@ -496,15 +437,7 @@ write_marks(
 static void
 keeper_release(struct keeper *k)
 {
-	struct table_node *node;
-
-	while ((node = table_pop(&k->inodes)) != NULL) {
-		struct inode *i = (struct inode *)(void *)node;
-
-		free(i->first);
-		free(i);
-	}
-	table_release(&k->inodes);
+	keep_inodes_release(&k->inodes);
 	dirtimes_release(&k->times);
 	kept_writer_free(k->writer);
 	cache_close(&k->cache);
@@ -571,16 +504,24 @@ keep_store(struct session *s, const struct plan *p,
 
 struct measure {
 	uint64_t dev;
+	struct table inodes;
 	struct keep_space space;
 };
 
-static void
-measure_file(struct measure *m, const struct fsat_stat *st)
+static int
+measure_file(struct measure *m, const char *path, const struct fsat_stat *st,
+    struct err *e)
 {
+	const char *first;
+	int rc = keep_inodes_meet(&m->inodes, st, path, &first, e);
+
+	if (rc != 0 || first != NULL)
+		return rc;
 	m->space.files++;
 	m->space.linked = m->space.linked || st->nlink > 1;
 	if (st->dev != m->dev || st->nlink > 1)
 		m->space.copy_bytes += st->size_bytes;
+	return 0;
 }
 
 static int
@@ -601,7 +542,7 @@ measure_plan(const struct session *s, const struct plan *p, struct measure *m,
 			continue;
 		rc = look(dirs, marks[i].path, &t, e);
 		if (rc == 0 && t.is_any && S_ISREG(t.st.mode))
-			measure_file(m, &t.st);
+			rc = measure_file(m, marks[i].path, &t.st, e);
 	}
 	dirstack_free(dirs);
 	free(marks);
@@ -621,6 +562,7 @@ keep_space(const struct session *s, const struct plan *p,
 		m.dev = state.dev;
 		if (rc == 0)
 			rc = measure_plan(s, p, &m, e);
+		keep_inodes_release(&m.inodes);
 	}
 	*out = m.space;
 	return rc;

@@ -77,6 +77,7 @@ for n in 1 2 3 4; do
 	publish "tree=$T/r$n:/" --exact --message "release $n" --author tester
 	client_run a "$origin"
 	check "is release $n" same_tree "$T/r$n" "$R"
+	[ "$n" != 2 ] || client_copy a b0
 done
 client_copy a b
 client_init c
@@ -85,6 +86,9 @@ cp -a "$T/r0" "$T/root-c"
 client_run c "$origin"
 check "is release 4" same_tree "$T/r4" "$T/root-c"
 stop "$origin_pid"
+# For what needs a server still; the others do without.
+serve "$T/second.log" --repo "$PECIA_REPO" --identity "$PECIA_KEYS/identity"
+second=$ready second_pid=$started
 
 # ---- to each and back ----
 
@@ -119,6 +123,22 @@ says "rolled back to before the first release"
 check "is what was there" same_tree "$T/r0" "$T/root-c"
 check_exit 1 "nothing is applied" client c status
 says "none applied yet"
+
+# ---- the state on another disk: what is kept is a copy ----
+
+mkdir "$T/state-x"
+if mount -t tmpfs -o size=20m,mode=700 tmpfs "$T/state-x"; then
+	faults_mounts+=("$T/state-x")
+	cp -a "$T/state-b0/." "$T/state-x"
+	cp -a "$T/root-b0" "$T/root-x"
+	check "from release 2 on" client x run --server "$second"
+	check "is release 4" same_tree "$T/r4" "$T/root-x"
+	check "back" client x rollback --to 2
+	check "is release 2" same_tree "$T/r2" "$T/root-x"
+else
+	echo "no tmpfs here: the state on another disk is not tried"
+fi
+stop "$second_pid"
 
 # ---- what somebody changed in between ----
 
