@@ -9,10 +9,10 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/syncs.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 
-#define JOURNAL_TEMP  "journal.new"
 #define JOURNAL_MAGIC "pecia journal 1\n"
 #define FIELD_MAX     (LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES)
 #define WRITE_BYTES   ((size_t)256 * 1024)
@@ -302,13 +302,13 @@ journal_write(int state, int root, const struct journal_header *h,
 {
 	struct writer w = { .fd = -1 };
 	struct err ignored = ERR_INIT;
+	char temp[FSAT_TMP_BYTES] = "";
 	struct digest sum;
 	int rc;
 
 	buf_init(&w.b, WRITE_BYTES + 2 * FIELD_MAX);
-	if ((rc = remove_missing_ok(state, JOURNAL_TEMP, e)) != 0 ||
-	    (rc = digest_new(&w.hash, e)) != 0 ||
-	    (rc = fsat_create(state, JOURNAL_TEMP, 0600, &w.fd, e)) != 0)
+	if ((rc = digest_new(&w.hash, e)) != 0 ||
+	    (rc = fsat_temporary(state, 0600, temp, &w.fd, e)) != 0)
 		goto out;
 	buf_add_str(&w.b, JOURNAL_MAGIC);
 	put_text(&w.b, h->run_id);
@@ -320,7 +320,7 @@ journal_write(int state, int root, const struct journal_header *h,
 	if ((rc = fsat_write_all(w.fd, sum.b, sizeof(sum.b), e)) != 0 ||
 	    (rc = fsat_fsync(w.fd, e)) != 0 ||
 	    (rc = fsat_close(&w.fd, "journal", e)) != 0 ||
-	    (rc = fsat_rename(state, JOURNAL_TEMP, state, JOURNAL_NAME, e)))
+	    (rc = fsat_rename(state, temp, state, JOURNAL_NAME, e)))
 		goto out;
 	rc = fsat_fsync(state, e);
 out:
@@ -328,7 +328,7 @@ out:
 		close(w.fd);
 	/* It may have filled what the next run needs. */
 	if (rc != 0)
-		(void)!fsat_unlink(state, JOURNAL_TEMP, &ignored);
+		(void)!fsat_unlink(state, temp, &ignored);
 	digest_free(w.hash);
 	buf_release(&w.b);
 	return rc != 0 ? err_prefix(e, "journal") : 0;
