@@ -3,7 +3,9 @@
 #include "client/dirtimes.h"
 
 #include <errno.h>
+#include <unistd.h>
 
+#include "client/syncs.h"
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
@@ -65,7 +67,22 @@ dirtimes_note(int state, int root, const struct plan *p, struct err *e)
 }
 
 static int
-restore_one(struct reader *r, int root, struct err *e)
+set_time(struct syncs *syncs, int root, const char *path,
+    const struct timespec *mtime, struct err *e)
+{
+	int fd = -1, rc = fsat_hold_dir(root, path, &fd, e);
+
+	if (rc != 0)
+		return rc;
+	rc = syncs_add(syncs, fd, e);
+	if (rc == 0)
+		rc = fsat_utime(fd, "", mtime, e);
+	close(fd);
+	return rc;
+}
+
+static int
+restore_one(struct reader *r, struct syncs *syncs, int root, struct err *e)
 {
 	char path[LIMIT_PATH_BYTES + 1];
 	struct err mine = ERR_INIT;
@@ -87,7 +104,7 @@ restore_one(struct reader *r, int root, struct err *e)
 	if (rc == 0 &&
 	    (st.mtime.tv_sec != mtime.tv_sec ||
 	        st.mtime.tv_nsec != mtime.tv_nsec))
-		rc = fsat_utime(root, path, &mtime, &mine);
+		rc = set_time(syncs, root, path, &mtime, &mine);
 	/* Somebody else was there meanwhile. */
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
 	    mine.sys == ELOOP)
@@ -99,6 +116,7 @@ restore_one(struct reader *r, int root, struct err *e)
 int
 dirtimes_restore(int state, int root, struct err *e)
 {
+	struct syncs syncs = { NULL, 0 };
 	struct err mine = ERR_INIT;
 	struct reader r;
 	struct buf b;
@@ -108,7 +126,10 @@ dirtimes_restore(int state, int root, struct err *e)
 	rc = fsat_read_file(state, DIRTIMES_NAME, SIZE_MAX / 4, &b, &mine);
 	reader_init(&r, b.data, b.len);
 	while (rc == 0 && reader_left(&r) > 0)
-		rc = restore_one(&r, root, &mine);
+		rc = restore_one(&r, &syncs, root, &mine);
+	if (rc == 0)
+		rc = syncs_all(&syncs, &mine);
+	syncs_release(&syncs);
 	buf_release(&b);
 	if (rc == 0)
 		return dirtimes_forget(state, e);
