@@ -525,11 +525,12 @@ repo_put_statement(struct repo *r, const char *path, const void *data,
 		ret = repo_temp_write(&t, data, len, e);
 	if (ret == 0)
 		ret = fsat_fsync(t.fd, e);
-	/* Before the name: whoever compares must not be too early. */
+	/* Before the name: whoever compares must not be too early, and after
+	 * a crash only the sum of what was there before would be known. */
 	if (ret == 0)
 		ret = record_sum(r, &t, path, e);
 	if (ret == 0)
-		ret = repo_sums_flush(&r->sums, e);
+		ret = repo_sums_sync(&r->sums, e);
 	if (ret == 0)
 		ret = temp_move(r, &t, r->fd, path, e);
 	if (ret == 0)
