@@ -203,12 +203,12 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 	struct progress progress;
 	int rc;
 
-	progress_init(&progress);
+	report_progress_init(&progress);
 	rc = update_find(s, e);
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
-		content_watch(content, progress_show, &progress);
+		content_watch(content, report_progress_show, &progress);
 	if (rc == 0)
 		rc = content_manifests(content, e);
 	if (rc == 0)
@@ -217,7 +217,7 @@ one_run(struct session *s, const struct options *o, struct plan *plan,
 		    plan, &report->result.totals, e);
 	if (rc == 0 && !o->noop)
 		rc = apply_plan(s, content, plan, &report->result, e);
-	progress_end(&progress);
+	report_progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
 		rc = fetch_traffic(
