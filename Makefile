@@ -1,4 +1,4 @@
-# pecia.  make | make demo | make check | make bench | make lint | make fuzz
+# pecia.  make | make demo | make check | make prove | make bench | make lint | make fuzz
 #         make install | make uninstall | make clean
 # Variants: CC=clang, SANITIZE=1, BUILD=dir, CFLAGS=more, PREFIX=dir, DESTDIR=dir.
 # demo, check, bench, lint and fuzz install the packages they need first
@@ -53,7 +53,8 @@ named   = $(patsubst tests/$(1)_%.c,$(BUILD)/$(or $(2),$(1))_%,$(wildcard tests/
 mains    := $(BUILD)/server/main_%.o $(BUILD)/client/main_%.o
 programs := $(addprefix $(BUILD)/,$(patsubst main_%.c,%,$(notdir \
 	$(wildcard server/main_*.c client/main_*.c))))
-own      := $(addprefix $(BUILD)/tests/,check_%.o tool_%.o fuzz_%.o replay.o)
+own      := $(addprefix $(BUILD)/tests/,check_%.o tool_%.o fuzz_%.o replay.o \
+	prove.o prove_%.o)
 archives := $(BUILD)/libtranscripts.a $(BUILD)/libcommon.a
 # Tests see all of it; tests/*.c that are no program serve all test programs.
 tested   := $(addprefix $(BUILD)/,libtests.a libserver.a libclient.a) $(archives)
@@ -78,6 +79,18 @@ $(BUILD)/peciad $(BUILD)/peciactl: $(BUILD)/%: $(BUILD)/server/main_%.o $(BUILD)
 $(BUILD)/pecia: $(BUILD)/client/main_pecia.o $(BUILD)/libclient.a $(archives)
 	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ $(LIBS)
 
+# The crash prover has its own table of calls: what calls through it is built
+# once more, with PECIA_PROVE, and comes before the archives.  It has no
+# network: tests/prove_fetch.c is in the place of transcripts/fetch.c.
+proving := $(patsubst %.c,$(BUILD)/prove/%.o,tests/check_prove.c \
+	$(wildcard tests/prove*.c) $(filter-out transcripts/fetch.c,$(shell \
+	grep -l '"common/fscalls.h"' common/*.c transcripts/*.c server/*.c client/*.c)))
+$(BUILD)/prove/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC $< for prove)$(CC) $(ALL_CFLAGS) -DPECIA_PROVE -c -o $@ $<
+$(BUILD)/check_prove: $(proving) $(tested)
+	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ -lcheck -lsubunit -lm -lrt $(LIBS)
+
 $(BUILD)/check_%: $(BUILD)/tests/check_%.o $(tested)
 	$(call say,LD $@)$(CC) $(LINK) -o $@ $^ -lcheck -lsubunit -lm -lrt $(LIBS)
 $(BUILD)/tool_%: $(BUILD)/tests/tool_%.o $(BUILD)/libserver.a $(BUILD)/libclient.a $(archives)
@@ -89,6 +102,12 @@ $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz_%.o $(tested)
 
 # All that a test run needs.
 checks: all $(call named,check) $(call named,tool) $(call named,fuzz,replay)
+
+# The crash prover alone, at full depth.
+prove:
+	@tools/install-deps build check
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BUILD)/check_prove
+	@PROVE_DEPTH=full $(BUILD)/check_prove
 
 check:
 	@tools/install-deps build check
@@ -145,6 +164,6 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all checks check demo bench lint fuzz fuzzing install uninstall clean
+.PHONY: all checks check prove demo bench lint fuzz fuzzing install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "client/syncs.h"
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
@@ -84,7 +86,22 @@ next_entry(struct reader *r, char *path, struct timespec *mtime, struct err *e)
 }
 
 static int
-restore_one(struct reader *r, int root, struct err *e)
+set_time(struct syncs *syncs, int root, const char *path,
+    const struct timespec *mtime, struct err *e)
+{
+	int fd = -1, rc = fsat_hold_dir(root, path, &fd, e);
+
+	if (rc != 0)
+		return rc;
+	rc = syncs_add(syncs, fd, e);
+	if (rc == 0)
+		rc = fsat_utime(fd, "", mtime, e);
+	close(fd);
+	return rc;
+}
+
+static int
+restore_one(struct reader *r, struct syncs *syncs, int root, struct err *e)
 {
 	char path[LIMIT_PATH_BYTES + 1];
 	struct err mine = ERR_INIT;
@@ -98,7 +115,7 @@ restore_one(struct reader *r, int root, struct err *e)
 	if (rc == 0 &&
 	    (st.mtime.tv_sec != mtime.tv_sec ||
 	        st.mtime.tv_nsec != mtime.tv_nsec))
-		rc = fsat_utime(root, path, &mtime, &mine);
+		rc = set_time(syncs, root, path, &mtime, &mine);
 	/* Somebody else was there meanwhile. */
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
 	    mine.sys == ELOOP)
@@ -110,6 +127,7 @@ restore_one(struct reader *r, int root, struct err *e)
 int
 dirtimes_restore(int state, int root, struct err *e)
 {
+	struct syncs syncs = { NULL, 0 };
 	struct err mine = ERR_INIT;
 	struct reader r;
 	struct buf b;
@@ -119,7 +137,10 @@ dirtimes_restore(int state, int root, struct err *e)
 	rc = fsat_read_file(state, DIRTIMES_NAME, SIZE_MAX / 4, &b, &mine);
 	reader_init(&r, b.data, b.len);
 	while (rc == 0 && reader_left(&r) > 0)
-		rc = restore_one(&r, root, &mine);
+		rc = restore_one(&r, &syncs, root, &mine);
+	if (rc == 0)
+		rc = syncs_all(&syncs, &mine);
+	syncs_release(&syncs);
 	buf_release(&b);
 	if (rc == 0)
 		return dirtimes_forget(state, e);

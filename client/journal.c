@@ -9,10 +9,10 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/syncs.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 
-#define JOURNAL_TEMP  "journal.new"
 #define JOURNAL_MAGIC "pecia journal 1\n"
 #define FIELD_MAX     (LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES)
 #define WRITE_BYTES   ((size_t)256 * 1024)
@@ -86,15 +86,34 @@ check_stages(const struct buf *b, struct err *e)
 	return 0;
 }
 
+/* Notes the file system that a path's directory is on. */
+static int
+will_sync(struct syncs *syncs, int root, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[LIMIT_PATH_BYTES + 1];
+	int fd = -1, rc;
+
+	(void)snprintf(dir, sizeof(dir), "%.*s",
+	    slash == NULL ? 0 : (int)(slash - path), path);
+	if ((rc = fsat_hold_dir(root, dir, &fd, e)) != 0)
+		return rc;
+	rc = syncs_add(syncs, fd, e);
+	close(fd);
+	return rc;
+}
+
 /* Its directory may be gone, or be something else by now. */
 static int
-remove_stage(int root, const char *path, struct err *e)
+remove_stage(struct syncs *syncs, int root, const char *path, struct err *e)
 {
 	struct err mine = ERR_INIT;
 	struct fsat_stat st;
 	int rc = fsat_stat(root, path, &st, &mine);
 
 	/* Asked first, for a file system that cannot be written. */
+	if (rc == 0)
+		rc = will_sync(syncs, root, path, &mine);
 	if (rc == 0)
 		rc = fsat_remove_tree(root, path, &mine);
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
@@ -107,6 +126,7 @@ remove_stage(int root, const char *path, struct err *e)
 int
 journal_undo_stages(int state, int root, struct err *e)
 {
+	struct syncs syncs = { NULL, 0 };
 	struct err mine = ERR_INIT;
 	struct buf b;
 	int rc;
@@ -124,10 +144,14 @@ journal_undo_stages(int state, int root, struct err *e)
 	rc = check_stages(&b, e);
 	for (size_t at = 0; at < b.len && rc == 0;
 	     at += strlen((char *)b.data + at) + 1)
-		rc = remove_stage(root, (char *)b.data + at, e);
+		rc = remove_stage(&syncs, root, (char *)b.data + at, e);
+	/* A list that is gone before its stages would leave them for ever. */
+	if (rc == 0)
+		rc = syncs_all(&syncs, e);
 	if (rc == 0)
 		rc = remove_missing_ok(state, JOURNAL_STAGES, e);
 out:
+	syncs_release(&syncs);
 	buf_release(&b);
 	return rc;
 }
@@ -302,13 +326,13 @@ journal_write(int state, int root, const struct journal_header *h,
 {
 	struct writer w = { .fd = -1 };
 	struct err ignored = ERR_INIT;
+	char temp[FSAT_TMP_BYTES] = "";
 	struct digest sum;
 	int rc;
 
 	buf_init(&w.b, WRITE_BYTES + 2 * FIELD_MAX);
-	if ((rc = remove_missing_ok(state, JOURNAL_TEMP, e)) != 0 ||
-	    (rc = digest_new(&w.hash, e)) != 0 ||
-	    (rc = fsat_create(state, JOURNAL_TEMP, 0600, &w.fd, e)) != 0)
+	if ((rc = digest_new(&w.hash, e)) != 0 ||
+	    (rc = fsat_temporary(state, 0600, temp, &w.fd, e)) != 0)
 		goto out;
 	buf_add_str(&w.b, JOURNAL_MAGIC);
 	put_text(&w.b, h->run_id);
@@ -320,7 +344,7 @@ journal_write(int state, int root, const struct journal_header *h,
 	if ((rc = fsat_write_all(w.fd, sum.b, sizeof(sum.b), e)) != 0 ||
 	    (rc = fsat_fsync(w.fd, e)) != 0 ||
 	    (rc = fsat_close(&w.fd, "journal", e)) != 0 ||
-	    (rc = fsat_rename(state, JOURNAL_TEMP, state, JOURNAL_NAME, e)))
+	    (rc = fsat_rename(state, temp, state, JOURNAL_NAME, e)))
 		goto out;
 	rc = fsat_fsync(state, e);
 out:
@@ -328,7 +352,7 @@ out:
 		close(w.fd);
 	/* It may have filled what the next run needs. */
 	if (rc != 0)
-		(void)!fsat_unlink(state, JOURNAL_TEMP, &ignored);
+		(void)!fsat_unlink(state, temp, &ignored);
 	digest_free(w.hash);
 	buf_release(&w.b);
 	return rc != 0 ? err_prefix(e, "journal") : 0;

@@ -305,14 +305,14 @@ report_drift(const struct report *r, struct err *e)
 /* ---- progress ---- */
 
 void
-progress_init(struct progress *p)
+report_progress_init(struct progress *p)
 {
 	memset(p, 0, sizeof(*p));
 	p->wanted = isatty(STDERR_FILENO) == 1;
 }
 
 void
-progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes)
+report_progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes)
 {
 	struct progress *p = arg;
 	struct timespec now;
@@ -334,7 +334,7 @@ progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes)
 }
 
 void
-progress_end(struct progress *p)
+report_progress_end(struct progress *p)
 {
 	if (p->shown)
 		(void)fputs("\r\033[K", stderr);

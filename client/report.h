@@ -30,8 +30,8 @@ struct progress {
 	bool shown, wanted;
 	struct timespec last;
 };
-void progress_init(struct progress *p);
-void progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes);
-void progress_end(struct progress *p);
+void report_progress_init(struct progress *p);
+void report_progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes);
+void report_progress_end(struct progress *p);
 
 #endif

@@ -123,7 +123,7 @@ one_run(struct run *r, struct err *e)
 	struct progress progress;
 	int rc;
 
-	progress_init(&progress);
+	report_progress_init(&progress);
 	rc = update_find(s, e);
 	if (rc == 0 && !r->o->retry)
 		rc = hold_back(s, &r->report.held, e);
@@ -132,7 +132,7 @@ one_run(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
-		content_watch(content, progress_show, &progress);
+		content_watch(content, report_progress_show, &progress);
 	if (rc == 0)
 		rc = learn_plan(r, content, e);
 	if (rc == 0)
@@ -141,7 +141,7 @@ one_run(struct run *r, struct err *e)
 		rc = check_guards(r, e);
 	if (rc == 0 && !r->report.noop)
 		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
-	progress_end(&progress);
+	report_progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
 		rc = fetch_traffic(s->fetch, &r->report.received_bytes,

@@ -80,7 +80,8 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 	release_init(&s->release);
 	if ((rc = state_open(&s->state, settings->state, false, e)) != 0 ||
 	    (rc = state_anchor(&s->state, &anchor, e)) != 0 ||
-	    (lock && (rc = state_lock(&s->state, settings->wait_ms, e)) != 0))
+	    (lock && (rc = state_lock(&s->state, settings->wait_ms, e)) != 0) ||
+	    (lock && (rc = state_clean(&s->state, e)) != 0))
 		goto fail;
 	state_trust_store(&s->state, &s->store);
 	if ((rc = trust_load(&s->store, &anchor, s->now, &s->trust, e)) != 0 ||

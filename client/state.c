@@ -65,6 +65,19 @@ state_lock(struct state *s, unsigned wait_ms, struct err *e)
 	return rc != 0 ? err_prefix(e, "%s", s->path) : 0;
 }
 
+/* Directories that files are written to as a whole. */
+int
+state_clean(const struct state *s, struct err *e)
+{
+	static const char *const dirs[] = { ".", "identity", "root", "channel",
+		"release", "seen", "evidence", "manifest" };
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs) && rc == 0; i++)
+		rc = fsat_remove_temporaries(s->dir, dirs[i], e);
+	return rc;
+}
+
 int
 state_anchor(const struct state *s, struct digest *out, struct err *e)
 {

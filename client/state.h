@@ -45,6 +45,8 @@ MUST_CHECK int state_open(
 void state_release(struct state *s);
 /* ERR_CONFLICT when another run holds it. */
 MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
+/* Removes what a crash left half written.  The caller holds the lock. */
+MUST_CHECK int state_clean(const struct state *s, struct err *e);
 
 /* "sha256:..." as written by pecia init.  ERR_NOT_FOUND: not initialised. */
 MUST_CHECK int state_anchor(

@@ -70,6 +70,10 @@ MUST_CHECK int fsat_open_write(
 #define FSAT_TMP_BYTES  (sizeof(FSAT_TMP_PREFIX) + 16)
 MUST_CHECK int fsat_temporary(
     int dir, mode_t mode, char name[FSAT_TMP_BYTES], int *fd, struct err *e);
+/* Removes such files of a directory; one that is not there has none.  Only for
+ * who knows that nobody else is writing there. */
+MUST_CHECK int fsat_remove_temporaries(
+    int dir, const char *path, struct err *e);
 
 /* Looking. */
 MUST_CHECK int fsat_stat(

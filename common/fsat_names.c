@@ -351,3 +351,28 @@ fsat_rmdir(int dir, const char *path, struct err *e)
 	ret = fscalls()->unlinkat(p.dir, p.name, AT_REMOVEDIR);
 	return place_finish(&p, ret, "remove directory", path, e);
 }
+
+int
+fsat_remove_temporaries(int dir, const char *path, struct err *e)
+{
+	const size_t len = strlen(FSAT_TMP_PREFIX);
+	struct fsat_names names = { NULL, 0 };
+	struct err mine = ERR_INIT;
+	int fd = -1, ret = fsat_open_dir(dir, path, &fd, &mine);
+
+	if (ret == ERR_NOT_FOUND)
+		return 0;
+	if (ret == 0)
+		ret = fsat_list(fd, &names, &mine);
+	for (size_t i = 0; ret == 0 && i < names.count; i++)
+		if (strncmp(names.names[i], FSAT_TMP_PREFIX, len) == 0)
+			ret = fsat_unlink(fd, names.names[i], &mine);
+	fsat_names_release(&names);
+	if (fd >= 0)
+		close(fd);
+	if (ret == 0)
+		return 0;
+	if (e != NULL)
+		*e = mine;
+	return err_prefix(e, "clean %s", path);
+}

@@ -181,6 +181,47 @@ START_TEST(a_temporary_is_installed_or_leaves_nothing)
 }
 END_TEST
 
+static void
+put_data(const char *text, const struct digest *d)
+{
+	struct repo_temp t = REPO_TEMP_INIT;
+	char path[REPO_PATH_BYTES];
+	struct err e = ERR_INIT;
+
+	repo_path_data(path, d);
+	OK(repo_temp_new(s.repo, &t, &e));
+	OK(repo_temp_write(&t, text, strlen(text), &e));
+	OK(repo_temp_install(s.repo, &t, path, &e));
+}
+
+START_TEST(what_a_crash_cut_short_is_not_believed)
+{
+	char path[REPO_PATH_BYTES];
+	struct err e = ERR_INIT;
+	struct digest d;
+	bool has;
+
+	digest_of("whole", 5, &d);
+	repo_path_data(path, &d);
+	put_data("who", &d);
+	OK(repo_has(s.repo, "unsynced", &has, &e));
+	ck_assert(has);
+	OK(repo_clean(s.repo, &e));
+	OK(repo_has(s.repo, path, &has, &e));
+	ck_assert(!has);
+	OK(repo_has(s.repo, "unsynced", &has, &e));
+	ck_assert(!has);
+	put_data("whole", &d);
+	OK(repo_clean(s.repo, &e));
+	OK(repo_has(s.repo, path, &has, &e));
+	ck_assert(has);
+	put_data("whole", &d);
+	OK(repo_sync(s.repo, &e));
+	OK(repo_has(s.repo, "unsynced", &has, &e));
+	ck_assert(!has);
+}
+END_TEST
+
 START_TEST(a_partial_file_goes_on_where_it_stopped)
 {
 	char path[REPO_PATH_BYTES];
@@ -336,6 +377,7 @@ main(void)
 	tcase_add_test(t, paths_are_those_of_the_layout);
 	tcase_add_test(t, roots_and_channels_are_listed);
 	tcase_add_test(t, a_temporary_is_installed_or_leaves_nothing);
+	tcase_add_test(t, what_a_crash_cut_short_is_not_believed);
 	tcase_add_test(t, a_partial_file_goes_on_where_it_stopped);
 	tcase_add_test(t, what_dead_processes_left_is_cleaned);
 	tcase_add_test(t, a_name_of_tmp_that_is_taken_is_passed_over);

@@ -11,6 +11,7 @@
 
 #include "common/fsat.h"
 #include "common/text.h"
+#include "transcripts/repo_settle.h"
 
 #define FANOUT          256
 #define TEMP_PREFIX     "t-"
@@ -18,6 +19,8 @@
 #define PARTIAL_BYTES   160 /* of a partial file's name */
 #define TEMP_NAME_TRIES 1000
 #define DAY_S           ((time_t)86400)
+/* There from before a file gets its name until repo_sync made it durable. */
+#define UNSYNCED "unsynced"
 
 struct repo {
 	char *name;
@@ -29,6 +32,9 @@ struct repo {
 	_Atomic int tmp_fd;
 	_Atomic int object_fds[FANOUT];
 	_Atomic uint64_t next_temp;
+	pthread_mutex_t mark_lock;
+	bool is_marked;    /* UNSYNCED is there, and durable */
+	uint64_t installs; /* names given so far */
 	struct repo_sums sums;
 };
 
@@ -110,6 +116,7 @@ repo_alloc(const char *path)
 	if (r == NULL)
 		return NULL;
 	r->fd = r->objects_fd = r->lock_fd = -1;
+	pthread_mutex_init(&r->mark_lock, NULL);
 	atomic_init(&r->tmp_fd, -1);
 	for (size_t i = 0; i < FANOUT; i++)
 		atomic_init(&r->object_fds[i], -1);
@@ -160,6 +167,7 @@ repo_close(struct repo *r)
 		errno = 0;
 	repo_sums_release(&r->sums);
 	close_if_open(r->fd);
+	pthread_mutex_destroy(&r->mark_lock);
 	free(r->name);
 	free(r);
 }
@@ -436,6 +444,46 @@ record_sum(
 	return repo_sums_record(&r->sums, path, repo_sum_end(&t->sum), e);
 }
 
+static int
+make_mark(struct repo *r, struct err *e)
+{
+	int fd = -1, ret = fsat_open_write(r->fd, UNSYNCED, 0600, &fd, e);
+
+	close_if_open(fd);
+	return ret == 0 ? fsat_fsync(r->fd, e) : ret;
+}
+
+/* Before a name is given to content that is not durable: whoever writes after
+ * a crash must not believe it. */
+static int
+mark_unsynced(struct repo *r, struct err *e)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&r->mark_lock);
+	r->installs++;
+	if (!r->is_marked)
+		ret = make_mark(r, e);
+	r->is_marked = ret == 0;
+	pthread_mutex_unlock(&r->mark_lock);
+	return ret;
+}
+
+/* All that was installed by then is durable now. */
+static int
+unmark(struct repo *r, uint64_t installs, struct err *e)
+{
+	int ret = 0;
+
+	pthread_mutex_lock(&r->mark_lock);
+	if (r->is_marked && r->installs == installs) {
+		ret = fsat_unlink(r->fd, UNSYNCED, e);
+		r->is_marked = false;
+	}
+	pthread_mutex_unlock(&r->mark_lock);
+	return ret;
+}
+
 /* Closes and renames to a name below dir. */
 static int
 temp_move(struct repo *r, struct repo_temp *t, int dir, const char *path,
@@ -461,6 +509,8 @@ repo_temp_install(
 	int ret = record_sum(r, t, path, e);
 
 	if (ret == 0)
+		ret = mark_unsynced(r, e);
+	if (ret == 0)
 		ret = temp_move(r, t, r->fd, path, e);
 	else
 		repo_temp_discard(r, t);
@@ -478,6 +528,8 @@ repo_temp_install_object(
 	repo_path_object(path, d);
 	if (ret == 0)
 		ret = record_sum(r, t, path, e);
+	if (ret == 0)
+		ret = mark_unsynced(r, e);
 	if (ret == 0)
 		ret = temp_move(r, t, dir, hex, e);
 	else
@@ -525,11 +577,12 @@ repo_put_statement(struct repo *r, const char *path, const void *data,
 		ret = repo_temp_write(&t, data, len, e);
 	if (ret == 0)
 		ret = fsat_fsync(t.fd, e);
-	/* Before the name: whoever compares must not be too early. */
+	/* Before the name: whoever compares must not be too early, and after
+	 * a crash only the sum of what was there before would be known. */
 	if (ret == 0)
 		ret = record_sum(r, &t, path, e);
 	if (ret == 0)
-		ret = repo_sums_flush(&r->sums, e);
+		ret = repo_sums_sync(&r->sums, e);
 	if (ret == 0)
 		ret = temp_move(r, &t, r->fd, path, e);
 	if (ret == 0)
@@ -553,9 +606,16 @@ repo_switch_head(struct repo *r, const char *channel, const void *data,
 int
 repo_sync(struct repo *r, struct err *e)
 {
-	int ret = repo_sums_flush(&r->sums, e);
+	uint64_t installs;
+	int ret;
 
-	return ret == 0 ? fsat_syncfs(r->fd, e) : ret;
+	pthread_mutex_lock(&r->mark_lock);
+	installs = r->installs;
+	pthread_mutex_unlock(&r->mark_lock);
+	ret = repo_sums_flush(&r->sums, e);
+	if (ret == 0)
+		ret = fsat_syncfs(r->fd, e);
+	return ret == 0 ? unmark(r, installs, e) : ret;
 }
 
 static int
@@ -603,6 +663,8 @@ repo_partial_install(
 	if (ret == 0)
 		ret = tmp_dir(r, &dir, e);
 	if (ret == 0)
+		ret = mark_unsynced(r, e);
+	if (ret == 0)
 		ret = fsat_rename(dir, file, r->fd, path, e);
 	return ret;
 }
@@ -634,8 +696,28 @@ clean_one(int dir, const char *name, time_t now, struct err *e)
 	return fsat_remove_tree(dir, name, e);
 }
 
-int
-repo_clean(struct repo *r, struct err *e)
+/* A writer ended before it had synced.  A day covers clocks that were set. */
+static int
+settle(struct repo *r, struct err *e)
+{
+	struct fsat_stat mark;
+	int ret = fsat_stat(r->fd, UNSYNCED, &mark, e);
+
+	if (ret == ERR_NOT_FOUND)
+		return 0;
+	if (ret == 0)
+		ret = repo_settle(r, mark.ctime.tv_sec - DAY_S, e);
+	if (ret == 0)
+		ret = fsat_syncfs(r->fd, e);
+	if (ret == 0)
+		ret = fsat_unlink(r->fd, UNSYNCED, e);
+	if (ret == 0)
+		r->is_marked = false;
+	return ret;
+}
+
+static int
+clean_tmp(struct repo *r, struct err *e)
 {
 	struct fsat_names names = { NULL, 0 };
 	time_t now = time(NULL);
@@ -647,4 +729,26 @@ repo_clean(struct repo *r, struct err *e)
 		ret = clean_one(dir, names.names[i], now, e);
 	fsat_names_release(&names);
 	return ret;
+}
+
+/* Files that were written as a whole, below these. */
+static int
+clean_temporaries(struct repo *r, struct err *e)
+{
+	static const char *const paths[] = { ".", "cache", "seen", "evidence" };
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < sizeof(paths) / sizeof(*paths); i++)
+		ret = fsat_remove_temporaries(r->fd, paths[i], e);
+	return ret;
+}
+
+int
+repo_clean(struct repo *r, struct err *e)
+{
+	int ret = settle(r, e);
+
+	if (ret == 0)
+		ret = clean_temporaries(r, e);
+	return ret == 0 ? clean_tmp(r, e) : ret;
 }

@@ -39,7 +39,8 @@ const char *repo_name(const struct repo *r);
  * than wait_ms.  Ended by repo_unlock, repo_close or the process's end. */
 MUST_CHECK int repo_lock(struct repo *r, unsigned wait_ms, struct err *e);
 void repo_unlock(struct repo *r);
-/* Removes what dead processes left in tmp.  The caller holds the lock. */
+/* Removes what dead processes left: in tmp, and below v1 what is not whole
+ * because a crash came before repo_sync.  The caller holds the lock. */
 MUST_CHECK int repo_clean(struct repo *r, struct err *e);
 
 /* Paths of files, relative to the repository; with a '/' in front they are

@@ -186,6 +186,19 @@ repo_sums_flush(struct repo_sums *s, struct err *e)
 	return ret;
 }
 
+int
+repo_sums_sync(struct repo_sums *s, struct err *e)
+{
+	int ret;
+
+	pthread_mutex_lock(&s->lock);
+	ret = flush(s, e);
+	if (ret == 0 && s->fd >= 0)
+		ret = fsat_fsync(s->fd, e);
+	pthread_mutex_unlock(&s->lock);
+	return ret;
+}
+
 static int
 by_path(const void *x, const void *y)
 {

@@ -47,6 +47,8 @@ void repo_sums_release(struct repo_sums *s);
 MUST_CHECK int repo_sums_record(
     struct repo_sums *s, const char *path, uint64_t sum, struct err *e);
 MUST_CHECK int repo_sums_flush(struct repo_sums *s, struct err *e);
+/* The same, durable. */
+MUST_CHECK int repo_sums_sync(struct repo_sums *s, struct err *e);
 
 /* Reading. */
 struct repo_sum_list {

@@ -1,0 +1,410 @@
+/* The crash prover over all runs that change something.
+ * run: limit 240 */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/crypto_digest.h"
+#include "tests/prove.h"
+#include "transcripts/repo.h"
+
+#define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
+
+/* ---- client ---- */
+
+static void
+set_up_client(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+
+	OK(scene_publish(s, s->origin, SCENE_BEFORE, &e));
+	scene_set_up_client(s);
+	OK(scene_run(s, &e));
+	OK(scene_publish(s, s->origin, SCENE_AFTER, &e));
+}
+
+static void
+set_up_new_client(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+
+	OK(scene_publish(s, s->origin, SCENE_BEFORE, &e));
+	scene_set_up_client(s);
+}
+
+static bool
+is_leftover(const char *name)
+{
+	static const char *const names[] = { "journal", "stages", "dirtimes",
+		"journal.new", NULL };
+
+	for (size_t i = 0; names[i] != NULL; i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return strncmp(name, ".pecia-", 7) == 0;
+}
+
+static bool
+has_no_leftovers(const struct disk *now, struct buf *why)
+{
+	for (size_t i = 0; i < now->name_count; i++)
+		if (is_leftover(now->names[i].name)) {
+			buf_addf(why, "%s is left", now->names[i].name);
+			return false;
+		}
+	return true;
+}
+
+/* The record of what is applied is of the same release as that of the end. */
+static bool
+says_applied(const struct disk *now, const struct disk *end, struct buf *why)
+{
+	const struct disk_file *a = disk_at(now, "state/applied");
+	const struct disk_file *b = disk_at(end, "state/applied");
+	const char *x = a == NULL ? NULL : strstr(buf_str(&a->data), "serial");
+	const char *y = b == NULL ? NULL : strstr(buf_str(&b->data), "serial");
+	bool same = x == NULL || y == NULL
+	    ? x == y
+	    : strcspn(x, "\n") == strcspn(y, "\n") &&
+	        strncmp(x, y, strcspn(x, "\n")) == 0;
+
+	if (!same)
+		buf_add_str(why, "the record of what is applied is of another");
+	return same;
+}
+
+static bool
+client_is_at(const struct disk *now, const struct disk *end, struct buf *why)
+{
+	return disk_same(end, now, "root", DISK_EXACT, why) &&
+	    says_applied(now, end, why) && has_no_leftovers(now, why);
+}
+
+static bool
+client_is_new(const struct scene *s, const struct disk *now,
+    const struct prove_ends *ends, struct buf *why)
+{
+	(void)s;
+	return client_is_at(now, &ends->new, why);
+}
+
+static bool
+client_is_old_or_new(const struct scene *s, const struct disk *now,
+    const struct prove_ends *ends, struct buf *why)
+{
+	(void)s;
+	buf_add_str(why, "not new: ");
+	if (client_is_at(now, &ends->new, why))
+		return true;
+	buf_add_str(why, "; not old: ");
+	return client_is_at(now, &ends->old, why);
+}
+
+/* ---- repositories ---- */
+
+static int
+publish_after(const struct scene *s, struct err *e)
+{
+	return scene_publish(s, s->repo, SCENE_AFTER, e);
+}
+
+static void
+set_up_repository(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+
+	OK(scene_publish(s, s->repo, SCENE_BEFORE, &e));
+}
+
+static void
+set_up_mirror(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+	struct repo *upstream = NULL;
+
+	(void)upstream;
+	OK(scene_publish(s, s->origin, SCENE_BEFORE, &e));
+	OK(repo_create(s->repo, &e));
+	OK(scene_replicate(s, &e));
+	OK(scene_publish(s, s->origin, SCENE_AFTER, &e));
+}
+
+#define HEAD "repo/v1/channel/production"
+
+static bool
+has_head_of(const struct disk *now, const struct disk *end)
+{
+	const struct disk_file *a = disk_at(now, HEAD), *b = disk_at(end, HEAD);
+
+	if (a == NULL || b == NULL)
+		return a == b;
+	return a->data.len == b->data.len &&
+	    memcmp(a->data.data, b->data.data, a->data.len) == 0;
+}
+
+/* Whoever reads finds what the head needs, with no start in between. */
+static bool
+repository_serves(
+    const struct disk *now, const struct prove_ends *ends, struct buf *why)
+{
+	if (has_head_of(now, &ends->new))
+		return disk_same(&ends->new, now, "repo/v1", DISK_HOLDS, why);
+	if (has_head_of(now, &ends->recovered))
+		return disk_same(
+		    &ends->recovered, now, "repo/v1", DISK_HOLDS, why);
+	if (has_head_of(now, &ends->old))
+		return disk_same(&ends->old, now, "repo/v1", DISK_HOLDS, why);
+	buf_add_str(why, "the head is neither old nor new");
+	return false;
+}
+
+static void
+tell(void *arg, enum repo_finding kind, const char *path, const char *what)
+{
+	if (kind != REPO_UNREFERENCED)
+		buf_addf(arg, "%s: %s; ", path, what);
+}
+
+static bool
+verifies(const struct scene *s, struct buf *why)
+{
+	struct repo_verify how = {
+		.anchor = &s->anchor, .threads = 1, .finding = tell, .arg = why
+	};
+	struct repo_verified found;
+	struct repo *repo = NULL;
+	struct err e = ERR_INIT;
+	int rc = repo_open(s->repo, &repo, &e);
+
+	if (rc == 0)
+		rc = repo_verify(repo, &how, &found, &e);
+	repo_close(repo);
+	if (rc != 0)
+		buf_addf(why, "%s", e.msg);
+	return rc == 0;
+}
+
+static bool
+repository_is_new(const struct scene *s, const struct disk *now,
+    const struct prove_ends *ends, struct buf *why)
+{
+	const struct disk_file *tmp = disk_at(now, "repo/tmp");
+
+	(void)ends;
+	for (size_t i = 0; i < now->name_count; i++)
+		if (tmp != NULL && now->names[i].dir == tmp->id) {
+			buf_addf(why, "tmp/%s is left", now->names[i].name);
+			return false;
+		}
+	return verifies(s, why) && has_no_leftovers(now, why);
+}
+
+/* ---- runs ---- */
+
+static const struct prove_run runs[] = {
+	{ .name = "apply",
+	    .set_up = set_up_client,
+	    .act = scene_run,
+	    .recover = scene_recover,
+	    .is_old_or_new = client_is_old_or_new,
+	    .is_new = client_is_new },
+	{ .name = "first apply",
+	    .set_up = set_up_new_client,
+	    .act = scene_run,
+	    .recover = scene_recover,
+	    .is_old_or_new = client_is_old_or_new,
+	    .is_new = client_is_new },
+	{ .name = "publish",
+	    .is_origin_watched = true,
+	    .set_up = set_up_repository,
+	    .act = publish_after,
+	    .is_fit_to_read = repository_serves,
+	    .recover = publish_after,
+	    .is_old_or_new = repository_is_new,
+	    .is_new = repository_is_new },
+	{ .name = "replicate",
+	    .set_up = set_up_mirror,
+	    .act = scene_replicate,
+	    .is_fit_to_read = repository_serves,
+	    .recover = scene_replicate,
+	    .is_old_or_new = repository_is_new,
+	    .is_new = repository_is_new },
+};
+#define RUNS ((int)(sizeof(runs) / sizeof(runs[0])))
+
+static const struct prove_depth bounded = {
+	.every = 6, .singles = 4, .recovers = 2, .faults = 7
+};
+static const struct prove_depth full = {
+	.every = 1, .singles = 60, .recovers = 8, .faults = 1
+};
+
+static void
+say(const char *name, const struct prove_counts *c)
+{
+	(void)printf("%s: %zu calls: %zu crash points, %zu reorderings, %zu "
+	             "calls of recoveries, %zu injected faults; %zu different "
+	             "states, %zu failures\n",
+	    name, c->calls, c->crash_points, c->reorderings, c->recoveries,
+	    c->faults, c->states, c->failures);
+	(void)fflush(stdout);
+}
+
+START_TEST(every_end_of_a_run_is_put_in_order)
+{
+	const char *depth = getenv("PROVE_DEPTH");
+	struct prove_counts c;
+
+	prove(&runs[_i],
+	    depth != NULL && strcmp(depth, "full") == 0 ? &full : &bounded,
+	    NULL, &c);
+	say(runs[_i].name, &c);
+	ck_assert_msg(c.failures == 0, "%zu failures, the first:\n%s",
+	    c.failures, c.first);
+	ck_assert_uint_gt(c.crash_points, 20);
+	ck_assert_uint_gt(c.faults, 20);
+}
+END_TEST
+
+/* ---- that it would find something ---- */
+
+/* The file that gets this name by rename, and where in the trail. */
+static size_t
+find_rename(const struct trail *t, const char *to_name)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_RENAME &&
+		    strcmp(t->calls[i].to_name, to_name) == 0)
+			return i;
+	ck_abort_msg("nothing is renamed to %s", to_name);
+}
+
+/* The journal is named, but never synced. */
+static void
+forget_fsync(struct trail *t)
+{
+	uint64_t journal = t->calls[find_rename(t, "journal")].file;
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_SYNC &&
+		    t->calls[i].file == journal)
+			t->calls[i].kind = TRAIL_NOTHING;
+}
+
+/* The steps are taken without a journal. */
+static void
+forget_journal(struct trail *t)
+{
+	t->calls[find_rename(t, "journal")].kind = TRAIL_NOTHING;
+}
+
+static void
+pass_text(struct reader *r)
+{
+	uint32_t len = 0;
+
+	ck_assert_int_eq(reader_u32(r, &len), 0);
+	r->pos += len;
+}
+
+/* Where the last of a journal's records begins: after the magic line and three
+ * texts, each is a byte, two texts, 37 bytes and a text. */
+static size_t
+journal_last_record(const struct buf *journal)
+{
+	size_t last = 0;
+	struct reader r;
+	uint8_t kind = 1;
+
+	reader_init(&r, journal->data, journal->len);
+	r.pos = strlen("pecia journal 1\n");
+	for (int i = 0; i < 3; i++)
+		pass_text(&r);
+	for (size_t at = r.pos; reader_u8(&r, &kind) == 0 && kind != 0;
+	     at = r.pos) {
+		last = at;
+		pass_text(&r);
+		pass_text(&r);
+		r.pos += 37;
+		pass_text(&r);
+	}
+	return last;
+}
+
+/* The journal ends one record too early, with a digest that says it may. */
+static void
+forget_record(struct trail *t)
+{
+	struct trail_call *steps = NULL, *sum = NULL;
+	uint64_t journal = t->calls[find_rename(t, "journal")].file;
+	struct digest d;
+	size_t at;
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_WRITE &&
+		    t->calls[i].file == journal) {
+			steps = sum;
+			sum = &t->calls[i];
+		}
+	ck_assert(steps != NULL && steps->offset == 0);
+	at = journal_last_record(&steps->data);
+	ck_assert_uint_gt(at, 0);
+	steps->data.len = at;
+	buf_add_byte(&steps->data, 0);
+	digest_of(steps->data.data, steps->data.len, &d);
+	memcpy(sum->data.data, d.b, sizeof(d.b));
+	sum->offset = steps->data.len;
+}
+
+/* The head is switched with nothing below it synced. */
+static void
+forget_syncfs(struct trail *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_SYNC_ALL)
+			t->calls[i].kind = TRAIL_NOTHING;
+}
+
+static const struct {
+	const char *what;
+	int run;
+	prove_damage damage;
+} damages[] = {
+	{ "apply without the journal's fsync", 0, forget_fsync },
+	{ "apply without its journal", 0, forget_journal },
+	{ "apply without the journal's last record", 0, forget_record },
+	{ "publish without its syncfs", 2, forget_syncfs },
+	{ "replicate without its syncfs", 3, forget_syncfs },
+};
+#define DAMAGES ((int)(sizeof(damages) / sizeof(damages[0])))
+
+START_TEST(a_step_left_out_is_found)
+{
+	static const struct prove_depth shallow = { .every = 8, .singles = 0 };
+	struct prove_counts c;
+
+	prove(&runs[damages[_i].run], &shallow, damages[_i].damage, &c);
+	say(damages[_i].what, &c);
+	ck_assert_uint_gt(c.failures, 0);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("prove");
+	TCase *t = tcase_create("prove");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 0);
+	tcase_add_loop_test(t, every_end_of_a_run_is_put_in_order, 0, RUNS);
+	tcase_add_loop_test(t, a_step_left_out_is_found, 0, DAMAGES);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,586 @@
+/* Directories in memory, for the crash prover. */
+#include "tests/prove_disk.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "common/crypto_digest.h"
+#include "common/fsat.h"
+#include "common/limits.h"
+
+#define MUST(call) ck_assert_msg((call) >= 0, "%s: %s", #call, strerror(errno))
+#define BYTES_MAX  ((size_t)64 << 20)
+
+void
+disk_init(struct disk *d)
+{
+	memset(d, 0, sizeof(*d));
+}
+
+void
+disk_release(struct disk *d)
+{
+	for (size_t i = 0; i < d->file_count; i++) {
+		buf_release(&d->files[i].data);
+		buf_release(&d->files[i].xattrs);
+	}
+	for (size_t i = 0; i < d->name_count; i++)
+		free(d->names[i].name);
+	free(d->files);
+	free(d->names);
+	disk_init(d);
+}
+
+void
+disk_copy(struct disk *to, const struct disk *from)
+{
+	disk_init(to);
+	to->top = from->top;
+	for (size_t i = 0; i < from->file_count; i++) {
+		const struct disk_file *f = &from->files[i];
+		struct disk_file *copy = disk_add_file(to, f->id);
+		struct buf data = copy->data, xattrs = copy->xattrs;
+
+		*copy = *f;
+		copy->data = data;
+		copy->xattrs = xattrs;
+		buf_add(&copy->data, f->data.data, f->data.len);
+		buf_add(&copy->xattrs, f->xattrs.data, f->xattrs.len);
+	}
+	for (size_t i = 0; i < from->name_count; i++)
+		disk_add_name(to, from->names[i].dir, from->names[i].name,
+		    from->names[i].file);
+}
+
+struct disk_file *
+disk_find(const struct disk *d, uint64_t id)
+{
+	for (size_t i = d->file_count; i-- > 0;)
+		if (d->files[i].id == id)
+			return &d->files[i];
+	return NULL;
+}
+
+struct disk_name *
+disk_name(const struct disk *d, uint64_t dir, const char *name)
+{
+	for (size_t i = 0; i < d->name_count; i++)
+		if (d->names[i].dir == dir &&
+		    strcmp(d->names[i].name, name) == 0)
+			return &d->names[i];
+	return NULL;
+}
+
+struct disk_file *
+disk_at(const struct disk *d, const char *path)
+{
+	char *copy = strdup(path), *save = NULL;
+	uint64_t at = d->top;
+	bool found = true;
+
+	ck_assert_ptr_nonnull(copy);
+	for (char *part = strtok_r(copy, "/", &save); part != NULL && found;
+	     part = strtok_r(NULL, "/", &save)) {
+		const struct disk_name *n = disk_name(d, at, part);
+
+		found = n != NULL;
+		at = found ? n->file : 0;
+	}
+	free(copy);
+	return found ? disk_find(d, at) : NULL;
+}
+
+struct disk_file *
+disk_add_file(struct disk *d, uint64_t id)
+{
+	struct disk_file *f;
+
+	if (d->file_count == d->file_room) {
+		d->file_room = d->file_room == 0 ? 64 : 2 * d->file_room;
+		d->files =
+		    reallocarray(d->files, d->file_room, sizeof(*d->files));
+		ck_assert_ptr_nonnull(d->files);
+	}
+	f = &d->files[d->file_count++];
+	memset(f, 0, sizeof(*f));
+	f->id = id;
+	buf_init(&f->data, BYTES_MAX);
+	buf_init(&f->xattrs, BYTES_MAX);
+	return f;
+}
+
+void
+disk_add_name(struct disk *d, uint64_t dir, const char *name, uint64_t file)
+{
+	if (d->name_count == d->name_room) {
+		d->name_room = d->name_room == 0 ? 64 : 2 * d->name_room;
+		d->names =
+		    reallocarray(d->names, d->name_room, sizeof(*d->names));
+		ck_assert_ptr_nonnull(d->names);
+	}
+	d->names[d->name_count++] = (struct disk_name){
+		.dir = dir, .file = file, .name = strdup(name)
+	};
+}
+
+void
+disk_remove_name(struct disk *d, struct disk_name *n)
+{
+	free(n->name);
+	*n = d->names[--d->name_count];
+}
+
+/* ---- attributes ---- */
+
+struct xattr {
+	const char *name;
+	const uint8_t *value;
+	uint32_t len;
+};
+
+static bool
+next_xattr(struct reader *r, struct xattr *x)
+{
+	const uint8_t *end;
+
+	if (reader_left(r) == 0)
+		return false;
+	x->name = (const char *)r->data + r->pos;
+	end = (const uint8_t *)strchr(x->name, '\0');
+	ck_assert_int_eq(
+	    reader_bytes(r, (size_t)(end - (const uint8_t *)x->name) + 1, &end),
+	    0);
+	ck_assert_int_eq(reader_u32(r, &x->len), 0);
+	ck_assert_int_eq(reader_bytes(r, x->len, &x->value), 0);
+	return true;
+}
+
+static void
+put_xattr(struct buf *b, const char *name, const void *value, size_t len)
+{
+	buf_add(b, name, strlen(name) + 1);
+	buf_add_u32(b, (uint32_t)len);
+	buf_add(b, value, len);
+}
+
+void
+disk_set_xattr(
+    struct disk_file *f, const char *name, const void *value, size_t len)
+{
+	struct buf old = f->xattrs;
+	bool put = value == NULL;
+	struct reader r;
+	struct xattr x;
+
+	reader_init(&r, old.data, old.len);
+	buf_init(&f->xattrs, BYTES_MAX);
+	while (next_xattr(&r, &x)) {
+		int order = strcmp(x.name, name);
+
+		if (order >= 0 && !put) {
+			put_xattr(&f->xattrs, name, value, len);
+			put = true;
+		}
+		if (order != 0)
+			put_xattr(&f->xattrs, x.name, x.value, x.len);
+	}
+	if (!put)
+		put_xattr(&f->xattrs, name, value, len);
+	buf_release(&old);
+}
+
+/* ---- reading ---- */
+
+struct reading {
+	struct disk *d;
+	uint64_t (*number)(uint64_t inode);
+};
+
+static void
+read_xattrs(struct disk_file *f, int dir, const char *name)
+{
+	struct buf names, value;
+	struct err e = ERR_INIT;
+
+	buf_init(&names, LIMIT_XATTR_BYTES);
+	buf_init(&value, LIMIT_XATTR_BYTES);
+	ck_assert_int_eq(fsat_xattr_list(dir, name, &names, &e), 0);
+	for (size_t at = 0; at < names.len;
+	     at += strlen((char *)names.data + at) + 1) {
+		const char *x = (const char *)names.data + at;
+
+		buf_clear(&value);
+		ck_assert_int_eq(fsat_xattr_get(dir, name, x, &value, &e), 0);
+		disk_set_xattr(f, x, buf_str(&value), value.len);
+	}
+	buf_release(&names);
+	buf_release(&value);
+}
+
+static void
+read_content(struct disk_file *f, int dir, const char *name)
+{
+	char target[LIMIT_PATH_BYTES + 1];
+	struct err e = ERR_INIT;
+
+	if (S_ISREG(f->mode)) {
+		ck_assert_msg(
+		    fsat_read_file(dir, name, BYTES_MAX, &f->data, &e) == 0,
+		    "%s", e.msg);
+	} else if (S_ISLNK(f->mode)) {
+		ck_assert_int_eq(
+		    fsat_readlink(dir, name, target, sizeof(target), &e), 0);
+		buf_add_str(&f->data, target);
+	}
+}
+
+static uint64_t
+read_one(const struct reading *r, int dir, const char *name, bool *is_new)
+{
+	struct disk_file *f;
+	struct stat st;
+	uint64_t id;
+
+	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
+	id = r->number != NULL ? r->number(st.st_ino) : st.st_ino;
+	*is_new = disk_find(r->d, id) == NULL;
+	if (!*is_new)
+		return id;
+	f = disk_add_file(r->d, id);
+	f->mode = st.st_mode;
+	f->uid = st.st_uid;
+	f->gid = st.st_gid;
+	f->rdev = st.st_rdev;
+	f->mtime = st.st_mtim;
+	read_content(f, dir, name);
+	read_xattrs(f, dir, name);
+	return id;
+}
+
+static void
+read_below(const struct reading *r, int dir, uint64_t id)
+{
+	struct fsat_names names;
+	struct err e = ERR_INIT;
+	bool is_new;
+
+	ck_assert_int_eq(fsat_list(dir, &names, &e), 0);
+	for (size_t i = 0; i < names.count; i++) {
+		const char *name = names.names[i];
+		uint64_t child = read_one(r, dir, name, &is_new);
+		int fd = -1;
+
+		disk_add_name(r->d, id, name, child);
+		if (!S_ISDIR(disk_find(r->d, child)->mode))
+			continue;
+		ck_assert_msg(
+		    fsat_open_dir(dir, name, &fd, &e) == 0, "%s", e.msg);
+		read_below(r, fd, child);
+		close(fd);
+	}
+	fsat_names_release(&names);
+}
+
+void
+disk_read(struct disk *d, int dir, uint64_t (*number)(uint64_t inode))
+{
+	struct reading r = { d, number };
+	bool is_new;
+
+	disk_init(d);
+	d->top = read_one(&r, dir, ".", &is_new);
+	read_below(&r, dir, d->top);
+}
+
+/* ---- writing ---- */
+
+struct writing {
+	const struct disk *d;
+	void (*made)(uint64_t id, uint64_t inode);
+	char **paths; /* of each file that was made, for its other names */
+};
+
+static void
+write_xattrs(const struct disk_file *f, int dir, const char *name)
+{
+	struct err e = ERR_INIT;
+	struct reader r;
+	struct xattr x;
+
+	reader_init(&r, f->xattrs.data, f->xattrs.len);
+	while (next_xattr(&r, &x))
+		ck_assert_msg(
+		    fsat_xattr_set(dir, name, x.name, x.value, x.len, &e) == 0,
+		    "%s", e.msg);
+}
+
+static void
+write_meta(const struct writing *w, const struct disk_file *f, int dir,
+    const char *name)
+{
+	const struct timespec times[2] = { { 0, UTIME_OMIT }, f->mtime };
+	struct stat st;
+
+	MUST(fchownat(dir, name, f->uid, f->gid, AT_SYMLINK_NOFOLLOW));
+	if (f->xattrs.len > 0)
+		write_xattrs(f, dir, name);
+	if (!S_ISLNK(f->mode))
+		MUST(fchmodat(dir, name, f->mode & 07777, 0));
+	MUST(utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
+	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
+	w->made(f->id, st.st_ino);
+}
+
+static void
+write_content(const struct disk_file *f, int dir, const char *name)
+{
+	int fd =
+	    openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	MUST(fd);
+	if (f->data.len > 0)
+		ck_assert_int_eq(
+		    write(fd, f->data.data, f->data.len), (ssize_t)f->data.len);
+	close(fd);
+}
+
+static void
+write_one(const struct disk_file *f, int dir, const char *name)
+{
+	switch (f->mode & S_IFMT) {
+	case S_IFREG:
+		write_content(f, dir, name);
+		break;
+	case S_IFLNK:
+		MUST(symlinkat(buf_str(&f->data), dir, name));
+		break;
+	default:
+		MUST(mknodat(dir, name, (f->mode & S_IFMT) | 0600, f->rdev));
+	}
+}
+
+static void write_below(
+    struct writing *w, int dir, uint64_t id, const char *path, int top);
+
+static void
+write_name(struct writing *w, int dir, const struct disk_name *n,
+    const char *path, int top)
+{
+	struct disk_file *f = disk_find(w->d, n->file);
+	size_t at = (size_t)(f - w->d->files);
+	int fd;
+
+	if (w->paths[at] != NULL) {
+		MUST(linkat(top, w->paths[at], dir, n->name, 0));
+		return;
+	}
+	w->paths[at] = strdup(path);
+	if (!S_ISDIR(f->mode)) {
+		write_one(f, dir, n->name);
+	} else {
+		MUST(mkdirat(dir, n->name, 0700));
+		fd = openat(dir, n->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		MUST(fd);
+		write_below(w, fd, f->id, path, top);
+		close(fd);
+	}
+	write_meta(w, f, dir, n->name);
+}
+
+static void
+write_below(struct writing *w, int dir, uint64_t id, const char *path, int top)
+{
+	char child[LIMIT_PATH_BYTES + 1];
+
+	for (size_t i = 0; i < w->d->name_count; i++) {
+		const struct disk_name *n = &w->d->names[i];
+
+		if (n->dir != id)
+			continue;
+		(void)snprintf(child, sizeof(child), "%s%s%s", path,
+		    *path != '\0' ? "/" : "", n->name);
+		write_name(w, dir, n, child, top);
+	}
+}
+
+static void
+empty(int dir)
+{
+	struct fsat_names names;
+	struct err e = ERR_INIT;
+
+	ck_assert_int_eq(fsat_list(dir, &names, &e), 0);
+	for (size_t i = 0; i < names.count; i++)
+		ck_assert_msg(fsat_remove_tree(dir, names.names[i], &e) == 0,
+		    "%s", e.msg);
+	fsat_names_release(&names);
+}
+
+void
+disk_write(
+    const struct disk *d, int dir, void (*made)(uint64_t id, uint64_t inode))
+{
+	struct writing w = { .d = d, .made = made };
+
+	w.paths = calloc(d->file_count + 1, sizeof(*w.paths));
+	ck_assert_ptr_nonnull(w.paths);
+	empty(dir);
+	write_below(&w, dir, d->top, "", dir);
+	write_meta(&w, disk_find(d, d->top), dir, ".");
+	for (size_t i = 0; i < d->file_count; i++)
+		free(w.paths[i]);
+	free(w.paths);
+}
+
+/* ---- comparing ---- */
+
+static uint64_t
+mix(uint64_t state, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		state = (state ^ p[i]) * 0x100000001b3u;
+	return state ^ (state >> 29);
+}
+
+static uint64_t
+hash_file(const struct disk *d, uint64_t id)
+{
+	const struct disk_file *f = disk_find(d, id);
+	uint64_t sum = mix(f->id, &f->mode, 3 * sizeof(f->mode)), names = 0;
+
+	sum = mix(sum, &f->mtime, sizeof(f->mtime));
+	sum = mix(sum, f->data.data, f->data.len);
+	sum = mix(sum, f->xattrs.data, f->xattrs.len);
+	/* In any order. */
+	for (size_t i = 0; i < d->name_count; i++)
+		if (d->names[i].dir == id)
+			names += mix(hash_file(d, d->names[i].file),
+			    d->names[i].name, strlen(d->names[i].name));
+	return mix(sum, &names, sizeof(names));
+}
+
+uint64_t
+disk_hash(const struct disk *d)
+{
+	return hash_file(d, d->top);
+}
+
+struct comparing {
+	const struct disk *want, *have;
+	enum disk_how how;
+	struct buf *why;
+	uint64_t *pairs; /* the number in `have` of each file of `want` */
+};
+
+static bool
+differs(const struct comparing *c, const char *path, const char *what)
+{
+	buf_addf(c->why, "%s: %s", *path != '\0' ? path : ".", what);
+	return false;
+}
+
+static bool
+same_bytes(const struct buf *a, const struct buf *b)
+{
+	return a->len == b->len &&
+	    (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
+}
+
+static bool
+same_meta(const struct comparing *c, const struct disk_file *w,
+    const struct disk_file *h, const char *path)
+{
+	if (w->mode != h->mode)
+		return differs(c, path, "another mode");
+	if (w->uid != h->uid || w->gid != h->gid)
+		return differs(c, path, "another owner");
+	if (!S_ISDIR(w->mode) && w->rdev != h->rdev)
+		return differs(c, path, "another device");
+	if (w->mtime.tv_sec != h->mtime.tv_sec ||
+	    w->mtime.tv_nsec != h->mtime.tv_nsec)
+		return differs(c, path, "another time");
+	if (!same_bytes(&w->xattrs, &h->xattrs))
+		return differs(c, path, "other attributes");
+	return true;
+}
+
+static bool same_below(struct comparing *c, const struct disk_file *w,
+    const struct disk_file *h, const char *path);
+
+static bool
+same_file(struct comparing *c, const struct disk_file *w,
+    const struct disk_file *h, const char *path)
+{
+	uint64_t *pair = &c->pairs[w - c->want->files];
+
+	if ((w->mode & S_IFMT) != (h->mode & S_IFMT))
+		return differs(c, path, "another type");
+	if (c->how == DISK_EXACT && !same_meta(c, w, h, path))
+		return false;
+	if (!same_bytes(&w->data, &h->data))
+		return differs(c, path, "other content");
+	if (c->how == DISK_EXACT && *pair != 0 && *pair != h->id)
+		return differs(c, path, "not the same file as its other name");
+	*pair = h->id;
+	return !S_ISDIR(w->mode) || same_below(c, w, h, path);
+}
+
+static bool
+same_below(struct comparing *c, const struct disk_file *w,
+    const struct disk_file *h, const char *path)
+{
+	char child[LIMIT_PATH_BYTES + 1];
+
+	for (size_t i = 0; i < c->want->name_count; i++) {
+		const struct disk_name *n = &c->want->names[i], *other;
+
+		if (n->dir != w->id)
+			continue;
+		(void)snprintf(child, sizeof(child), "%s/%s", path, n->name);
+		other = disk_name(c->have, h->id, n->name);
+		if (other == NULL)
+			return differs(c, child, "is not there");
+		if (!same_file(c, disk_find(c->want, n->file),
+		        disk_find(c->have, other->file), child))
+			return false;
+	}
+	for (size_t i = 0; i < c->have->name_count; i++) {
+		const struct disk_name *n = &c->have->names[i];
+
+		if (c->how == DISK_HOLDS || n->dir != h->id ||
+		    disk_name(c->want, w->id, n->name) != NULL)
+			continue;
+		(void)snprintf(child, sizeof(child), "%s/%s", path, n->name);
+		return differs(c, child, "should not be there");
+	}
+	return true;
+}
+
+bool
+disk_same(const struct disk *want, const struct disk *have, const char *path,
+    enum disk_how how, struct buf *why)
+{
+	struct comparing c = { want, have, how, why, NULL };
+	const struct disk_file *w = disk_at(want, path);
+	const struct disk_file *h = disk_at(have, path);
+	bool same;
+
+	if (w == NULL || h == NULL)
+		return (w == NULL && h == NULL) ||
+		    differs(&c, path,
+		        w == NULL ? "should not be there" : "is not there");
+	c.pairs = calloc(want->file_count, sizeof(*c.pairs));
+	ck_assert_ptr_nonnull(c.pairs);
+	same = same_file(&c, w, h, path);
+	free(c.pairs);
+	return same;
+}
