@@ -5,6 +5,7 @@
 #include "client/commit.h"
 #include "client/dirtimes.h"
 #include "client/journal.h"
+#include "client/lift.h"
 #include "client/tree.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
@@ -223,7 +224,8 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	struct stage *stage = NULL;
 	int rc;
 
-	if ((rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
+	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
+	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
 	rc = stage_new(s->root, plan, &stage, e);
@@ -247,6 +249,8 @@ commit_journal(
 	rc = journal_open(state->dir, &j, h, e);
 	if (rc == 0)
 		rc = dirtimes_forget(state->dir, e);
+	if (rc == 0)
+		rc = lift_forget(state->dir, e);
 	if (rc == 0)
 		rc = commit_steps(root, j, e);
 	journal_free(j);
@@ -293,7 +297,9 @@ undo_stages(struct session *s, struct err *e)
 {
 	int rc = journal_undo_stages(s->state.dir, s->root, e);
 
-	return rc != 0 ? rc : dirtimes_restore(s->state.dir, s->root, e);
+	if (rc == 0)
+		rc = dirtimes_restore(s->state.dir, s->root, e);
+	return rc != 0 ? rc : lift_restore(s->state.dir, s->root, e);
 }
 
 static int
@@ -386,8 +392,8 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	bool begun = has_file(s, JOURNAL_NAME);
 	int rc = 0;
 
-	*recovered =
-	    begun || has_file(s, JOURNAL_STAGES) || has_file(s, DIRTIMES_NAME);
+	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
+	    has_file(s, DIRTIMES_NAME) || has_file(s, LIFT_NAME);
 	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)

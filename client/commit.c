@@ -119,6 +119,27 @@ set_meta(int dir, const char *name, const struct journal_step *s, struct err *e)
 }
 
 static int
+set_flags_or_mode(
+    int dir, const char *name, const struct journal_step *s, struct err *e)
+{
+	struct fsat_stat st;
+	int fd = -1, rc;
+
+	rc = fsat_hold(dir, name, &fd, e);
+	if (rc != 0)
+		return gone_is_done(rc, e);
+	rc = fsat_stat_fd(fd, &st, e);
+	if (rc == 0 && st.ino == s->ino) {
+		if (s->kind == JOURNAL_MODE)
+			rc = fsat_chmod(fd, "", s->mode, e);
+		else if (st.flags != s->bits)
+			rc = fsat_set_flags(fd, "", s->bits, e);
+	}
+	close(fd);
+	return rc;
+}
+
+static int
 set_time(int dir, const char *name, const struct journal_step *s, struct err *e)
 {
 	int fd = -1, rc;
@@ -174,6 +195,9 @@ take_step(
 		return set_time(dir, name, s, e);
 	case JOURNAL_LEFTOVER:
 		return fsat_remove_tree(dir, base_name(s->stage), e);
+	case JOURNAL_FLAGS:
+	case JOURNAL_MODE:
+		return set_flags_or_mode(dir, name, s, e);
 	}
 	return err_set(e, ERR_FORMAT, "journal: unknown step");
 }

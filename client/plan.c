@@ -29,7 +29,10 @@ plan_release(struct plan *p)
 		free(p->deletes[i].path);
 	for (size_t i = 0; i < p->touch_count; i++)
 		free(p->touches[i].path);
+	for (size_t i = 0; i < p->lift_count; i++)
+		free(p->lifts[i].path);
 	free(p->touches);
+	free(p->lifts);
 	free(p->items);
 	free(p->deletes);
 	plan_init(p);
@@ -76,6 +79,8 @@ add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 	d += p->delete_count;
 	d->is_dir = S_ISDIR(diff->have->mode);
 	d->inside = false;
+	d->ino = diff->have->ino;
+	d->had_flags = diff->have->flags;
 	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
 		return rc;
 	p->delete_count++;
@@ -115,8 +120,11 @@ fill_item(
 		item->size_bytes = m->size_bytes;
 		item->digest = m->digest;
 	}
-	if (diff->have != NULL)
+	item->flags = m->flags;
+	if (diff->have != NULL) {
 		item->ino = diff->have->ino;
+		item->had_flags = diff->have->flags;
+	}
 	item->rdev = makedev(m->major, m->minor);
 	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
 	if (rc == 0)
@@ -479,6 +487,7 @@ plan_describe(struct buf *text, const struct plan_item *item)
 		{ COMPARE_MODE, "mode" },
 		{ COMPARE_MTIME, "time" },
 		{ COMPARE_XATTRS, "attributes" },
+		{ COMPARE_FLAGS, "flags" },
 	};
 	const char *sep = " (";
 

@@ -327,6 +327,20 @@ fsat_open_write(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 	return open_regular(dir, path, O_RDWR | O_CREAT, mode, fd, e);
 }
 
+static uint32_t
+flags_of(const struct statx *x)
+{
+	uint32_t flags = 0;
+
+	if (!S_ISREG(x->stx_mode) && !S_ISDIR(x->stx_mode))
+		return 0;
+	if ((x->stx_attributes & STATX_ATTR_APPEND) != 0)
+		flags |= FSAT_FLAG_APPEND;
+	if ((x->stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+		flags |= FSAT_FLAG_IMMUTABLE;
+	return flags;
+}
+
 static void
 copy_stat(struct fsat_stat *st, const struct statx *x)
 {
@@ -342,6 +356,7 @@ copy_stat(struct fsat_stat *st, const struct statx *x)
 		.mtime = { x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec },
 		.ctime = { x->stx_ctime.tv_sec, x->stx_ctime.tv_nsec },
 		.mount_id = x->stx_mnt_id,
+		.flags = flags_of(x),
 	};
 }
 

@@ -33,7 +33,11 @@ struct fsat_stat {
 	uint64_t rdev;
 	struct timespec mtime, ctime;
 	uint64_t mount_id;
+	uint32_t flags; /* FSAT_FLAG_*; none where the file system has none */
 };
+/* As chattr sets them, on files and directories only. */
+#define FSAT_FLAG_APPEND    1u
+#define FSAT_FLAG_IMMUTABLE 2u
 
 /* Operator's paths.  create makes the directory where it is missing, with
  * mode, and its parents with 0755. */
@@ -110,7 +114,8 @@ MUST_CHECK int fsat_exchange(
 MUST_CHECK int fsat_unlink(int dir, const char *path, struct err *e);
 MUST_CHECK int fsat_rmdir(int dir, const char *path, struct err *e);
 /* Removes path and all below it, within one file system, without recursion
- * on the C stack deeper than LIMIT_PATH_DEPTH.  Missing is no error. */
+ * on the C stack deeper than LIMIT_PATH_DEPTH.  Missing is no error.  What is
+ * read-only in it and ours is made writable first. */
 MUST_CHECK int fsat_remove_tree(int dir, const char *path, struct err *e);
 
 /* Metadata, of the name itself (symlinks are not followed). */
@@ -120,6 +125,10 @@ MUST_CHECK int fsat_chmod(int dir, const char *path, uint32_t mode,
     struct err *e); /* not for symlinks: ERR_UNSUPPORTED */
 MUST_CHECK int fsat_utime(
     int dir, const char *path, const struct timespec *mtime, struct err *e);
+/* Exactly these FSAT_FLAG_*; the file system's other flags stay.
+ * ERR_UNSUPPORTED where it has none, and for what is no file or directory. */
+MUST_CHECK int fsat_set_flags(
+    int dir, const char *path, uint32_t flags, struct err *e);
 /* Adds the names of all extended attributes, one after another, each
  * NUL-ended; none where the file system has none. */
 MUST_CHECK int fsat_xattr_list(

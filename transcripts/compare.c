@@ -382,6 +382,8 @@ same_type_bits(struct walk *w, struct pair *p, struct err *e)
 	if ((m->type == MANIFEST_BLOCK || m->type == MANIFEST_CHAR) &&
 	    st->rdev != makedev(m->major, m->minor))
 		p->bits |= COMPARE_DEVICE;
+	if (st->flags != (m->flags & MANIFEST_CHATTR))
+		p->bits |= COMPARE_FLAGS;
 	return look_closer(w, p, e);
 }
 

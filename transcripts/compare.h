@@ -26,6 +26,7 @@ enum {
 	COMPARE_MODE = 1 << 7,
 	COMPARE_MTIME = 1 << 8,
 	COMPARE_XATTRS = 1 << 9,
+	COMPARE_FLAGS = 1 << 10, /* of chattr */
 };
 /* Any of these needs a new inode. */
 #define COMPARE_RENEW                                              \

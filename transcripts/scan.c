@@ -32,6 +32,10 @@ struct first_name {
 	char path[];
 };
 
+_Static_assert(MANIFEST_APPEND == FSAT_FLAG_APPEND &&
+        MANIFEST_IMMUTABLE == FSAT_FLAG_IMMUTABLE,
+    "flags of stat are those of manifests");
+
 struct scan {
 	const struct scan_options *o;
 	struct scan_totals totals;
@@ -134,6 +138,7 @@ emit(void *arg, struct manifest_entry *m, const struct fsat_stat *st,
 		return s->o->entry(s->o->arg, m, e);
 	m->mode = st->mode & MANIFEST_MODE_MAX;
 	m->mtime = st->mtime;
+	m->flags = st->flags;
 	if (m->type == MANIFEST_FILE) {
 		m->size_bytes = st->size_bytes;
 		s->totals.files++;
