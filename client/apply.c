@@ -201,7 +201,9 @@ check_space(const struct session *s, const struct plan *p, struct err *e)
 
 	if ((rc = fsat_free_space(s->root, &bytes, &inodes, e)) != 0)
 		return rc;
-	want = p->write_bytes + p->item_count * SPACE_PER_ITEM;
+	/* How much of a file is holes is seen when it comes. */
+	want =
+	    p->write_bytes - p->sparse_bytes + p->item_count * SPACE_PER_ITEM;
 	text_bytes(have_text, sizeof(have_text), bytes);
 	text_bytes(want_text, sizeof(want_text), want);
 	if (want > bytes)

@@ -157,6 +157,9 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	p->item_count++;
 	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
 		p->write_bytes += item->size_bytes;
+	if (item->type == MANIFEST_FILE && item->op != PLAN_META &&
+	    (item->flags & MANIFEST_SPARSE) != 0)
+		p->sparse_bytes += item->size_bytes;
 	return 0;
 }
 

@@ -79,6 +79,7 @@ struct plan {
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
 	uint64_t write_bytes; /* of regular files that are staged */
+	uint64_t sparse_bytes; /* of these, in files with holes */
 };
 
 void plan_init(struct plan *p);

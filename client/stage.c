@@ -22,6 +22,7 @@ struct stage {
 	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
+	uint64_t at; /* its bytes so far, when it has holes */
 	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
 };
 
@@ -157,15 +158,50 @@ stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
 	    (rc = fsat_create(dir, name, 0600, &s->fd, e)) != 0)
 		return say_path(rc, item, e);
 	s->item = item;
+	s->at = 0;
 	return 0;
+}
+
+static bool
+is_zero(const uint8_t *p, size_t len)
+{
+	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+static bool
+has_holes(const struct plan_item *item)
+{
+	return (item->flags & MANIFEST_SPARSE) != 0;
+}
+
+/* Writes what is not zero of each block that data are part of: what is left
+ * out of a block reads as zeros too. */
+static int
+write_holes(struct stage *s, const uint8_t *p, size_t len, struct err *e)
+{
+	int rc = 0;
+
+	while (len > 0 && rc == 0) {
+		size_t n =
+		    (size_t)(MANIFEST_HOLE_BYTES - s->at % MANIFEST_HOLE_BYTES);
+
+		n = n < len ? n : len;
+		rc = is_zero(p, n) ? fsat_skip(s->fd, n, e)
+		                   : fsat_write_all(s->fd, p, n, e);
+		s->at += n;
+		p += n;
+		len -= n;
+	}
+	return rc;
 }
 
 int
 stage_file_write(struct stage *s, const void *data, size_t len, struct err *e)
 {
-	if (fsat_write_all(s->fd, data, len, e) != 0)
-		return err_prefix(e, "%s", s->item->path);
-	return 0;
+	int rc = has_holes(s->item) ? write_holes(s, data, len, e)
+	                            : fsat_write_all(s->fd, data, len, e);
+
+	return rc != 0 ? err_prefix(e, "%s", s->item->path) : 0;
 }
 
 int
@@ -174,6 +210,8 @@ stage_file_end(struct stage *s, struct err *e)
 	struct meta m = meta_of(s->item);
 	int rc;
 
+	if (has_holes(s->item) && (rc = fsat_end_hole(s->fd, e)) != 0)
+		return err_prefix(e, "%s", s->item->path);
 	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
 	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)
 		return rc;
@@ -209,20 +247,23 @@ is_no_copy(int sys)
 
 /* One piece by hand; *n is 0 at the end. */
 static int
-copy_piece(int from, int to, size_t most, size_t *n, struct err *e)
+copy_piece(struct stage *s, int from, size_t most, size_t *n, struct err *e)
 {
 	uint8_t piece[COPY_BYTES];
 	int rc;
 
 	rc = fsat_read_some(
 	    from, piece, most < sizeof(piece) ? most : sizeof(piece), n, e);
-	return rc != 0 ? rc : fsat_write_all(to, piece, *n, e);
+	return rc != 0 ? err_prefix(e, "%s", s->item->path)
+	               : stage_file_write(s, piece, *n, e);
 }
 
 static int
-copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
+copy_content(struct stage *s, int from, uint64_t len, struct err *e)
 {
-	bool in_kernel = true;
+	/* Most file systems would fill the holes. */
+	bool in_kernel = !has_holes(s->item);
+	const char *path = s->item->path;
 	int rc = 0;
 
 	while (len > 0 && rc == 0) {
@@ -230,7 +271,7 @@ copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
 		ssize_t n = -1;
 
 		if (in_kernel)
-			n = copy_file_range(from, NULL, to, NULL, most, 0);
+			n = copy_file_range(from, NULL, s->fd, NULL, most, 0);
 		if (n < 0 && in_kernel && errno == EINTR)
 			continue;
 		if (n < 0 && in_kernel && !is_no_copy(errno))
@@ -238,12 +279,13 @@ copy_content(int from, int to, uint64_t len, const char *path, struct err *e)
 		in_kernel = n >= 0;
 		got = in_kernel ? (size_t)n : 0;
 		if (!in_kernel)
-			rc = copy_piece(from, to, most, &got, e);
+			rc = copy_piece(s, from, most, &got, e);
 		if (rc == 0 && got == 0)
-			rc = err_set(e, ERR_CHANGED, "staged copy is short");
+			rc = err_set(
+			    e, ERR_CHANGED, "%s: staged copy is short", path);
 		len -= got;
 	}
-	return rc != 0 ? err_prefix(e, "%s", path) : 0;
+	return rc;
 }
 
 int
@@ -257,7 +299,7 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
-		rc = copy_content(fd, s->fd, item->size_bytes, item->path, e);
+		rc = copy_content(s, fd, item->size_bytes, e);
 	if (rc == 0)
 		rc = stage_file_end(s, e);
 	close(fd);

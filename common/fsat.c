@@ -327,6 +327,9 @@ fsat_open_write(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 	return open_regular(dir, path, O_RDWR | O_CREAT, mode, fd, e);
 }
 
+/* From statx(2): whatever the file system's own blocks are. */
+#define STAT_BLOCK ((uint64_t)512)
+
 static uint32_t
 flags_of(const struct statx *x)
 {
@@ -352,6 +355,7 @@ copy_stat(struct fsat_stat *st, const struct statx *x)
 		.dev = makedev(x->stx_dev_major, x->stx_dev_minor),
 		.ino = x->stx_ino,
 		.size_bytes = x->stx_size,
+		.stored_bytes = x->stx_blocks * STAT_BLOCK,
 		.rdev = makedev(x->stx_rdev_major, x->stx_rdev_minor),
 		.mtime = { x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec },
 		.ctime = { x->stx_ctime.tv_sec, x->stx_ctime.tv_nsec },
@@ -553,6 +557,24 @@ out:
 		close(fd);
 	place_leave(&p);
 	return ret;
+}
+
+int
+fsat_skip(int fd, uint64_t len, struct err *e)
+{
+	if (lseek(fd, (off_t)len, SEEK_CUR) < 0)
+		return err_sys(e, "leave a hole");
+	return 0;
+}
+
+int
+fsat_end_hole(int fd, struct err *e)
+{
+	off_t end = lseek(fd, 0, SEEK_CUR);
+
+	if (end < 0 || ftruncate(fd, end) != 0)
+		return err_sys(e, "leave a hole");
+	return 0;
 }
 
 int

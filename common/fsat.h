@@ -30,6 +30,7 @@ struct fsat_stat {
 	uint32_t nlink;
 	uint64_t dev, ino;
 	uint64_t size_bytes;
+	uint64_t stored_bytes; /* less than its size: it has holes */
 	uint64_t rdev;
 	struct timespec mtime, ctime;
 	uint64_t mount_id;
@@ -156,6 +157,11 @@ MUST_CHECK int fsat_read_file(int dir, const char *path, size_t max_bytes,
  * `mode`, fsync, rename, fsync of the directory.  Old or new at any crash. */
 MUST_CHECK int fsat_write_file(int dir, const char *path, mode_t mode,
     const void *data, size_t len, struct err *e);
+/* Leaves len zeros out: a hole, where the file system has them.  What ends in
+ * a hole needs fsat_end_hole. */
+MUST_CHECK int fsat_skip(int fd, uint64_t len, struct err *e);
+/* Makes the file as long as what was written and skipped. */
+MUST_CHECK int fsat_end_hole(int fd, struct err *e);
 /* Closes and reports what close says.  fd is -1 afterwards. */
 MUST_CHECK int fsat_close(int *fd, const char *what, struct err *e);
 MUST_CHECK int fsat_fsync(int fd, struct err *e);

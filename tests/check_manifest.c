@@ -343,6 +343,8 @@ static const struct {
 	{ "a I\n", "unknown" },
 	{ "a i\na a\n", "no type" },
 	{ "x user.a AAAA\na i\n", "no type" },
+	{ F "etc/x\na s\n", "holes" },
+	{ "d 0755 root root 1.000000000 etc/x\na s\n", "holes" },
 	{ "h dev etc/x\na i\n", "neither file nor directory" },
 	{ "p 0600 root root 1.000000000 etc/x\na i\n",
 	    "neither file nor directory" },

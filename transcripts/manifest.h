@@ -39,10 +39,13 @@ enum manifest_type {
 	MANIFEST_CHAR = 'c',
 };
 
-/* What chattr sets on a file or directory, as in fsat.h. */
+/* Flags: what chattr sets on a file or directory, as in fsat.h. */
 #define MANIFEST_APPEND    1u
 #define MANIFEST_IMMUTABLE 2u
 #define MANIFEST_CHATTR    (MANIFEST_APPEND | MANIFEST_IMMUTABLE)
+/* A regular file in which runs of zeros are holes. */
+#define MANIFEST_SPARSE     4u
+#define MANIFEST_HOLE_BYTES ((uint64_t)4096)
 
 /* Extended attributes of one entry, in the manifest's own text: zero or more
  * whole lines "x <name> <base64>\n", sorted by name, unique. */

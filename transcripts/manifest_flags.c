@@ -8,6 +8,7 @@ static const struct {
 } letters[] = {
 	{ 'a', MANIFEST_APPEND },
 	{ 'i', MANIFEST_IMMUTABLE },
+	{ 's', MANIFEST_SPARSE },
 };
 #define LETTERS (sizeof(letters) / sizeof(letters[0]))
 
@@ -18,7 +19,12 @@ manifest_flags_fault(const struct manifest_entry *m)
 		return NULL;
 	if (m->type != MANIFEST_DIR && m->type != MANIFEST_FILE)
 		return "flags of what is neither file nor directory";
-	return (m->flags & ~MANIFEST_CHATTR) != 0 ? "unknown flag" : NULL;
+	if ((m->flags & MANIFEST_SPARSE) != 0 &&
+	    (m->type != MANIFEST_FILE || m->size_bytes < MANIFEST_HOLE_BYTES))
+		return "holes in what has no room for them";
+	return (m->flags & ~(MANIFEST_CHATTR | MANIFEST_SPARSE)) != 0
+	    ? "unknown flag"
+	    : NULL;
 }
 
 const char *

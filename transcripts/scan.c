@@ -141,6 +141,9 @@ emit(void *arg, struct manifest_entry *m, const struct fsat_stat *st,
 	m->flags = st->flags;
 	if (m->type == MANIFEST_FILE) {
 		m->size_bytes = st->size_bytes;
+		/* The last block may be longer than the file. */
+		if (st->stored_bytes + MANIFEST_HOLE_BYTES <= st->size_bytes)
+			m->flags |= MANIFEST_SPARSE;
 		s->totals.files++;
 		s->totals.content_bytes += st->size_bytes;
 	}
