@@ -6,6 +6,7 @@
 #include "client/dirtimes.h"
 #include "client/journal.h"
 #include "client/lift.h"
+#include "client/probe.h"
 #include "client/tree.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
@@ -76,7 +77,9 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
 
 	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
 		return rc;
-	if (!read_all && (rc = cache_open(&s->state, &cache, e)) != 0)
+	if (!read_all &&
+	    (rc = cache_open(
+	         &s->state, s->settings->ignore_xattrs, &cache, e)) != 0)
 		return rc;
 	rc = keep_state(s, &keep, e);
 	if (rc == 0) {
@@ -86,6 +89,8 @@ compare_wanted(struct session *s, struct tree *want, bool read_all,
 			.want = tree_layer(want),
 			.cache = cache.reader,
 			.ignore_owner = s->settings->ignore_owner,
+			.ignore_flags = s->settings->ignore_flags,
+			.ignore_xattrs = s->settings->ignore_xattrs,
 			.keep_dir = &state,
 			.keep = kept,
 			.keep_count = keep != NULL ? 1 : 0,
@@ -227,6 +232,7 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	int rc;
 
 	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
+	    (rc = probe_plan(s->root, plan, e)) != 0 ||
 	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;

@@ -78,7 +78,7 @@ struct plan {
 	size_t touch_count, touch_room;
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
-	uint64_t write_bytes; /* of regular files that are staged */
+	uint64_t write_bytes;  /* of regular files that are staged */
 	uint64_t sparse_bytes; /* of these, in files with holes */
 };
 

@@ -327,6 +327,38 @@ fsat_open_write(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 	return open_regular(dir, path, O_RDWR | O_CREAT, mode, fd, e);
 }
 
+/* For a file system that has no O_TMPFILE: made and unlinked, and the
+ * directory's time put back. */
+static int
+make_unnamed(int dir, int *fd, struct err *e)
+{
+	char name[FSAT_TMP_BYTES];
+	struct fsat_stat st;
+	int ret = fsat_stat_fd(dir, &st, e);
+
+	if (ret == 0)
+		ret = fsat_temporary(dir, 0600, name, fd, e);
+	if (ret == 0)
+		ret = fsat_unlink(dir, name, e);
+	return ret != 0 ? ret : fsat_utime(dir, "", &st.mtime, e);
+}
+
+int
+fsat_unnamed(int dir, const char *path, int *fd, struct err *e)
+{
+	int held = -1, ret = fsat_open_dir(dir, path, &held, e);
+
+	if (ret != 0)
+		return ret;
+	*fd = openat(held, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		ret = make_unnamed(held, fd, e);
+	else if (*fd < 0)
+		ret = place_fail("make a file in", path, e);
+	close(held);
+	return ret;
+}
+
 /* From statx(2): whatever the file system's own blocks are. */
 #define STAT_BLOCK ((uint64_t)512)
 
@@ -397,9 +429,12 @@ fsat_free_space(int fd, uint64_t *bytes, uint64_t *inodes, struct err *e)
 
 	if (fstatfs(fd, &fs) != 0)
 		return err_sys(e, "statfs");
+	/* One that counts no blocks, as ramfs, takes what memory gives. */
+	*bytes = UINT64_MAX;
 	/* The part reserved for root is free to root. */
-	*bytes =
-	    (geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * (uint64_t)fs.f_bsize;
+	if (fs.f_blocks > 0)
+		*bytes = (geteuid() == 0 ? fs.f_bfree : fs.f_bavail) *
+		    (uint64_t)fs.f_bsize;
 	/* File systems without a fixed number of inodes say zero of zero. */
 	*inodes = fs.f_files == 0 ? UINT64_MAX : fs.f_ffree;
 	return 0;

@@ -69,6 +69,9 @@ MUST_CHECK int fsat_create(
  * ERR_UNSUPPORTED for anything but a regular file. */
 MUST_CHECK int fsat_open_write(
     int dir, const char *path, mode_t mode, int *fd, struct err *e);
+/* A new file without a name, on the file system that holds the directory
+ * path; it goes when it is closed. */
+MUST_CHECK int fsat_unnamed(int dir, const char *path, int *fd, struct err *e);
 /* A new file under a random name that starts with FSAT_TMP_PREFIX; such a file
  * found later was left by a crash. */
 #define FSAT_TMP_PREFIX ".pecia-tmp-"

@@ -106,7 +106,8 @@ static int
 unsupported(const char *verb, const char *path, struct err *e)
 {
 	return err_set(e, ERR_UNSUPPORTED,
-	    "%s %s: not supported here for this kind of file", verb, path);
+	    "%s %s: not supported here for this kind of file", verb,
+	    *path == '\0' ? "it" : path);
 }
 
 int

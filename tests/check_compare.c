@@ -517,6 +517,32 @@ START_TEST(gives_owners_as_numbers)
 }
 END_TEST
 
+START_TEST(what_is_waived_by_name_does_not_differ)
+{
+	static const struct spec have[] = { TOP, F("x", "1", .xattr = "v"),
+		END };
+	static const struct spec want[] = { F("x", "1", .flags = 1), END };
+	static const struct spec moved[] = { F("x", "1", 0600, .xattr = "w"),
+		END };
+	const struct source source = { .specs = want },
+	                    other = { .specs = moved };
+	struct compare_options o = { .ignore_flags = true };
+
+	if (!spec_has_xattrs(top.fd))
+		return;
+	specs_make(top.fd, have);
+	expect_with(&source, 1, o, "~X x\n");
+	o.ignore_xattrs = "user.pecia";
+	expect_with(&source, 1, o, "");
+	expect_with(&other, 1, o, "~M x\n");
+	o.ignore_xattrs = "trusted.*";
+	expect_with(&other, 1, o, "~MX x\n");
+	o.ignore_flags = false;
+	o.ignore_xattrs = "*";
+	expect_with(&source, 1, o, "~A x\n");
+}
+END_TEST
+
 /* ---- mounts ---- */
 
 START_TEST(stays_off_what_is_mounted)
@@ -602,6 +628,7 @@ main(void)
 	tcase_add_test(t, renews_a_group_with_its_first_name);
 	tcase_add_test(t, refuses_owners_that_are_unknown_here);
 	tcase_add_test(t, gives_owners_as_numbers);
+	tcase_add_test(t, what_is_waived_by_name_does_not_differ);
 	tcase_add_test(t, stays_off_what_is_mounted);
 	tcase_add_test(t, an_error_of_the_taker_ends_it);
 	suite_add_tcase(s, t);

@@ -8,6 +8,7 @@
 #include "transcripts/compare_ids.h"
 #include "transcripts/compare_unlisted.h"
 #include "transcripts/scan.h"
+#include "transcripts/waived.h"
 
 /* One open directory on the way to the current path. */
 struct frame {
@@ -31,6 +32,7 @@ struct walk {
 	char **renewed; /* paths of files that get a new inode, in order */
 	size_t renewed_count, renewed_room;
 	struct buf xattrs;
+	struct buf waived; /* lines left of a manifest's when some are waived */
 };
 
 /* An entry and what is there by its name. */
@@ -55,6 +57,29 @@ find_owner(struct walk *w, const struct manifest_entry *m, uint32_t *uid,
 	return 0;
 }
 
+/* What is waived stays as it is, and is not made. */
+static int
+report_waived(struct walk *w, struct compare_diff *diff, struct err *e)
+{
+	struct layer_entry entry = *diff->want;
+	bool stays = diff->have != NULL && (diff->bits & COMPARE_RENEW) == 0;
+
+	if (w->o->ignore_flags)
+		entry.m.flags = (entry.m.flags & ~MANIFEST_CHATTR) |
+		    (stays ? diff->have->flags : 0);
+	if (w->o->ignore_xattrs != NULL) {
+		buf_clear(&w->waived);
+		waived_line(w->o->ignore_xattrs, &w->waived);
+		waived_filter(w->o->ignore_xattrs, entry.m.xattrs, &w->waived);
+		entry.m.xattrs = (struct manifest_xattrs){ buf_str(&w->waived),
+			w->waived.len };
+		if (buf_check(&w->waived, "attributes", e) != 0)
+			return err_prefix(e, "%s", entry.m.path);
+	}
+	diff->want = &entry;
+	return w->fn(w->arg, diff, e);
+}
+
 /* Fills in the owner that is wanted, or what is there where none is. */
 static int
 report(struct walk *w, struct compare_diff diff, struct err *e)
@@ -71,7 +96,9 @@ report(struct walk *w, struct compare_diff diff, struct err *e)
 		diff.uid = diff.have != NULL ? diff.have->uid : geteuid();
 		diff.gid = diff.have != NULL ? diff.have->gid : getegid();
 	}
-	return w->fn(w->arg, &diff, e);
+	return w->o->ignore_xattrs != NULL || w->o->ignore_flags
+	    ? report_waived(w, &diff, e)
+	    : w->fn(w->arg, &diff, e);
 }
 
 /* A file that gets a new inode takes the other names of its group along. */
@@ -279,13 +306,36 @@ target_bits(struct pair *p, struct err *e)
 	return rc;
 }
 
-static void
-xattr_bits(struct pair *p, const char *text, size_t len)
+static bool
+is_same_text(struct manifest_xattrs a, struct manifest_xattrs b)
 {
-	const struct manifest_xattrs *want = &p->m->xattrs;
+	return a.len == b.len &&
+	    (a.len == 0 || memcmp(a.text, b.text, a.len) == 0);
+}
 
-	if (want->len != len || (len > 0 && memcmp(want->text, text, len) != 0))
+static int
+xattr_bits(
+    struct walk *w, struct pair *p, struct manifest_xattrs have, struct err *e)
+{
+	const char *waived = w->o->ignore_xattrs;
+	struct manifest_xattrs want = p->m->xattrs;
+	struct buf *b = &w->waived;
+	size_t half;
+
+	if (waived != NULL) {
+		buf_clear(b);
+		waived_filter(waived, want, b);
+		half = b->len;
+		waived_filter(waived, have, b);
+		if (buf_check(b, "attributes", e) != 0)
+			return err_prefix(e, "%s", p->m->path);
+		want = (struct manifest_xattrs){ buf_str(b), half };
+		have = (struct manifest_xattrs){ buf_str(b) + half,
+			b->len - half };
+	}
+	if (!is_same_text(want, have))
 		p->bits |= COMPARE_XATTRS;
+	return 0;
 }
 
 /* The stat cache's record of what is there, or NULL. */
@@ -318,9 +368,11 @@ read_xattrs(struct walk *w, struct pair *p, struct err *e)
 
 	buf_clear(&w->xattrs);
 	rc = scan_xattrs(p->frame->dir.fd, p->name, &w->xattrs, e);
-	if (rc == 0)
-		xattr_bits(p, buf_str(&w->xattrs), w->xattrs.len);
-	return rc;
+	return rc != 0 ? rc
+	               : xattr_bits(w, p,
+	                     (struct manifest_xattrs){
+	                         buf_str(&w->xattrs), w->xattrs.len },
+	                     e);
 }
 
 /* What stat alone does not tell. */
@@ -334,7 +386,7 @@ look_closer(struct walk *w, struct pair *p, struct err *e)
 	if (rc == 0 && known != NULL) {
 		if (is_file && !digest_equal(&known->digest, &p->m->digest))
 			p->bits |= COMPARE_CONTENT;
-		xattr_bits(p, known->xattrs.text, known->xattrs.len);
+		rc = xattr_bits(w, p, known->xattrs, e);
 	} else if (rc == 0) {
 		rc = is_file ? content_bits(w, p, e) : 0;
 		if (rc == 0)
@@ -382,7 +434,7 @@ same_type_bits(struct walk *w, struct pair *p, struct err *e)
 	if ((m->type == MANIFEST_BLOCK || m->type == MANIFEST_CHAR) &&
 	    st->rdev != makedev(m->major, m->minor))
 		p->bits |= COMPARE_DEVICE;
-	if (st->flags != (m->flags & MANIFEST_CHATTR))
+	if (!w->o->ignore_flags && st->flags != (m->flags & MANIFEST_CHATTR))
 		p->bits |= COMPARE_FLAGS;
 	return look_closer(w, p, e);
 }
@@ -596,6 +648,7 @@ walk_release(struct walk *w)
 	compare_ids_release(&w->users);
 	compare_ids_release(&w->groups);
 	buf_release(&w->xattrs);
+	buf_release(&w->waived);
 }
 
 int
@@ -614,6 +667,7 @@ compare_run(const struct compare_options *options, compare_fn fn, void *arg,
 	int fd = -1, rc;
 
 	buf_init(&w.xattrs, LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES * 2);
+	buf_init(&w.waived, SIZE_MAX / 2);
 	rc = fsat_open_dir(options->root, ".", &fd, e);
 	if (rc == 0)
 		rc = frame_push(&w, "", fd, false, e);

@@ -41,6 +41,8 @@ struct compare_diff {
 	uint32_t uid, gid;              /* of want, as numbers */
 	const struct fsat_stat *have;   /* NULL: COMPARE_CREATE */
 };
+/* Where attributes are waived, those of `want` lack them, behind the line that
+ * says so (waived.h). */
 typedef int (*compare_fn)(
     void *arg, const struct compare_diff *diff, struct err *e);
 
@@ -48,8 +50,10 @@ struct compare_options {
 	int root; /* held directory that paths are below */
 	struct layer *want;
 	struct statcache_reader *cache; /* NULL: everything is read */
-	bool ignore_owner;       /* waived by name: owners are not compared */
-	const char *const *keep; /* paths never deleted, nor what is below */
+	/* Waived by name: not compared, and left as they are. */
+	bool ignore_owner, ignore_flags;
+	const char *ignore_xattrs; /* see waived.h; or NULL */
+	const char *const *keep;   /* paths never deleted, nor what is below */
 	size_t keep_count;
 	const struct fsat_stat *keep_dir; /* the same for one directory, however
 	                                   * its path is spelled; or NULL */
