@@ -57,6 +57,10 @@ rename_stage(int dir, const char *stage, const char *name, struct err *e)
 		if (rc == 0)
 			rc = fsat_rename(dir, stage, dir, name, e);
 	}
+	if (IS_SYS(rc, e, EBUSY)) { /* mounted there meanwhile */
+		err_clear(e);
+		rc = fsat_remove_tree(dir, stage, e);
+	}
 	return gone_is_done(rc, e);
 }
 
@@ -74,6 +78,10 @@ exchange(int dir, const struct journal_step *s, const char *name, struct err *e)
 	if (st.ino != s->ino)
 		return 0;
 	rc = fsat_exchange(dir, stage, dir, name, e);
+	if (IS_SYS(rc, e, EBUSY)) {
+		err_clear(e);
+		return 0;
+	}
 	if (rc != ERR_NOT_FOUND)
 		return rc;
 	err_clear(e);
@@ -157,7 +165,7 @@ unlink_name(int dir, const char *name, struct err *e)
 {
 	int rc = fsat_unlink(dir, name, e);
 
-	if (IS_SYS(rc, e, EISDIR)) {
+	if (IS_SYS(rc, e, EISDIR, EBUSY)) {
 		err_clear(e);
 		return 0;
 	}

@@ -18,7 +18,7 @@
 struct stage {
 	int root;
 	struct plan *plan;
-	struct dirstack *dirs;
+	struct dirstack *dirs, *firsts; /* of stages; of what is linked to */
 	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
@@ -37,8 +37,9 @@ stage_new(int root, struct plan *plan, struct stage **out, struct err *e)
 	s->root = root;
 	s->plan = plan;
 	s->fd = -1;
-	if ((rc = dirstack_new(root, &s->dirs, e)) != 0) {
-		free(s);
+	if ((rc = dirstack_new(root, &s->dirs, e)) != 0 ||
+	    (rc = dirstack_new(root, &s->firsts, e)) != 0) {
+		stage_free(s);
 		return rc;
 	}
 	*out = s;
@@ -53,6 +54,7 @@ stage_free(struct stage *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	dirstack_free(s->dirs);
+	dirstack_free(s->firsts);
 	syncs_release(&s->syncs);
 	free(s);
 }
@@ -312,16 +314,25 @@ make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
 {
 	const struct plan_item *first = plan_find(s->plan, item->target);
 	char from[LIMIT_PATH_BYTES + 64];
-	const char *name;
-	int dir, rc;
+	const char *name, *from_name;
+	int dir, from_dir, rc;
 
 	if (first != NULL && is_staged(first))
 		rc = plan_stage_path(s->plan, first, from, sizeof(from), e);
 	else
 		rc = snprintf(from, sizeof(from), "%s", item->target) < 0;
-	if (rc != 0 || (rc = place_of(s, item, &dir, &name, e)) != 0)
-		return rc;
-	return fsat_link(s->root, from, dir, name, e);
+	if (rc == 0)
+		rc = place_of(s, item, &dir, &name, e);
+	/* Staged, it may be deeper than one call reaches. */
+	if (rc == 0)
+		rc = dirstack_at(s->firsts, from, &from_dir, &from_name, e);
+	if (rc == 0)
+		rc = fsat_link(from_dir, from_name, dir, name, e);
+	if (rc == ERR_SYS && e->sys == EXDEV)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "hard link to %s, which is on another file system",
+		    item->target);
+	return rc;
 }
 
 static int

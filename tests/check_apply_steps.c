@@ -496,6 +496,9 @@ START_TEST(stages_on_the_file_system_they_are_for)
 	wanted_rewind(&c.wanted);
 	OK(plan_finish(&c.plan, c.wanted.layer, CHANGE_RUN, &e));
 	change_make(&c);
+	/* Nobody listed what was mounted. */
+	OK(fsat_unlink(c.root, "m/old", &e));
+	specs_make(c.root, (const struct spec[]){ D("m"), END });
 	expect_after(&c);
 	ck_assert_int_eq(umount(path), 0);
 	change_end(&c);

@@ -6,6 +6,7 @@
 
 #include "common/limits.h"
 #include "transcripts/compare_ids.h"
+#include "transcripts/compare_shared.h"
 #include "transcripts/compare_unlisted.h"
 #include "transcripts/scan.h"
 #include "transcripts/waived.h"
@@ -13,8 +14,9 @@
 /* One open directory on the way to the current path. */
 struct frame {
 	struct unlisted_dir
-	    dir;    /* fd -1: nothing is there, or something else */
-	bool exact; /* what is not listed in it goes */
+	    dir;           /* fd -1: nothing is there, or something else */
+	bool exact;        /* what is not listed in it goes */
+	bool exact_target; /* it is in a target of which that is said */
 	struct fsat_names names; /* of an exact one */
 	size_t next;             /* first name not yet passed */
 };
@@ -29,6 +31,7 @@ struct walk {
 	size_t depth, room;
 	struct unlisted unlisted; /* with the path of the last frame */
 	struct compare_ids users, groups;
+	struct compare_shared shared;
 	char **renewed; /* paths of files that get a new inode, in order */
 	size_t renewed_count, renewed_room;
 	struct buf xattrs;
@@ -218,7 +221,9 @@ frame_push(struct walk *w, const char *path, int fd, bool exact, struct err *e)
 		return rc;
 	}
 	f = &w->frames[w->depth++];
-	*f = (struct frame){ .dir = { fd, strlen(path), 0 }, .exact = exact };
+	*f = (struct frame){ .dir = { fd, strlen(path), 0 },
+		.exact = exact,
+		.exact_target = exact };
 	memcpy(w->unlisted.path, path, f->dir.path_len + 1);
 	if (fd < 0)
 		return 0;
@@ -226,7 +231,11 @@ frame_push(struct walk *w, const char *path, int fd, bool exact, struct err *e)
 	if (rc != 0)
 		return rc;
 	f->dir.mount_id = st.mount_id;
-	return exact ? fsat_list(fd, &f->names, e) : 0;
+	/* What is mounted inside an exact target holds what nobody listed. */
+	if (exact && w->depth > 1 && f[-1].exact_target &&
+	    f[-1].dir.mount_id != st.mount_id)
+		f->exact = false;
+	return f->exact ? fsat_list(fd, &f->names, e) : 0;
 }
 
 /* Makes the last frame the directory that holds `path`. */
@@ -439,6 +448,22 @@ same_type_bits(struct walk *w, struct pair *p, struct err *e)
 	return look_closer(w, p, e);
 }
 
+/* Two objects of the release that are one here would change each other. */
+static int
+shared_bits(struct walk *w, struct pair *p, struct err *e)
+{
+	bool was_seen = false;
+	int rc;
+
+	if (p->st.nlink < 2 || S_ISDIR(p->st.mode) ||
+	    (p->bits & COMPARE_RENEW) != 0)
+		return 0;
+	rc = compare_shared_see(&w->shared, &p->st, &was_seen, e);
+	if (was_seen)
+		p->bits |= COMPARE_LINK;
+	return rc;
+}
+
 static int
 hardlink_bits(struct walk *w, struct pair *p, struct err *e)
 {
@@ -458,6 +483,15 @@ hardlink_bits(struct walk *w, struct pair *p, struct err *e)
 }
 
 static int
+note_replaced(struct walk *w, const struct pair *p, struct err *e)
+{
+	if (p->st.mount_id != p->frame->dir.mount_id)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "%s: a mount point, which cannot be replaced", p->m->path);
+	return note_renewed(w, p->m, e);
+}
+
+static int
 compare_type(struct walk *w, struct pair *p, struct err *e)
 {
 	const struct fsat_stat *st = &p->st;
@@ -470,10 +504,7 @@ compare_type(struct walk *w, struct pair *p, struct err *e)
 		    S_ISLNK(st->mode) ? " (a symlink: name the directory it "
 		                        "leads to as target)"
 		                      : "");
-	if (st->mount_id != p->frame->dir.mount_id)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%s: a mount point, which cannot be replaced", p->m->path);
-	rc = note_renewed(w, p->m, e);
+	rc = note_replaced(w, p, e);
 	if (rc == 0 && S_ISDIR(st->mode))
 		rc = unlisted_clear(&w->unlisted, &p->frame->dir, p->name, e);
 	if (rc != 0)
@@ -498,6 +529,8 @@ compare_there(struct walk *w, struct pair *p, struct err *e)
 		rc = hardlink_bits(w, p, e);
 	else
 		rc = same_type_bits(w, p, e);
+	if (rc == 0 && p->m->type != MANIFEST_HARDLINK)
+		rc = shared_bits(w, p, e);
 	if (rc != 0)
 		return rc;
 	if (p->bits == 0) {
@@ -505,7 +538,7 @@ compare_there(struct walk *w, struct pair *p, struct err *e)
 		return 0;
 	}
 	if ((p->bits & COMPARE_RENEW) != 0) {
-		rc = note_renewed(w, p->m, e);
+		rc = note_replaced(w, p, e);
 		if (rc != 0)
 			return rc;
 	}
@@ -590,6 +623,7 @@ compare_root(struct walk *w, const struct layer_entry *entry, struct err *e)
 	if (rc != 0)
 		return rc;
 	f->exact = entry->exact;
+	f->exact_target = entry->exact;
 	if (f->exact) {
 		rc = fsat_list(f->dir.fd, &f->names, e);
 		if (rc != 0)
@@ -645,6 +679,7 @@ walk_release(struct walk *w)
 	for (size_t i = 0; i < w->renewed_count; i++)
 		free(w->renewed[i]);
 	free(w->renewed);
+	compare_shared_release(&w->shared);
 	compare_ids_release(&w->users);
 	compare_ids_release(&w->groups);
 	buf_release(&w->xattrs);

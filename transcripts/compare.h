@@ -19,7 +19,8 @@ enum {
 	COMPARE_TYPE = 1 << 0, /* file, directory, symlink, ...: alone */
 	COMPARE_CONTENT = 1 << 1,
 	COMPARE_TARGET = 1 << 2, /* of a symlink */
-	COMPARE_LINK = 1 << 3,   /* not a hard link to what it should be */
+	COMPARE_LINK = 1 << 3,   /* not a hard link to what it should be, or
+	                          * one to what it should not be */
 	COMPARE_DEVICE = 1 << 4,
 	COMPARE_OWNER = 1 << 5,
 	COMPARE_GROUP = 1 << 6,
