@@ -6,6 +6,8 @@
 #include "client/dirtimes.h"
 #include "client/journal.h"
 #include "client/keep.h"
+#include "client/lift.h"
+#include "client/probe.h"
 #include "client/protect.h"
 #include "client/space.h"
 #include "client/tree.h"
@@ -76,7 +78,9 @@ apply_look(struct session *s, const struct apply_look *look,
 
 	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
 		return rc;
-	if (!look->read_all && (rc = cache_open(&s->state, &cache, e)) != 0)
+	if (!look->read_all &&
+	    (rc = cache_open(
+	         &s->state, s->settings->ignore_xattrs, &cache, e)) != 0)
 		return rc;
 	rc = keep_state(s, &keep, e);
 	if (rc == 0) {
@@ -87,6 +91,8 @@ apply_look(struct session *s, const struct apply_look *look,
 			.cache = cache.reader,
 			.dir_times = look->dir_times,
 			.ignore_owner = s->settings->ignore_owner,
+			.ignore_flags = s->settings->ignore_flags,
+			.ignore_xattrs = s->settings->ignore_xattrs,
 			.keep_dir = &state,
 			.keep = kept,
 			.keep_count = keep != NULL ? 1 : 0,
@@ -233,7 +239,9 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	struct stage *stage = NULL;
 	int rc;
 
-	if ((rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
+	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
+	    (rc = probe_plan(s->root, plan, e)) != 0 ||
+	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
 	rc = stage_new(s->root, plan, &stage, e);
@@ -290,6 +298,8 @@ commit_journal(
 	if (rc == 0)
 		rc = dirtimes_forget(state->dir, e);
 	if (rc == 0)
+		rc = lift_forget(state->dir, e);
+	if (rc == 0)
 		rc = commit_steps(root, j, e);
 	if (rc == 0)
 		rc = keep_publish(state->dir, e);
@@ -342,7 +352,9 @@ undo_stages(struct session *s, struct err *e)
 
 	if (rc == 0)
 		rc = journal_undo_stages(s->state.dir, s->root, e);
-	return rc != 0 ? rc : dirtimes_restore(s->state.dir, s->root, e);
+	if (rc == 0)
+		rc = dirtimes_restore(s->state.dir, s->root, e);
+	return rc != 0 ? rc : lift_restore(s->state.dir, s->root, e);
 }
 
 static int
@@ -464,7 +476,8 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	int rc = 0;
 
 	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
-	    has_file(s, DIRTIMES_NAME) || has_file(s, KEPT_NEW);
+	    has_file(s, DIRTIMES_NAME) || has_file(s, KEPT_NEW) ||
+	    has_file(s, LIFT_NAME);
 	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)

@@ -9,18 +9,37 @@
 
 #define CACHE_NAME "cache"
 #define CACHE_TEMP "cache.new"
+#define NAME_BYTES (sizeof(CACHE_NAME) + 17)
 /* File systems stamp with the kernel's tick; so old a stamp is settled. */
 #define GRAIN_NS 20000000L
 
+/* "cache", or with a digest of what is waived behind it. */
+static void
+name_for(const char *waived, char name[NAME_BYTES])
+{
+	char hex[DIGEST_HEX];
+	struct digest sum;
+
+	(void)snprintf(name, NAME_BYTES, "%s", CACHE_NAME);
+	if (waived == NULL)
+		return;
+	digest_of(waived, strlen(waived), &sum);
+	digest_hex(&sum, hex);
+	(void)snprintf(name, NAME_BYTES, "%s-%.16s", CACHE_NAME, hex);
+}
+
 int
-cache_open(const struct state *s, struct cache *out, struct err *e)
+cache_open(
+    const struct state *s, const char *waived, struct cache *out, struct err *e)
 {
 	struct err mine = ERR_INIT;
+	char name[NAME_BYTES];
 	int rc;
 
+	name_for(waived, name);
 	out->fd = -1;
 	out->reader = NULL;
-	rc = fsat_open_file(s->dir, CACHE_NAME, &out->fd, &mine);
+	rc = fsat_open_file(s->dir, name, &out->fd, &mine);
 	if (rc == 0)
 		rc = statcache_reader_new(out->fd, &out->reader, &mine);
 	/* Lost or damaged, it costs time and nothing else. */
@@ -130,7 +149,9 @@ cache_write(struct session *s, const struct release *release,
 	int dir = s->state.dir, fd = -1, rc;
 	struct err ignored = ERR_INIT;
 	struct tree *t = NULL;
+	char name[NAME_BYTES];
 
+	name_for(s->settings->ignore_xattrs, name);
 	if (fsat_unlink(dir, CACHE_TEMP, &ignored) != 0)
 		err_clear(&ignored); /* mostly there is none */
 	rc = tree_open(&s->state, release, profile, &t, e);
@@ -141,7 +162,7 @@ cache_write(struct session *s, const struct release *release,
 	if (rc == 0)
 		rc = fsat_close(&fd, CACHE_TEMP, e);
 	if (rc == 0)
-		rc = fsat_rename(dir, CACHE_TEMP, dir, CACHE_NAME, e);
+		rc = fsat_rename(dir, CACHE_TEMP, dir, name, e);
 	if (fd >= 0)
 		close(fd);
 	tree_free(t);

@@ -6,13 +6,14 @@
 #include "transcripts/statcache.h"
 
 /* The cache as a reader, or NULL when there is none that is whole.  Close
- * with cache_close. */
+ * with cache_close.  Each list of waived attributes (settings, or NULL) has its
+ * own cache: with another one, trees were found the same that are not. */
 struct cache {
 	int fd;
 	struct statcache_reader *reader;
 };
-MUST_CHECK int cache_open(
-    const struct state *s, struct cache *out, struct err *e);
+MUST_CHECK int cache_open(const struct state *s, const char *waived,
+    struct cache *out, struct err *e);
 void cache_close(struct cache *c);
 
 /* Writes it anew for the tree of release and profile, which was just found or

@@ -57,6 +57,10 @@ rename_stage(int dir, const char *stage, const char *name, struct err *e)
 		if (rc == 0)
 			rc = fsat_rename(dir, stage, dir, name, e);
 	}
+	if (IS_SYS(rc, e, EBUSY)) { /* mounted there meanwhile */
+		err_clear(e);
+		rc = fsat_remove_tree(dir, stage, e);
+	}
 	return gone_is_done(rc, e);
 }
 
@@ -74,6 +78,10 @@ exchange(int dir, const struct journal_step *s, const char *name, struct err *e)
 	if (st.ino != s->ino)
 		return 0;
 	rc = fsat_exchange(dir, stage, dir, name, e);
+	if (IS_SYS(rc, e, EBUSY)) {
+		err_clear(e);
+		return 0;
+	}
 	if (rc != ERR_NOT_FOUND)
 		return rc;
 	err_clear(e);
@@ -119,6 +127,27 @@ set_meta(int dir, const char *name, const struct journal_step *s, struct err *e)
 }
 
 static int
+set_flags_or_mode(
+    int dir, const char *name, const struct journal_step *s, struct err *e)
+{
+	struct fsat_stat st;
+	int fd = -1, rc;
+
+	rc = fsat_hold(dir, name, &fd, e);
+	if (rc != 0)
+		return gone_is_done(rc, e);
+	rc = fsat_stat_fd(fd, &st, e);
+	if (rc == 0 && st.ino == s->ino) {
+		if (s->kind == JOURNAL_MODE)
+			rc = fsat_chmod(fd, "", s->mode, e);
+		else if (st.flags != s->bits)
+			rc = fsat_set_flags(fd, "", s->bits, e);
+	}
+	close(fd);
+	return rc;
+}
+
+static int
 set_time(int dir, const char *name, const struct journal_step *s, struct err *e)
 {
 	int fd = -1, rc;
@@ -136,7 +165,7 @@ unlink_name(int dir, const char *name, struct err *e)
 {
 	int rc = fsat_unlink(dir, name, e);
 
-	if (IS_SYS(rc, e, EISDIR)) {
+	if (IS_SYS(rc, e, EISDIR, EBUSY)) {
 		err_clear(e);
 		return 0;
 	}
@@ -174,6 +203,9 @@ take_step(
 		return set_time(dir, name, s, e);
 	case JOURNAL_LEFTOVER:
 		return fsat_remove_tree(dir, base_name(s->stage), e);
+	case JOURNAL_FLAGS:
+	case JOURNAL_MODE:
+		return set_flags_or_mode(dir, name, s, e);
 	}
 	return err_set(e, ERR_FORMAT, "journal: unknown step");
 }

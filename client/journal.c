@@ -306,15 +306,86 @@ put_leftovers(struct writer *w, const struct plan *p, struct err *e)
 	return rc;
 }
 
+/* Steps that are taken again find the flags that the last ones set. */
+static int
+put_flags_off(struct writer *w, const struct plan *p, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->lift_count && rc == 0; i++) {
+		struct journal_step s = { .kind = JOURNAL_FLAGS,
+			.path = p->lifts[i].path,
+			.ino = p->lifts[i].ino };
+
+		rc = put_step(w, &s, e);
+	}
+	return rc;
+}
+
+static int
+put_staged_flags(
+    struct writer *w, int root, const struct plan *p, struct err *e)
+{
+	char stage[LIMIT_PATH_BYTES + 64];
+	struct fsat_stat st;
+	int rc = 0;
+
+	/* Backwards: nothing below an immutable directory can be reached. */
+	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
+		const struct plan_item *item = &p->items[i];
+		struct journal_step s = { .kind = JOURNAL_FLAGS,
+			.path = item->path,
+			.bits = item->flags & MANIFEST_CHATTR };
+
+		if (s.bits == 0 || item->root == PLAN_NO_ROOT)
+			continue;
+		rc = plan_stage_path(p, item, stage, sizeof(stage), e);
+		if (rc == 0)
+			rc = fsat_stat(root, stage, &st, e);
+		if (rc != 0)
+			break;
+		s.ino = st.ino;
+		rc = put_step(w, &s, e);
+	}
+	return rc;
+}
+
+/* Modes and flags of what stays: as the release wants them, or as they were. */
+static int
+put_lifted(struct writer *w, const struct plan *p, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = p->lift_count; i-- > 0 && rc == 0;) {
+		const struct plan_lift *l = &p->lifts[i];
+		const struct plan_item *item = plan_find(p, l->path);
+		struct journal_step s = { .path = l->path, .ino = l->ino };
+
+		s.mode = item != NULL ? item->mode : l->mode;
+		s.bits =
+		    item != NULL ? item->flags & MANIFEST_CHATTR : l->flags;
+		s.kind = JOURNAL_MODE;
+		if (l->mode != 0)
+			rc = put_step(w, &s, e);
+		s.kind = JOURNAL_FLAGS;
+		if (rc == 0 && s.bits != 0)
+			rc = put_step(w, &s, e);
+	}
+	return rc;
+}
+
 static int
 put_steps(struct writer *w, int root, const struct plan *p, struct err *e)
 {
 	int rc;
 
-	if ((rc = put_renames(w, root, p, e)) != 0 ||
+	if ((rc = put_flags_off(w, p, e)) != 0 ||
+	    (rc = put_renames(w, root, p, e)) != 0 ||
 	    (rc = put_leftovers(w, p, e)) != 0 ||
 	    (rc = put_deletes(w, p, e)) != 0 || (rc = put_meta(w, p, e)) != 0 ||
-	    (rc = put_touches(w, p, e)) != 0)
+	    (rc = put_touches(w, p, e)) != 0 ||
+	    (rc = put_staged_flags(w, root, p, e)) != 0 ||
+	    (rc = put_lifted(w, p, e)) != 0)
 		return rc;
 	buf_add_byte(&w->b, 0);
 	return writer_flush(w, e);
@@ -573,7 +644,7 @@ journal_next(
 	*more = kind != 0;
 	if (kind == 0)
 		return 0;
-	if (kind > JOURNAL_LEFTOVER)
+	if (kind > JOURNAL_MODE)
 		return damaged(e);
 	buf_clear(&j->fields);
 	if ((rc = get_raw(j, &r, e)) != 0)

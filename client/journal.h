@@ -28,13 +28,16 @@ enum journal_kind {
 	JOURNAL_META,
 	JOURNAL_TIME,
 	JOURNAL_LEFTOVER, /* remove what an exchange left at stage */
+	JOURNAL_FLAGS,    /* of chattr: exactly `bits` */
+	JOURNAL_MODE,     /* put back after it was lifted */
 };
 struct journal_step {
 	enum journal_kind kind;
 	const char *path;
 	const char *stage; /* RENAME, EXCHANGE, LEFTOVER */
-	uint64_t ino;      /* EXCHANGE: of what is staged; META: of path */
-	unsigned bits;     /* META: COMPARE_* */
+	uint64_t ino;      /* EXCHANGE: of what is staged; META, FLAGS, MODE: of
+			    * path */
+	unsigned bits;     /* META: COMPARE_*; FLAGS: FSAT_FLAG_* */
 	uint8_t type;      /* META: enum manifest_type of what path is */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;

@@ -32,6 +32,7 @@ struct mark {
 
 struct keeper {
 	struct session *s;
+	const struct plan *plan;
 	int dir; /* kept/new */
 	struct dirstack *dirs;
 	struct cache cache;
@@ -309,6 +310,23 @@ mtime_of(const struct keeper *k, const char *path, const struct there *t)
 }
 
 /* Everything but a hard link. */
+/* As they were before staging, which takes off what would forbid it. */
+static void
+set_mode_and_flags(
+    const struct keeper *k, const struct there *t, struct manifest_entry *m)
+{
+	const struct plan_lift *lift = plan_find_lift(k->plan, m->path);
+
+	m->mode = t->st.mode & MANIFEST_MODE_MAX;
+	if (m->type == MANIFEST_FILE || m->type == MANIFEST_DIR)
+		m->flags = scan_flags(&t->st);
+	if (lift == NULL || lift->ino != t->st.ino)
+		return;
+	m->flags |= lift->flags;
+	if (lift->mode != 0)
+		m->mode = lift->mode & MANIFEST_MODE_MAX;
+}
+
 static int
 write_thing(struct keeper *k, const struct mark *mark, struct there *t,
     struct kept_item *item, struct err *e)
@@ -333,7 +351,7 @@ write_thing(struct keeper *k, const struct mark *mark, struct there *t,
 	(void)snprintf(group, sizeof(group), "#%u", t->st.gid);
 	m.owner = owner;
 	m.group = group;
-	m.mode = t->st.mode & MANIFEST_MODE_MAX;
+	set_mode_and_flags(k, t, &m);
 	m.mtime = mtime_of(k, mark->path, t);
 	m.xattrs =
 	    (struct manifest_xattrs){ buf_str(&k->xattrs), k->xattrs.len };
@@ -457,7 +475,8 @@ keeper_open(struct keeper *k, const struct kept_facts *facts, struct err *e)
 	    (rc = fsat_open_dir(state, KEPT_NEW, &k->dir, e)) != 0 ||
 	    (rc = dirstack_new(k->s->root, &k->dirs, e)) != 0 ||
 	    (rc = dirtimes_load(state, &k->times, e)) != 0 ||
-	    (rc = cache_open(&k->s->state, &k->cache, e)) != 0)
+	    (rc = cache_open(&k->s->state, k->s->settings->ignore_xattrs,
+	         &k->cache, e)) != 0)
 		return rc;
 	return kept_writer_new(k->dir, facts, &k->writer, e);
 }
@@ -489,7 +508,9 @@ keep_store(struct session *s, const struct plan *p,
     const struct kept_facts *facts, const struct keep_space *space,
     struct err *e)
 {
-	struct keeper k = { .s = s, .dir = -1, .cache = { -1, NULL } };
+	struct keeper k = {
+		.s = s, .plan = p, .dir = -1, .cache = { -1, NULL }
+	};
 	int rc;
 
 	if (s->settings->keep_runs == 0)

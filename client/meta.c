@@ -10,6 +10,7 @@
 #include "common/fscalls.h"
 #include "common/limits.h"
 #include "transcripts/manifest.h"
+#include "transcripts/waived.h"
 
 /* Whether the manifest text has a line for this attribute. */
 static bool
@@ -27,9 +28,17 @@ is_listed(const char *xattrs, const char *name)
 	return false;
 }
 
+static void
+hint(struct err *e, const char *name)
+{
+	err_prefix(
+	    e, "attribute %s (`ignore = xattr:%s` leaves it out)", name, name);
+}
+
 /* New things have some as well: those that a directory's default ACL gives. */
 static int
-remove_unlisted(int dir, const char *name, const char *xattrs, struct err *e)
+remove_unlisted(int dir, const char *name, const char *xattrs,
+    const char *waived, struct err *e)
 {
 	struct buf names;
 	int rc;
@@ -39,8 +48,9 @@ remove_unlisted(int dir, const char *name, const char *xattrs, struct err *e)
 	for (size_t at = 0; rc == 0 && at < names.len;) {
 		const char *x = (const char *)names.data + at;
 
-		if (!is_listed(xattrs, x))
-			rc = fsat_xattr_remove(dir, name, x, e);
+		if (!is_listed(xattrs, x) && !waived_xattr(waived, x) &&
+		    (rc = fsat_xattr_remove(dir, name, x, e)) != 0)
+			hint(e, x);
 		at += strlen(x) + 1;
 	}
 	buf_release(&names);
@@ -62,6 +72,8 @@ set_listed(int dir, const char *name, const char *xattrs, struct err *e)
 			break;
 		rc = fsat_xattr_set(
 		    dir, name, x.name, buf_str(&x.value), x.value.len, e);
+		if (rc != 0)
+			hint(e, x.name);
 	}
 	buf_release(&x.value);
 	return rc;
@@ -70,8 +82,12 @@ set_listed(int dir, const char *name, const char *xattrs, struct err *e)
 static int
 set_xattrs(int dir, const char *name, const char *xattrs, struct err *e)
 {
-	int rc = remove_unlisted(dir, name, xattrs, e);
+	char waived[LIMIT_WAIVED_BYTES];
+	int rc;
 
+	rc = waived_take_line(xattrs, waived, sizeof(waived), &xattrs, e);
+	if (rc == 0)
+		rc = remove_unlisted(dir, name, xattrs, waived, e);
 	return rc != 0 ? rc : set_listed(dir, name, xattrs, e);
 }
 

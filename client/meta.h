@@ -9,7 +9,7 @@ struct meta {
 	uint8_t type; /* enum manifest_type */
 	uint32_t mode, uid, gid;
 	struct timespec mtime;
-	const char *xattrs; /* manifest text */
+	const char *xattrs; /* manifest text, perhaps behind waived.h's line */
 };
 
 /* Of an open regular file, all of it.  Attributes that m does not list are

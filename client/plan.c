@@ -32,7 +32,10 @@ plan_release(struct plan *p)
 	for (size_t i = 0; i < p->spared_count; i++)
 		free(p->spared[i].path);
 	free(p->spared);
+	for (size_t i = 0; i < p->lift_count; i++)
+		free(p->lifts[i].path);
 	free(p->touches);
+	free(p->lifts);
 	free(p->items);
 	free(p->deletes);
 	plan_init(p);
@@ -79,6 +82,8 @@ add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 	d += p->delete_count;
 	d->is_dir = S_ISDIR(diff->have->mode);
 	d->inside = false;
+	d->ino = diff->have->ino;
+	d->had_flags = diff->have->flags;
 	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
 		return rc;
 	p->delete_count++;
@@ -118,8 +123,11 @@ fill_item(
 		item->size_bytes = m->size_bytes;
 		item->digest = m->digest;
 	}
-	if (diff->have != NULL)
+	item->flags = m->flags;
+	if (diff->have != NULL) {
 		item->ino = diff->have->ino;
+		item->had_flags = diff->have->flags;
+	}
 	item->rdev = makedev(m->major, m->minor);
 	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
 	if (rc == 0)
@@ -194,6 +202,25 @@ plan_find(const struct plan *p, const char *path)
 
 		if (c == 0)
 			return &p->items[mid];
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+const struct plan_lift *
+plan_find_lift(const struct plan *p, const char *path)
+{
+	size_t lo = 0, hi = p->lift_count;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int c = compare_paths(p->lifts[mid].path, path);
+
+		if (c == 0)
+			return &p->lifts[mid];
 		if (c < 0)
 			lo = mid + 1;
 		else
@@ -500,6 +527,7 @@ plan_describe(struct buf *text, const struct plan_item *item)
 		{ COMPARE_MODE, "mode" },
 		{ COMPARE_MTIME, "time" },
 		{ COMPARE_XATTRS, "attributes" },
+		{ COMPARE_FLAGS, "flags" },
 	};
 	const char *sep = " (";
 

@@ -33,13 +33,15 @@ struct plan_item {
 	uint64_t size_bytes;
 	struct digest digest;
 	uint64_t rdev;
-	char *path;   /* relative to the root */
-	char *target; /* 'l', 'h' */
-	char *xattrs; /* manifest text, "" when none */
-	uint64_t ino; /* PLAN_META: of what is there */
-	size_t root;  /* index of the item it is staged inside; its own when it
+	char *path;         /* relative to the root */
+	char *target;       /* 'l', 'h' */
+	char *xattrs;       /* manifest text, "" when none */
+	uint64_t ino;       /* of what is there */
+	uint32_t had_flags; /* the same's FSAT_FLAG_* */
+	unsigned flags;     /* MANIFEST_APPEND, ... */
+	size_t root; /* index of the item it is staged inside; its own when it
 			 * is renamed itself; PLAN_NO_ROOT when not staged */
-	char *stage;  /* of an item that is its own root: where it is staged */
+	char *stage; /* of an item that is its own root: where it is staged */
 };
 
 #define PLAN_NO_ROOT SIZE_MAX
@@ -47,6 +49,8 @@ struct plan_item {
 struct plan_delete {
 	char *path;
 	bool is_dir;
+	uint64_t ino;
+	uint32_t had_flags;
 	bool inside; /* of a directory that is replaced: it goes with that */
 };
 
@@ -63,6 +67,15 @@ struct plan_spared {
 	bool is_there;
 };
 
+/* What forbids a change, and is taken off while the plan is carried out: flags
+ * of chattr and, for an ordinary user, a directory's read-only mode. */
+struct plan_lift {
+	char *path;
+	uint64_t ino;
+	uint32_t flags; /* FSAT_FLAG_* that it has */
+	uint32_t mode;  /* that it has; 0 when its mode is in nobody's way */
+};
+
 struct plan {
 	struct plan_item *items; /* sorted by compare_paths */
 	size_t item_count, item_room;
@@ -72,6 +85,8 @@ struct plan {
 	size_t touch_count, touch_room;
 	struct plan_spared *spared;
 	size_t spared_count, spared_room;
+	struct plan_lift *lifts; /* sorted, unique; see lift.h */
+	size_t lift_count, lift_room;
 	uint64_t write_bytes; /* of regular files that are staged */
 };
 
@@ -95,6 +110,8 @@ bool plan_is_empty(const struct plan *p);
 
 /* The item with this path, or NULL. */
 const struct plan_item *plan_find(const struct plan *p, const char *path);
+/* What was lifted of this path, or NULL. */
+const struct plan_lift *plan_find_lift(const struct plan *p, const char *path);
 /* Where the item is while it is staged: its path in its root's stage. */
 MUST_CHECK int plan_stage_path(const struct plan *p,
     const struct plan_item *item, char *dst, size_t size, struct err *e);

@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "transcripts/waived.h"
+
+#define XATTR_WORD "xattr:"
 
 /* Bounds of what may be asked for. */
 #define KEEP_RUNS_MAX 10000
@@ -27,6 +30,7 @@ settings_release(struct settings *s)
 	free(s->name);
 	free(s->server);
 	free(s->user);
+	free(s->ignore_xattrs);
 	for (size_t i = 0; i < s->fallback_count; i++)
 		free(s->fallbacks[i]);
 	free(s->fallbacks);
@@ -199,6 +203,27 @@ take_wan(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+add_waived(const struct config_section *c, struct settings *s,
+    const char *pattern, struct err *e)
+{
+	const char *fault = waived_fault(pattern), *had = s->ignore_xattrs;
+	char *list = NULL;
+
+	if (fault != NULL)
+		return config_complain(
+		    c, "ignore", e, XATTR_WORD "%s: %s", pattern, fault);
+	if (asprintf(&list, "%s%s%s", had != NULL ? had : "",
+	        had != NULL ? " " : "", pattern) < 0)
+		return err_memory(e);
+	free(s->ignore_xattrs);
+	s->ignore_xattrs = list;
+	return strlen(list) < LIMIT_WAIVED_BYTES
+	    ? 0
+	    : config_complain(c, "ignore", e, "more than %d bytes of names",
+	          LIMIT_WAIVED_BYTES - 1);
+}
+
+static int
 take_ignore(const struct config_section *c, struct settings *s, struct err *e)
 {
 	struct config_list words;
@@ -207,11 +232,19 @@ take_ignore(const struct config_section *c, struct settings *s, struct err *e)
 	if ((rc = config_words(c, "ignore", &words, e)) != 0)
 		return rc;
 	for (size_t i = 0; i < words.count && rc == 0; i++) {
-		if (strcmp(words.items[i], "owner") == 0)
+		const char *word = words.items[i];
+
+		if (strcmp(word, "owner") == 0)
 			s->ignore_owner = true;
+		else if (strcmp(word, "flags") == 0)
+			s->ignore_flags = true;
+		else if (strncmp(word, XATTR_WORD, strlen(XATTR_WORD)) == 0)
+			rc = add_waived(c, s, word + strlen(XATTR_WORD), e);
 		else
 			rc = config_complain(c, "ignore", e,
-			    "%s: only owner can be ignored", words.items[i]);
+			    "%s: only owner, flags and xattr:NAME can be "
+			    "ignored",
+			    word);
 	}
 	config_list_release(&words);
 	return rc;

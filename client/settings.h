@@ -28,7 +28,8 @@ struct settings {
 	bool srv;
 	enum wan_fallback wan_fallback;
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
-	bool ignore_owner;
+	bool ignore_owner, ignore_flags;
+	char *ignore_xattrs; /* words as in waived.h; NULL: none */
 	struct guard guard;
 	struct hooks hooks;
 	unsigned wait_ms;

@@ -5,6 +5,7 @@
 
 #include "common/fsat.h"
 #include "common/text.h"
+#include "transcripts/manifest.h"
 
 /* Names, directories and extents beside the content itself. */
 #define PER_ITEM 4096
@@ -91,7 +92,10 @@ add_up(struct needs *n, int root, const struct plan *p, struct err *e)
 		if (rc != 0)
 			break;
 		n->of[n->at].items++;
-		n->of[n->at].bytes += PER_ITEM + item->size_bytes;
+		n->of[n->at].bytes += PER_ITEM;
+		/* How much of a file is holes is seen when it comes. */
+		if ((item->flags & MANIFEST_SPARSE) == 0)
+			n->of[n->at].bytes += item->size_bytes;
 	}
 	return rc;
 }

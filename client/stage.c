@@ -19,10 +19,11 @@
 struct stage {
 	int root;
 	struct plan *plan;
-	struct dirstack *dirs;
+	struct dirstack *dirs, *firsts; /* of stages; of what is linked to */
 	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
+	uint64_t at; /* its bytes so far, when it has holes */
 	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
 };
 
@@ -37,8 +38,9 @@ stage_new(int root, struct plan *plan, struct stage **out, struct err *e)
 	s->root = root;
 	s->plan = plan;
 	s->fd = -1;
-	if ((rc = dirstack_new(root, &s->dirs, e)) != 0) {
-		free(s);
+	if ((rc = dirstack_new(root, &s->dirs, e)) != 0 ||
+	    (rc = dirstack_new(root, &s->firsts, e)) != 0) {
+		stage_free(s);
 		return rc;
 	}
 	*out = s;
@@ -53,6 +55,7 @@ stage_free(struct stage *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	dirstack_free(s->dirs);
+	dirstack_free(s->firsts);
 	syncs_release(&s->syncs);
 	free(s);
 }
@@ -158,15 +161,50 @@ stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
 	    (rc = fsat_create(dir, name, 0600, &s->fd, e)) != 0)
 		return say_path(rc, item, e);
 	s->item = item;
+	s->at = 0;
 	return 0;
+}
+
+static bool
+is_zero(const uint8_t *p, size_t len)
+{
+	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
+}
+
+static bool
+has_holes(const struct plan_item *item)
+{
+	return (item->flags & MANIFEST_SPARSE) != 0;
+}
+
+/* Writes what is not zero of each block that data are part of: what is left
+ * out of a block reads as zeros too. */
+static int
+write_holes(struct stage *s, const uint8_t *p, size_t len, struct err *e)
+{
+	int rc = 0;
+
+	while (len > 0 && rc == 0) {
+		size_t n =
+		    (size_t)(MANIFEST_HOLE_BYTES - s->at % MANIFEST_HOLE_BYTES);
+
+		n = n < len ? n : len;
+		rc = is_zero(p, n) ? fsat_skip(s->fd, n, e)
+		                   : fsat_write_all(s->fd, p, n, e);
+		s->at += n;
+		p += n;
+		len -= n;
+	}
+	return rc;
 }
 
 int
 stage_file_write(struct stage *s, const void *data, size_t len, struct err *e)
 {
-	if (fsat_write_all(s->fd, data, len, e) != 0)
-		return err_prefix(e, "%s", s->item->path);
-	return 0;
+	int rc = has_holes(s->item) ? write_holes(s, data, len, e)
+	                            : fsat_write_all(s->fd, data, len, e);
+
+	return rc != 0 ? err_prefix(e, "%s", s->item->path) : 0;
 }
 
 int
@@ -175,6 +213,8 @@ stage_file_end(struct stage *s, struct err *e)
 	struct meta m = meta_of(s->item);
 	int rc;
 
+	if (has_holes(s->item) && (rc = fsat_end_hole(s->fd, e)) != 0)
+		return err_prefix(e, "%s", s->item->path);
 	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
 	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)
 		return rc;
@@ -249,6 +289,29 @@ stage_copy_content(
 	return rc != 0 ? err_prefix(e, "%s", path) : 0;
 }
 
+/* By hand, as the kernel of most file systems would fill the holes. */
+static int
+copy_with_holes(struct stage *s, int from, struct err *e)
+{
+	uint8_t piece[COPY_BYTES];
+	uint64_t left = s->item->size_bytes;
+	size_t got = 1;
+	int rc = 0;
+
+	while (rc == 0 && left > 0 && got > 0) {
+		rc = fsat_read_some(from, piece,
+		    left < sizeof(piece) ? (size_t)left : sizeof(piece), &got,
+		    e);
+		if (rc == 0 && got > 0)
+			rc = stage_file_write(s, piece, got, e);
+		left -= got;
+	}
+	return rc != 0 || left == 0
+	    ? rc
+	    : err_set(
+	          e, ERR_CHANGED, "%s: staged copy is short", s->item->path);
+}
+
 int
 stage_file_copy(struct stage *s, const struct plan_item *from,
     struct plan_item *item, struct err *e)
@@ -260,8 +323,9 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
-		rc = stage_copy_content(
-		    fd, s->fd, item->size_bytes, item->path, e);
+		rc = has_holes(item) ? copy_with_holes(s, fd, e)
+		                     : stage_copy_content(fd, s->fd,
+		                           item->size_bytes, item->path, e);
 	if (rc == 0)
 		rc = stage_file_end(s, e);
 	close(fd);
@@ -274,16 +338,25 @@ make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
 {
 	const struct plan_item *first = plan_find(s->plan, item->target);
 	char from[LIMIT_PATH_BYTES + 64];
-	const char *name;
-	int dir, rc;
+	const char *name, *from_name;
+	int dir, from_dir, rc;
 
 	if (first != NULL && is_staged(first))
 		rc = plan_stage_path(s->plan, first, from, sizeof(from), e);
 	else
 		rc = snprintf(from, sizeof(from), "%s", item->target) < 0;
-	if (rc != 0 || (rc = place_of(s, item, &dir, &name, e)) != 0)
-		return rc;
-	return fsat_link(s->root, from, dir, name, e);
+	if (rc == 0)
+		rc = place_of(s, item, &dir, &name, e);
+	/* Staged, it may be deeper than one call reaches. */
+	if (rc == 0)
+		rc = dirstack_at(s->firsts, from, &from_dir, &from_name, e);
+	if (rc == 0)
+		rc = fsat_link(from_dir, from_name, dir, name, e);
+	if (rc == ERR_SYS && e->sys == EXDEV)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "hard link to %s, which is on another file system",
+		    item->target);
+	return rc;
 }
 
 static int

@@ -15,7 +15,8 @@ void stage_free(struct stage *s);
 /* Directories, symlinks, fifos and devices; empty files too. */
 MUST_CHECK int stage_frame(struct stage *s, struct err *e);
 
-/* One regular file's content: begin, write.., then end, or abandon, which
+/* One regular file's content, with holes for zeros where the manifest says that
+ * it has any: begin, write.., then end, or abandon, which
  * removes it (and does nothing when begin failed).  The caller has checked the content before it calls end. */
 MUST_CHECK int stage_file_begin(
     struct stage *s, struct plan_item *item, struct err *e);

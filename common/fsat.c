@@ -327,6 +327,55 @@ fsat_open_write(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 	return open_regular(dir, path, O_RDWR | O_CREAT, mode, fd, e);
 }
 
+/* For a file system that has no O_TMPFILE: made and unlinked, and the
+ * directory's time put back. */
+static int
+make_unnamed(int dir, int *fd, struct err *e)
+{
+	char name[FSAT_TMP_BYTES];
+	struct fsat_stat st;
+	int ret = fsat_stat_fd(dir, &st, e);
+
+	if (ret == 0)
+		ret = fsat_temporary(dir, 0600, name, fd, e);
+	if (ret == 0)
+		ret = fsat_unlink(dir, name, e);
+	return ret != 0 ? ret : fsat_utime(dir, "", &st.mtime, e);
+}
+
+int
+fsat_unnamed(int dir, const char *path, int *fd, struct err *e)
+{
+	int held = -1, ret = fsat_open_dir(dir, path, &held, e);
+
+	if (ret != 0)
+		return ret;
+	*fd = openat(held, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (*fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		ret = make_unnamed(held, fd, e);
+	else if (*fd < 0)
+		ret = place_fail("make a file in", path, e);
+	close(held);
+	return ret;
+}
+
+/* From statx(2): whatever the file system's own blocks are. */
+#define STAT_BLOCK ((uint64_t)512)
+
+static uint32_t
+flags_of(const struct statx *x)
+{
+	uint32_t flags = 0;
+
+	if (!S_ISREG(x->stx_mode) && !S_ISDIR(x->stx_mode))
+		return 0;
+	if ((x->stx_attributes & STATX_ATTR_APPEND) != 0)
+		flags |= FSAT_FLAG_APPEND;
+	if ((x->stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+		flags |= FSAT_FLAG_IMMUTABLE;
+	return flags;
+}
+
 static void
 copy_stat(struct fsat_stat *st, const struct statx *x)
 {
@@ -338,10 +387,12 @@ copy_stat(struct fsat_stat *st, const struct statx *x)
 		.dev = makedev(x->stx_dev_major, x->stx_dev_minor),
 		.ino = x->stx_ino,
 		.size_bytes = x->stx_size,
+		.stored_bytes = x->stx_blocks * STAT_BLOCK,
 		.rdev = makedev(x->stx_rdev_major, x->stx_rdev_minor),
 		.mtime = { x->stx_mtime.tv_sec, x->stx_mtime.tv_nsec },
 		.ctime = { x->stx_ctime.tv_sec, x->stx_ctime.tv_nsec },
 		.mount_id = x->stx_mnt_id,
+		.flags = flags_of(x),
 	};
 }
 
@@ -378,9 +429,12 @@ fsat_free_space(int fd, uint64_t *bytes, uint64_t *inodes, struct err *e)
 
 	if (fstatfs(fd, &fs) != 0)
 		return err_sys(e, "statfs");
+	/* One that counts no blocks, as ramfs, takes what memory gives. */
+	*bytes = UINT64_MAX;
 	/* The part reserved for root is free to root. */
-	*bytes =
-	    (geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * (uint64_t)fs.f_bsize;
+	if (fs.f_blocks > 0)
+		*bytes = (geteuid() == 0 ? fs.f_bfree : fs.f_bavail) *
+		    (uint64_t)fs.f_bsize;
 	/* File systems without a fixed number of inodes say zero of zero. */
 	*inodes = fs.f_files == 0 ? UINT64_MAX : fs.f_ffree;
 	return 0;
@@ -538,6 +592,24 @@ out:
 		close(fd);
 	place_leave(&p);
 	return ret;
+}
+
+int
+fsat_skip(int fd, uint64_t len, struct err *e)
+{
+	if (lseek(fd, (off_t)len, SEEK_CUR) < 0)
+		return err_sys(e, "leave a hole");
+	return 0;
+}
+
+int
+fsat_end_hole(int fd, struct err *e)
+{
+	off_t end = lseek(fd, 0, SEEK_CUR);
+
+	if (end < 0 || ftruncate(fd, end) != 0)
+		return err_sys(e, "leave a hole");
+	return 0;
 }
 
 int

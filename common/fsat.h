@@ -30,10 +30,15 @@ struct fsat_stat {
 	uint32_t nlink;
 	uint64_t dev, ino;
 	uint64_t size_bytes;
+	uint64_t stored_bytes; /* less than its size: it has holes */
 	uint64_t rdev;
 	struct timespec mtime, ctime;
 	uint64_t mount_id;
+	uint32_t flags; /* FSAT_FLAG_*; none where the file system has none */
 };
+/* As chattr sets them, on files and directories only. */
+#define FSAT_FLAG_APPEND    1u
+#define FSAT_FLAG_IMMUTABLE 2u
 
 /* Operator's paths.  create makes the directory where it is missing, with
  * mode, and its parents with 0755. */
@@ -64,6 +69,9 @@ MUST_CHECK int fsat_create(
  * ERR_UNSUPPORTED for anything but a regular file. */
 MUST_CHECK int fsat_open_write(
     int dir, const char *path, mode_t mode, int *fd, struct err *e);
+/* A new file without a name, on the file system that holds the directory
+ * path; it goes when it is closed. */
+MUST_CHECK int fsat_unnamed(int dir, const char *path, int *fd, struct err *e);
 /* A new file under a random name that starts with FSAT_TMP_PREFIX; such a file
  * found later was left by a crash. */
 #define FSAT_TMP_PREFIX ".pecia-tmp-"
@@ -114,7 +122,8 @@ MUST_CHECK int fsat_exchange(
 MUST_CHECK int fsat_unlink(int dir, const char *path, struct err *e);
 MUST_CHECK int fsat_rmdir(int dir, const char *path, struct err *e);
 /* Removes path and all below it, within one file system, without recursion
- * on the C stack deeper than LIMIT_PATH_DEPTH.  Missing is no error. */
+ * on the C stack deeper than LIMIT_PATH_DEPTH.  Missing is no error.  What is
+ * read-only in it and ours is made writable first. */
 MUST_CHECK int fsat_remove_tree(int dir, const char *path, struct err *e);
 
 /* Metadata, of the name itself (symlinks are not followed). */
@@ -124,6 +133,10 @@ MUST_CHECK int fsat_chmod(int dir, const char *path, uint32_t mode,
     struct err *e); /* not for symlinks: ERR_UNSUPPORTED */
 MUST_CHECK int fsat_utime(
     int dir, const char *path, const struct timespec *mtime, struct err *e);
+/* Exactly these FSAT_FLAG_*; the file system's other flags stay.
+ * ERR_UNSUPPORTED where it has none, and for what is no file or directory. */
+MUST_CHECK int fsat_set_flags(
+    int dir, const char *path, uint32_t flags, struct err *e);
 /* Adds the names of all extended attributes, one after another, each
  * NUL-ended; none where the file system has none. */
 MUST_CHECK int fsat_xattr_list(
@@ -151,6 +164,11 @@ MUST_CHECK int fsat_read_file(int dir, const char *path, size_t max_bytes,
  * `mode`, fsync, rename, fsync of the directory.  Old or new at any crash. */
 MUST_CHECK int fsat_write_file(int dir, const char *path, mode_t mode,
     const void *data, size_t len, struct err *e);
+/* Leaves len zeros out: a hole, where the file system has them.  What ends in
+ * a hole needs fsat_end_hole. */
+MUST_CHECK int fsat_skip(int fd, uint64_t len, struct err *e);
+/* Makes the file as long as what was written and skipped. */
+MUST_CHECK int fsat_end_hole(int fd, struct err *e);
 /* Closes and reports what close says.  fd is -1 afterwards. */
 MUST_CHECK int fsat_close(int *fd, const char *what, struct err *e);
 MUST_CHECK int fsat_fsync(int fd, struct err *e);

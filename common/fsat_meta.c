@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -103,7 +105,8 @@ static int
 unsupported(const char *verb, const char *path, struct err *e)
 {
 	return err_set(e, ERR_UNSUPPORTED,
-	    "%s %s: not supported here for this kind of file", verb, path);
+	    "%s %s: not supported here for this kind of file", verb,
+	    *path == '\0' ? "it" : path);
 }
 
 int
@@ -140,6 +143,64 @@ fsat_utime(
 	ret = fscalls()->utimensat(
 	    p.dir, p.name, times, AT_SYMLINK_NOFOLLOW | p.empty);
 	return place_finish(&p, ret, "set time of", path, e);
+}
+
+static int
+change_flags(int fd, uint32_t flags)
+{
+	int have = 0, want;
+
+	if (ioctl(fd, FS_IOC_GETFLAGS, &have) != 0)
+		return -1;
+	want = have & ~(FS_APPEND_FL | FS_IMMUTABLE_FL);
+	if ((flags & FSAT_FLAG_APPEND) != 0)
+		want |= FS_APPEND_FL;
+	if ((flags & FSAT_FLAG_IMMUTABLE) != 0)
+		want |= FS_IMMUTABLE_FL;
+	return want == have ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &want);
+}
+
+/* Opens what is held, once it is known to be no fifo or device: opening those
+ * does something. */
+static int
+flags_by_proc(const struct place *p, uint32_t flags)
+{
+	struct proc_name name;
+	struct stat st;
+	int fd, saved, ret;
+
+	if (proc_open(p, &name) != 0)
+		return -1;
+	ret = fstat(name.fd >= 0 ? name.fd : p->dir, &st);
+	if (ret == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		errno = ENOTTY;
+		ret = -1;
+	}
+	fd = ret == 0 ? open(name.text, O_RDONLY | O_CLOEXEC) : -1;
+	ret = fd >= 0 ? change_flags(fd, flags) : -1;
+	saved = errno;
+	if (fd >= 0)
+		close(fd);
+	proc_close(&name);
+	errno = saved;
+	return ret;
+}
+
+int
+fsat_set_flags(int dir, const char *path, uint32_t flags, struct err *e)
+{
+	struct place p;
+	int ret;
+
+	ret = place_enter(dir, path, PLACE_ANY, &p, e);
+	if (ret != 0)
+		return ret;
+	ret = flags_by_proc(&p, flags);
+	if (ret != 0 && (errno == ENOTTY || errno == EOPNOTSUPP)) {
+		place_leave(&p);
+		return unsupported("set flags of", path, e);
+	}
+	return place_finish(&p, ret, "set flags of", path, e);
 }
 
 /* Whether the kernel's new calls could not do it: it has none, or what is held

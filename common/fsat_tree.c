@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/fsat_place.h"
@@ -68,12 +69,27 @@ grow(struct walk *w, struct err *e)
 	return 0;
 }
 
+/* A read-only directory stops an ordinary user even where it is his. */
+static int
+make_writable(int dir, const char *name, struct err *e)
+{
+	struct fsat_stat st = { 0 };
+	int ret = fsat_stat(dir, name, &st, e);
+
+	if (ret != 0 || !S_ISDIR(st.mode) || st.uid != geteuid() ||
+	    (st.mode & S_IRWXU) == S_IRWXU)
+		return ret;
+	return fsat_chmod(dir, name, (st.mode & 07777) | S_IRWXU, e);
+}
+
 static int
 down(struct walk *w, int dir, const char *name, struct err *e)
 {
 	int fd = -1, ret;
 
 	ret = grow(w, e);
+	if (ret == 0 && geteuid() != 0)
+		ret = make_writable(dir, name, e);
 	if (ret == 0)
 		ret = fsat_open_dir(dir, name, &fd, e);
 	if (ret == 0)

@@ -34,6 +34,7 @@
 #define LIMIT_MANIFEST_BYTES (8ULL << 30) /* text of one: 50 million entries */
 #define LIMIT_MANIFEST_LINE  262144       /* escaped paths, or one xattr */
 #define LIMIT_XATTR_NAME     255
+#define LIMIT_WAIVED_BYTES   4096     /* names of waived attributes */
 #define LIMIT_XATTR_BYTES    65536    /* XATTR_SIZE_MAX */
 #define LIMIT_XATTRS         256      /* of one object */
 #define LIMIT_XATTR_TEXT     1048576  /* manifest lines of one object's */

@@ -152,7 +152,8 @@ same_entry(const struct manifest_entry *a, const struct manifest_entry *b)
 	    a->size_bytes == b->size_bytes &&
 	    digest_equal(&a->digest, &b->digest) &&
 	    same_text(a->target, b->target) && a->major == b->major &&
-	    a->minor == b->minor && a->xattrs.len == b->xattrs.len &&
+	    a->minor == b->minor && a->flags == b->flags &&
+	    a->xattrs.len == b->xattrs.len &&
 	    memcmp(a->xattrs.len == 0 ? "" : a->xattrs.text,
 	        b->xattrs.len == 0 ? "" : b->xattrs.text, a->xattrs.len) == 0;
 }

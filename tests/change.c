@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/lift.h"
 #include "common/fsat.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
@@ -189,6 +190,7 @@ change_stage(struct change *c)
 	struct stage *s = NULL;
 	struct err e = ERR_INIT;
 
+	OK(lift_off(c->state, c->root, &c->plan, &e));
 	OK(journal_write_stages(c->state, &c->plan, &e));
 	OK(stage_new(c->root, &c->plan, &s, &e));
 	OK(stage_frame(s, &e));
@@ -235,6 +237,63 @@ change_commit(struct change *c, int state, struct err *e)
 	journal_free(j);
 	journal_header_release(&h);
 	return rc;
+}
+
+static void
+pass_field(struct reader *r)
+{
+	const uint8_t *p;
+	uint32_t len;
+
+	ck_assert_int_eq(reader_u32(r, &len), 0);
+	ck_assert_int_eq(reader_bytes(r, len, &p), 0);
+}
+
+/* Passes one step of a journal's text; false at their end. */
+static bool
+pass_step(struct reader *r)
+{
+	const uint8_t *p;
+	uint8_t kind;
+
+	ck_assert_int_eq(reader_u8(r, &kind), 0);
+	if (kind == 0)
+		return false;
+	pass_field(r);
+	pass_field(r);
+	ck_assert_int_eq(reader_bytes(r, 8 + 4 + 1 + 4 + 4 + 4 + 8 + 4, &p), 0);
+	pass_field(r);
+	return true;
+}
+
+bool
+change_cut_journal(int from, int to, size_t k)
+{
+	struct err e = ERR_INIT;
+	struct digest sum;
+	struct reader r;
+	struct buf b;
+	const uint8_t *p;
+	bool more = true;
+
+	buf_init(&b, 1 << 20);
+	OK(fsat_read_file(from, JOURNAL_NAME, 1 << 20, &b, &e));
+	reader_init(&r, b.data, b.len);
+	ck_assert_int_eq(reader_bytes(&r, strlen("pecia journal 1\n"), &p), 0);
+	pass_field(&r);
+	pass_field(&r);
+	pass_field(&r);
+	for (; k > 0 && more; k--)
+		more = pass_step(&r);
+	if (more) {
+		b.len = r.pos;
+		buf_add_byte(&b, 0);
+		digest_of(b.data, b.len, &sum);
+		buf_add(&b, sum.b, sizeof(sum.b));
+		OK(fsat_write_file(to, JOURNAL_NAME, 0600, b.data, b.len, &e));
+	}
+	buf_release(&b);
+	return more;
 }
 
 void

@@ -33,7 +33,10 @@ void change_stage(struct change *c);
 void change_journal(struct change *c);
 /* Opens the journal of a state directory and takes its steps. */
 int change_commit(struct change *c, int state, struct err *e);
-/* All of the above. */
+/* Writes to state `to` the journal of `from` with its first k steps only;
+ * false when it has no more than those. */
+bool change_cut_journal(int from, int to, size_t k);
+/* Stages, writes the journal, commits. */
 void change_make(struct change *c);
 void change_end(struct change *c);
 

@@ -19,6 +19,7 @@ static const struct spec tree[] = { D("."), D("d"), F("d/a", "12345"),
 
 static struct scratch top;
 static struct session session;
+static struct settings settings;
 static struct release_transcript transcript;
 static struct release release;
 static struct release_profile profile;
@@ -36,7 +37,9 @@ set_up(void)
 	umask(022);
 	scratch_make(&top);
 	(void)snprintf(path, sizeof(path), "%s/state", top.path);
-	session = (struct session){ .state = STATE_INIT };
+	settings = (struct settings){ .root = NULL };
+	session =
+	    (struct session){ .state = STATE_INIT, .settings = &settings };
 	OK(state_open(&session.state, path, true, &e));
 	OK(fsat_mkdir(top.fd, "root", 0755, &e));
 	OK(fsat_open_dir(top.fd, "root", &session.root, &e));
@@ -90,7 +93,7 @@ expect(size_t differ, uint64_t read_bytes)
 	struct err e = ERR_INIT;
 	size_t n = 0;
 
-	OK(cache_open(&session.state, &cache, &e));
+	OK(cache_open(&session.state, settings.ignore_xattrs, &cache, &e));
 	OK(tree_open(&session.state, &release, &profile, &t, &e));
 	o.root = session.root;
 	o.want = tree_layer(t);
@@ -151,7 +154,7 @@ START_TEST(goes_without_one_that_is_missing_or_damaged)
 	struct cache cache;
 	struct buf whole;
 
-	OK(cache_open(&session.state, &cache, &e));
+	OK(cache_open(&session.state, settings.ignore_xattrs, &cache, &e));
 	ck_assert_ptr_null(cache.reader);
 	cache_close(&cache);
 	cache_close(&cache);

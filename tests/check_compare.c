@@ -516,7 +516,63 @@ START_TEST(gives_owners_as_numbers)
 }
 END_TEST
 
+START_TEST(one_file_where_two_are_wanted_differs)
+{
+	static const struct spec have[] = { TOP, F("a", "1"), H("b", "a"),
+		H("c", "a"), H("d", "a"), END };
+	static const struct spec want[] = { F("a", "1", 0600), F("b", "1"),
+		H("c", "b"), H("d", "a"), END };
+
+	specs_make(top.fd, have);
+	expect_exact(want, "~M a\n~L b\n~L c\n");
+}
+END_TEST
+
+START_TEST(what_is_waived_by_name_does_not_differ)
+{
+	static const struct spec have[] = { TOP, F("x", "1", .xattr = "v"),
+		END };
+	static const struct spec want[] = { F("x", "1", .flags = 1), END };
+	static const struct spec moved[] = { F("x", "1", 0600, .xattr = "w"),
+		END };
+	const struct source source = { .specs = want },
+	                    other = { .specs = moved };
+	struct compare_options o = { .ignore_flags = true };
+
+	if (!spec_has_xattrs(top.fd))
+		return;
+	specs_make(top.fd, have);
+	expect_with(&source, 1, o, "~X x\n");
+	o.ignore_xattrs = "user.pecia";
+	expect_with(&source, 1, o, "");
+	expect_with(&other, 1, o, "~M x\n");
+	o.ignore_xattrs = "trusted.*";
+	expect_with(&other, 1, o, "~MX x\n");
+	o.ignore_flags = false;
+	o.ignore_xattrs = "*";
+	expect_with(&source, 1, o, "~A x\n");
+}
+END_TEST
+
 /* ---- mounts ---- */
+
+static void
+mount_over(const char *name)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", top.path, name);
+	ck_assert_int_eq(mount("/dev/null", path, NULL, MS_BIND, NULL), 0);
+}
+
+static void
+mount_gone(const char *name)
+{
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", top.path, name);
+	ck_assert_int_eq(umount(path), 0);
+}
 
 START_TEST(stays_off_what_is_mounted)
 {
@@ -524,6 +580,8 @@ START_TEST(stays_off_what_is_mounted)
 		F("deep/x"), END };
 	static const struct spec none[] = { TOP, END };
 	static const struct spec file[] = { F("m"), END };
+	static const struct spec changed[] = { D("deep"), F("deep/x", "2"),
+		END };
 	static const struct spec tree[] = { D("m", .mode = 0700), F("m/f"),
 		END };
 	struct err e = ERR_INIT;
@@ -542,8 +600,16 @@ START_TEST(stays_off_what_is_mounted)
 	expect_exact(none, "-deep/x\n");
 	expect_error(&(struct source){ .specs = file },
 	    (struct compare_options){ 0 }, ERR_UNSUPPORTED, "m: a mount point");
-	/* A directory that is wanted may well be one. */
+	/* A directory that is wanted may well be one; what else is in it stays. */
 	expect_exact(tree, "-deep/x\n~Mt m\n+m/f\n");
+	specs_make(top.fd, (const struct spec[]){ F("m/own"), END });
+	expect_exact(tree, "-deep/x\n~Mt m\n+m/f\n");
+	mount_over("deep/x");
+	expect_exact(none, "");
+	expect_error(&(struct source){ .specs = changed },
+	    (struct compare_options){ 0 }, ERR_UNSUPPORTED,
+	    "deep/x: a mount point");
+	mount_gone("deep/x");
 	(void)snprintf(path, sizeof(path), "%s/m", top.path);
 	ck_assert_int_eq(umount(path), 0);
 	(void)snprintf(path, sizeof(path), "%s/deep/m", top.path);
@@ -599,6 +665,8 @@ main(void)
 	tcase_add_test(t, renews_a_group_with_its_first_name);
 	tcase_add_test(t, refuses_owners_that_are_unknown_here);
 	tcase_add_test(t, gives_owners_as_numbers);
+	tcase_add_test(t, one_file_where_two_are_wanted_differs);
+	tcase_add_test(t, what_is_waived_by_name_does_not_differ);
 	tcase_add_test(t, stays_off_what_is_mounted);
 	tcase_add_test(t, an_error_of_the_taker_ends_it);
 	suite_add_tcase(s, t);

@@ -15,11 +15,13 @@ static const char sample[] =
     "pecia manifest 1\n" TOP "x user.comment aGVsbG8=\n"
     "x user.empty \\-\n"
     "d 0750 #0 adm -1.999999999 dev\n"
+    "a ai\n"
     "b 0660 root disk 0.000000000 4095 1048575 dev/disk\n"
     "p 0600 root root 0.000000000 dev/pipe\n"
     "c 0666 root root 0.000000000 1 3 dev/zero\n" ETC
     "f 0644 www\\134data #4294967294 1718000000.123456789 4 " SUM_A
     " etc/a\\040b\n"
+    "a i\n"
     "x security.capability AQAAAgAgAAAAAAAAAAAAAAAAAAA=\n"
     "f 4755 root root 999999999999999999.000000000 999999999999999999 " SUM_0
     " etc/empty\n"
@@ -113,22 +115,23 @@ static const struct {
 	const char *xattrs;
 } wanted[] = {
 	{ { MANIFEST_DIR, ".", 0755, "root", "root", { 1718000000, 0 }, 0,
-	      { { 0 } }, NULL, 0, 0, { 0 } },
+	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "x user.comment aGVsbG8=\nx user.empty \\-\n" },
 	{ { MANIFEST_DIR, "dev", 0750, "#0", "adm", { -1, 999999999 }, 0,
-	      { { 0 } }, NULL, 0, 0, { 0 } },
+	      { { 0 } }, NULL, 0, 0, { 0 },
+	      MANIFEST_APPEND | MANIFEST_IMMUTABLE },
 	    "" },
 	{ { MANIFEST_BLOCK, "dev/disk", 0660, "root", "disk", { 0, 0 }, 0,
-	      { { 0 } }, NULL, 4095, 1048575, { 0 } },
+	      { { 0 } }, NULL, 4095, 1048575, { 0 }, 0 },
 	    "" },
 	{ { MANIFEST_FIFO, "dev/pipe", 0600, "root", "root", { 0, 0 }, 0,
-	      { { 0 } }, NULL, 0, 0, { 0 } },
+	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "" },
 	{ { MANIFEST_CHAR, "dev/zero", 0666, "root", "root", { 0, 0 }, 0,
-	      { { 0 } }, NULL, 1, 3, { 0 } },
+	      { { 0 } }, NULL, 1, 3, { 0 }, 0 },
 	    "" },
 	{ { MANIFEST_DIR, "etc", 0755, "root", "root", { 1718000000, 1 }, 0,
-	      { { 0 } }, NULL, 0, 0, { 0 } },
+	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "" },
 	{ { MANIFEST_FILE, "etc/a b", 0644, "www\\data", "#4294967294",
 	      { 1718000000, 123456789 }, 4,
@@ -136,7 +139,7 @@ static const struct {
 	          0xea, 0xa0, 0xc5, 0x5a, 0xd0, 0x15, 0xa3, 0xbf, 0x4f, 0x1b,
 	          0x2b, 0x0b, 0x82, 0x2c, 0xd1, 0x5d, 0x6c, 0x15, 0xb0, 0xf0,
 	          0x0a, 0x08 } },
-	      NULL, 0, 0, { 0 } },
+	      NULL, 0, 0, { 0 }, MANIFEST_IMMUTABLE },
 	    "x security.capability AQAAAgAgAAAAAAAAAAAAAAAAAAA=\n" },
 };
 
@@ -155,6 +158,7 @@ must_equal(const struct manifest_entry *a, const struct manifest_entry *b)
 	ck_assert_ptr_eq(a->target, b->target);
 	ck_assert_uint_eq(a->major, b->major);
 	ck_assert_uint_eq(a->minor, b->minor);
+	ck_assert_uint_eq(a->flags, b->flags);
 }
 
 START_TEST(fields_are_what_the_text_says)
@@ -327,6 +331,23 @@ static const struct {
 	{ "x user.a AAAA\nx user.a AAAA\n", "out of order" },
 	{ "x user.b AAAA\nx user.a AAAA\n", "out of order" },
 	{ "h dev etc/x\nx user.a AAAA\n", "xattr of a hard link" },
+	/* Flags. */
+	{ "a\n", "flag" },
+	{ "a \n", "flag" },
+	{ "a\ti\n", "flag" },
+	{ "a ia\n", "out of order" },
+	{ "a ii\n", "twice" },
+	{ "a  i\n", "unknown" },
+	{ "a i \n", "unknown" },
+	{ "a d\n", "unknown" },
+	{ "a I\n", "unknown" },
+	{ "a i\na a\n", "no type" },
+	{ "x user.a AAAA\na i\n", "no type" },
+	{ F "etc/x\na s\n", "holes" },
+	{ "d 0755 root root 1.000000000 etc/x\na s\n", "holes" },
+	{ "h dev etc/x\na i\n", "neither file nor directory" },
+	{ "p 0600 root root 1.000000000 etc/x\na i\n",
+	    "neither file nor directory" },
 };
 
 START_TEST(a_broken_line_is_refused_by_number)
@@ -366,6 +387,7 @@ static const struct {
 	{ "pecia manifest 1\n" ETC, "must come first" },
 	{ "pecia manifest 1\n" F ".\n", "must come first" },
 	{ "pecia manifest 1\nx user.a AAAA\n" TOP, "no type" },
+	{ "pecia manifest 1\na i\n" TOP, "no type" },
 	{ "pecia manifest 1\n" TOP TOP, "\".\"" },
 };
 
@@ -399,7 +421,7 @@ START_TEST(every_truncation_is_refused_or_whole)
 		}
 		buf_release(&again);
 	}
-	ck_assert_uint_eq(whole, 16);
+	ck_assert_uint_eq(whole, 18);
 }
 END_TEST
 
@@ -475,6 +497,11 @@ static const struct manifest_entry bad_entries[] = {
 	BAD(.type = MANIFEST_CHAR, .major = 4096),
 	BAD(.type = MANIFEST_BLOCK, .minor = 1048576),
 	BAD(.type = (enum manifest_type)'x'),
+	BAD(.flags = 8),
+	BAD(.type = MANIFEST_SYMLINK, .target = "a", .flags = MANIFEST_APPEND),
+	BAD(.type = MANIFEST_HARDLINK, .target = "a",
+	    .flags = MANIFEST_IMMUTABLE),
+	BAD(.type = MANIFEST_FIFO, .flags = MANIFEST_APPEND),
 	BAD(.xattrs = { "x user.a", 8 }),
 	BAD(.xattrs = { "x user.a AAA\n", 13 }),
 	BAD(.xattrs = { "f user.a AAAA\n", 14 }),

@@ -41,6 +41,41 @@ START_TEST(entries_come_in_the_order_of_manifests)
 }
 END_TEST
 
+/* Where the file system of the test has them. */
+START_TEST(holes_and_flags_are_told_after_the_object)
+{
+	struct fsat_stat st;
+	char page[4096] = "";
+	int fd = -1;
+	struct run r;
+
+	run_init(&r);
+	ck_assert_int_eq(
+	    fsat_create(r.scratch.fd, "holes", 0644, &fd, NULL), 0);
+	ck_assert_int_eq(fsat_skip(fd, 1 << 20, NULL), 0);
+	ck_assert_int_eq(fsat_end_hole(fd, NULL), 0);
+	ck_assert_int_eq(fsat_stat_fd(fd, &st, NULL), 0);
+	close(fd);
+	ck_assert_int_eq(fsat_write_file(r.scratch.fd, "zeros", 0644, page,
+	                     sizeof(page), NULL),
+	    0);
+	put_file(&r, "kept", "");
+	(void)!fsat_set_flags(r.scratch.fd, "kept", FSAT_FLAG_APPEND, NULL);
+	run_must_scan(&r);
+	if (st.stored_bytes == 0)
+		ck_assert_ptr_nonnull(
+		    strstr(buf_str(&r.text), " holes\na s\n"));
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.text), " zeros\n"));
+	ck_assert_ptr_null(strstr(buf_str(&r.text), " zeros\na"));
+	ck_assert_int_eq(fsat_stat(r.scratch.fd, "kept", &st, NULL), 0);
+	ck_assert(st.flags ==
+	    (strstr(buf_str(&r.text), " kept\na a\n") != NULL ? FSAT_FLAG_APPEND
+	                                                      : 0));
+	(void)!fsat_set_flags(r.scratch.fd, "kept", 0, NULL);
+	run_release(&r);
+}
+END_TEST
+
 START_TEST(metadata_is_that_of_the_file)
 {
 	const struct timespec mtime = { -5, 123456789 };
@@ -409,6 +444,7 @@ main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, entries_come_in_the_order_of_manifests);
+	tcase_add_test(t, holes_and_flags_are_told_after_the_object);
 	tcase_add_test(t, metadata_is_that_of_the_file);
 	tcase_add_test(t, owners_are_names_where_there_are_any);
 	tcase_add_test(t, names_of_one_file_are_hard_links);

@@ -83,6 +83,8 @@ START_TEST(has_defaults)
 	ck_assert(s.srv);
 	ck_assert_int_eq(s.wan_fallback, WAN_ALWAYS);
 	ck_assert(!s.ignore_owner);
+	ck_assert(!s.ignore_flags);
+	ck_assert_ptr_null(s.ignore_xattrs);
 	ck_assert_uint_eq(s.wait_ms, 0);
 	settings_release(&s);
 }
@@ -97,6 +99,8 @@ START_TEST(takes_every_key)
 	           "user = fetch\nfallback = b.example c.example:1\n"
 	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
 	           "wan_fallback = after-failures 3\nignore = owner\n"
+	           "ignore = flags xattr:user.*\n"
+	           "ignore = xattr:security.selinux\n"
 	           "waitforlock = 2m\nkeep_runs = 3\nkeep_age = 4\n"
 	           "keep_bytes = 5K\n");
 	load((struct options){ 0 }, &s);
@@ -116,6 +120,8 @@ START_TEST(takes_every_key)
 	ck_assert_int_eq(s.wan_fallback, WAN_AFTER_FAILURES);
 	ck_assert_uint_eq(s.wan_failures, 3);
 	ck_assert(s.ignore_owner);
+	ck_assert(s.ignore_flags);
+	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
 	ck_assert_uint_eq(s.keep_runs, 3);
 	ck_assert_uint_eq(s.keep_age_days, 4);
@@ -217,6 +223,8 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nwan_fallback = after-failures x\n", ":2: " },
 		{ "[main]\nwan_fallback = after-failures -1\n", ":2: " },
 		{ "[main]\nignore = mode\n", ":2: ignore: mode: " },
+		{ "[main]\nignore = xattr:\n", ":2: ignore: xattr:: " },
+		{ "[main]\nignore = xattr:*.x\n", ":2: ignore: xattr:*.x" },
 		{ "[main]\nwaitforlock = 2d\n", ":2: waitforlock: " },
 	};
 

@@ -10,7 +10,7 @@
 int
 diffs_record(void *arg, const struct compare_diff *d, struct err *e)
 {
-	static const char letters[] = "TCSLDOGMtX";
+	static const char letters[] = "TCSLDOGMtXA";
 	struct buf *text = arg;
 
 	if (d->kind == COMPARE_CHANGE) {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "client/apply.h"
-#include "client/run.h"
+#include "client/verbs.h"
 #include "common/fsat.h"
 #include "server/publish.h"
 #include "server/pull.h"
@@ -320,7 +320,7 @@ run_quietly(const struct options *o, const struct settings *settings,
 	ck_assert(out >= 0 && err >= 0 && quiet >= 0);
 	(void)dup2(quiet, STDOUT_FILENO);
 	(void)dup2(quiet, STDERR_FILENO);
-	status = run_run(o, settings);
+	status = verb_run(o, settings);
 	(void)fflush(stdout);
 	(void)dup2(out, STDOUT_FILENO);
 	(void)dup2(err, STDERR_FILENO);

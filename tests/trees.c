@@ -85,6 +85,32 @@ spec_has_devices(int dir)
 	return true;
 }
 
+bool
+spec_has_flags(int dir)
+{
+	struct err e = ERR_INIT;
+	int fd = -1;
+	bool has;
+
+	OK(fsat_create(dir, ".probe", 0600, &fd, &e));
+	close(fd);
+	has = fsat_set_flags(dir, ".probe", FSAT_FLAG_IMMUTABLE, &e) == 0 &&
+	    fsat_set_flags(dir, ".probe", 0, &e) == 0;
+	ck_assert_int_eq(unlinkat(dir, ".probe", 0), 0);
+	return has;
+}
+
+void
+specs_unflag(int root, const struct spec *specs)
+{
+	struct err e = ERR_INIT;
+
+	for (; specs->type != 0; specs++)
+		if (specs->flags != 0 &&
+		    fsat_set_flags(root, specs->path, 0, &e) != 0)
+			err_clear(&e);
+}
+
 /* ---- lists in order ---- */
 
 static int
@@ -184,6 +210,15 @@ set_meta(int root, const struct spec *s)
 	SYS(utimensat(root, s->path, times, AT_SYMLINK_NOFOLLOW), s->path);
 }
 
+static void
+set_flags(int root, const struct spec *s)
+{
+	struct err e = ERR_INIT;
+
+	if (s->flags != 0)
+		OK(fsat_set_flags(root, s->path, s->flags, &e));
+}
+
 void
 specs_make(int root, const struct spec *specs)
 {
@@ -192,8 +227,10 @@ specs_make(int root, const struct spec *specs)
 
 	for (size_t i = 0; i < n; i++)
 		make_one(root, list[i]);
-	for (size_t i = n; i-- > 0;)
+	for (size_t i = n; i-- > 0;) {
 		set_meta(root, list[i]);
+		set_flags(root, list[i]);
+	}
 }
 
 static mode_t
@@ -275,11 +312,23 @@ expect_same_inode(int root, const struct spec *s, const struct stat *st)
 }
 
 static void
+expect_flags(int root, const struct spec *s)
+{
+	struct err e = ERR_INIT;
+	struct fsat_stat st;
+
+	OK(fsat_stat(root, s->path, &st, &e));
+	ck_assert_msg(s->type == 'h' || st.flags == s->flags,
+	    "%s: flags %u, not %u", s->path, st.flags, s->flags);
+}
+
+static void
 expect_one(int root, const struct spec *s)
 {
 	struct timespec t = time_of(s);
 	struct stat st;
 
+	expect_flags(root, s);
 	SYS(fstatat(root, s->path, &st, AT_SYMLINK_NOFOLLOW), s->path);
 	ck_assert_msg((st.st_mode & S_IFMT) == file_type(s->type),
 	    "%s: mode %o", s->path, st.st_mode);
@@ -383,7 +432,8 @@ add_entry(struct manifest_writer *w, const struct spec *s)
 		.mode = mode_of(s),
 		.owner = s->owner != NULL ? s->owner : own_user(),
 		.group = s->group != NULL ? s->group : own_group(),
-		.mtime = time_of(s) };
+		.mtime = time_of(s),
+		.flags = s->flags };
 	struct err e = ERR_INIT;
 	struct buf x;
 

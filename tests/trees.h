@@ -18,6 +18,7 @@ struct spec {
 	const char *owner; /* NULL: our own */
 	const char *group;
 	unsigned minor; /* of a device of major 1; of 'c' and 'b' */
+	unsigned flags; /* of chattr: MANIFEST_APPEND, ... */
 };
 
 /* One of a list: path, text; the rest by name. */
@@ -40,10 +41,14 @@ struct spec {
 /* Whether user.* attributes and devices can be made in this directory. */
 bool spec_has_xattrs(int dir);
 bool spec_has_devices(int dir);
+/* The same of chattr's flags. */
+bool spec_has_flags(int dir);
 
 /* Makes in a held directory what the list says, with all metadata but foreign
  * owners; directories that are not listed are made on the way. */
 void specs_make(int root, const struct spec *specs);
+/* Takes all flags off what the list names and is there. */
+void specs_unflag(int root, const struct spec *specs);
 /* Fails the test unless the directory holds what the list says, metadata
  * included, and nothing else.  Directories that are not listed may lead to
  * what is. */

@@ -76,6 +76,12 @@ with open("sparse", "wb") as f:
     f.truncate(30_000_000)
     f.seek(20_000_000)
     f.write(b"middle")
+with open("sparse again", "wb") as f:  # copied from the first
+    f.truncate(30_000_000)
+    f.seek(20_000_000)
+    f.write(b"middle")
+with open("zeros", "wb") as f:  # no holes
+    f.write(bytes(1_000_000))
 PYTHON
 mkdir "$S/modes"
 for mode in 0000 0400 0644 0755 1644 2755 4755 6755 7777; do
@@ -106,6 +112,10 @@ if is_root; then
 	setcap cap_net_raw+ep "$S/modes/0755" 2>/dev/null
 fi
 release "all kinds"
+blocks() {
+	stat -c %b "$1/sparse" "$1/sparse again" "$1/zeros"
+}
+check "holes stay holes, and zeros zeros" test "$(blocks "$R")" = "$(blocks "$S")"
 check "setuid" test -u "$R/modes/4755"
 check "one inode" test "$(stat -c %i "$R/links/a" "$R/links/m" "$R/links/z" \
 	"$R/a link elsewhere" | sort -u | wc -l)" = 1

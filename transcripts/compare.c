@@ -6,14 +6,17 @@
 
 #include "common/limits.h"
 #include "transcripts/compare_ids.h"
+#include "transcripts/compare_shared.h"
 #include "transcripts/compare_unlisted.h"
 #include "transcripts/scan.h"
+#include "transcripts/waived.h"
 
 /* One open directory on the way to the current path. */
 struct frame {
 	struct unlisted_dir
-	    dir;    /* fd -1: nothing is there, or something else */
-	bool exact; /* what is not listed in it goes */
+	    dir;           /* fd -1: nothing is there, or something else */
+	bool exact;        /* what is not listed in it goes */
+	bool exact_target; /* it is in a target of which that is said */
 	struct fsat_names names; /* of an exact one */
 	size_t next;             /* first name not yet passed */
 };
@@ -28,9 +31,11 @@ struct walk {
 	size_t depth, room;
 	struct unlisted unlisted; /* with the path of the last frame */
 	struct compare_ids users, groups;
+	struct compare_shared shared;
 	char **renewed; /* paths of files that get a new inode, in order */
 	size_t renewed_count, renewed_room;
 	struct buf xattrs;
+	struct buf waived; /* lines left of a manifest's when some are waived */
 };
 
 /* An entry and what is there by its name. */
@@ -55,6 +60,29 @@ find_owner(struct walk *w, const struct manifest_entry *m, uint32_t *uid,
 	return 0;
 }
 
+/* What is waived stays as it is, and is not made. */
+static int
+report_waived(struct walk *w, struct compare_diff *diff, struct err *e)
+{
+	struct layer_entry entry = *diff->want;
+	bool stays = diff->have != NULL && (diff->bits & COMPARE_RENEW) == 0;
+
+	if (w->o->ignore_flags)
+		entry.m.flags = (entry.m.flags & ~MANIFEST_CHATTR) |
+		    (stays ? diff->have->flags : 0);
+	if (w->o->ignore_xattrs != NULL) {
+		buf_clear(&w->waived);
+		waived_line(w->o->ignore_xattrs, &w->waived);
+		waived_filter(w->o->ignore_xattrs, entry.m.xattrs, &w->waived);
+		entry.m.xattrs = (struct manifest_xattrs){ buf_str(&w->waived),
+			w->waived.len };
+		if (buf_check(&w->waived, "attributes", e) != 0)
+			return err_prefix(e, "%s", entry.m.path);
+	}
+	diff->want = &entry;
+	return w->fn(w->arg, diff, e);
+}
+
 /* Fills in the owner that is wanted, or what is there where none is. */
 static int
 report(struct walk *w, struct compare_diff diff, struct err *e)
@@ -71,7 +99,9 @@ report(struct walk *w, struct compare_diff diff, struct err *e)
 		diff.uid = diff.have != NULL ? diff.have->uid : geteuid();
 		diff.gid = diff.have != NULL ? diff.have->gid : getegid();
 	}
-	return w->fn(w->arg, &diff, e);
+	return w->o->ignore_xattrs != NULL || w->o->ignore_flags
+	    ? report_waived(w, &diff, e)
+	    : w->fn(w->arg, &diff, e);
 }
 
 /* A file that gets a new inode takes the other names of its group along. */
@@ -191,7 +221,9 @@ frame_push(struct walk *w, const char *path, int fd, bool exact, struct err *e)
 		return rc;
 	}
 	f = &w->frames[w->depth++];
-	*f = (struct frame){ .dir = { fd, strlen(path), 0 }, .exact = exact };
+	*f = (struct frame){ .dir = { fd, strlen(path), 0 },
+		.exact = exact,
+		.exact_target = exact };
 	memcpy(w->unlisted.path, path, f->dir.path_len + 1);
 	if (fd < 0)
 		return 0;
@@ -199,7 +231,11 @@ frame_push(struct walk *w, const char *path, int fd, bool exact, struct err *e)
 	if (rc != 0)
 		return rc;
 	f->dir.mount_id = st.mount_id;
-	return exact ? fsat_list(fd, &f->names, e) : 0;
+	/* What is mounted inside an exact target holds what nobody listed. */
+	if (exact && w->depth > 1 && f[-1].exact_target &&
+	    f[-1].dir.mount_id != st.mount_id)
+		f->exact = false;
+	return f->exact ? fsat_list(fd, &f->names, e) : 0;
 }
 
 /* Makes the last frame the directory that holds `path`. */
@@ -279,13 +315,36 @@ target_bits(struct pair *p, struct err *e)
 	return rc;
 }
 
-static void
-xattr_bits(struct pair *p, const char *text, size_t len)
+static bool
+is_same_text(struct manifest_xattrs a, struct manifest_xattrs b)
 {
-	const struct manifest_xattrs *want = &p->m->xattrs;
+	return a.len == b.len &&
+	    (a.len == 0 || memcmp(a.text, b.text, a.len) == 0);
+}
 
-	if (want->len != len || (len > 0 && memcmp(want->text, text, len) != 0))
+static int
+xattr_bits(
+    struct walk *w, struct pair *p, struct manifest_xattrs have, struct err *e)
+{
+	const char *waived = w->o->ignore_xattrs;
+	struct manifest_xattrs want = p->m->xattrs;
+	struct buf *b = &w->waived;
+	size_t half;
+
+	if (waived != NULL) {
+		buf_clear(b);
+		waived_filter(waived, want, b);
+		half = b->len;
+		waived_filter(waived, have, b);
+		if (buf_check(b, "attributes", e) != 0)
+			return err_prefix(e, "%s", p->m->path);
+		want = (struct manifest_xattrs){ buf_str(b), half };
+		have = (struct manifest_xattrs){ buf_str(b) + half,
+			b->len - half };
+	}
+	if (!is_same_text(want, have))
 		p->bits |= COMPARE_XATTRS;
+	return 0;
 }
 
 /* The stat cache's record of what is there, or NULL. */
@@ -318,9 +377,11 @@ read_xattrs(struct walk *w, struct pair *p, struct err *e)
 
 	buf_clear(&w->xattrs);
 	rc = scan_xattrs(p->frame->dir.fd, p->name, &w->xattrs, e);
-	if (rc == 0)
-		xattr_bits(p, buf_str(&w->xattrs), w->xattrs.len);
-	return rc;
+	return rc != 0 ? rc
+	               : xattr_bits(w, p,
+	                     (struct manifest_xattrs){
+	                         buf_str(&w->xattrs), w->xattrs.len },
+	                     e);
 }
 
 /* What stat alone does not tell. */
@@ -334,7 +395,7 @@ look_closer(struct walk *w, struct pair *p, struct err *e)
 	if (rc == 0 && known != NULL) {
 		if (is_file && !digest_equal(&known->digest, &p->m->digest))
 			p->bits |= COMPARE_CONTENT;
-		xattr_bits(p, known->xattrs.text, known->xattrs.len);
+		rc = xattr_bits(w, p, known->xattrs, e);
 	} else if (rc == 0) {
 		rc = is_file ? content_bits(w, p, e) : 0;
 		if (rc == 0)
@@ -382,7 +443,25 @@ same_type_bits(struct walk *w, struct pair *p, struct err *e)
 	if ((m->type == MANIFEST_BLOCK || m->type == MANIFEST_CHAR) &&
 	    st->rdev != makedev(m->major, m->minor))
 		p->bits |= COMPARE_DEVICE;
+	if (!w->o->ignore_flags && st->flags != (m->flags & MANIFEST_CHATTR))
+		p->bits |= COMPARE_FLAGS;
 	return look_closer(w, p, e);
+}
+
+/* Two objects of the release that are one here would change each other. */
+static int
+shared_bits(struct walk *w, struct pair *p, struct err *e)
+{
+	bool was_seen = false;
+	int rc;
+
+	if (p->st.nlink < 2 || S_ISDIR(p->st.mode) ||
+	    (p->bits & COMPARE_RENEW) != 0)
+		return 0;
+	rc = compare_shared_see(&w->shared, &p->st, &was_seen, e);
+	if (was_seen)
+		p->bits |= COMPARE_LINK;
+	return rc;
 }
 
 static int
@@ -404,6 +483,15 @@ hardlink_bits(struct walk *w, struct pair *p, struct err *e)
 }
 
 static int
+note_replaced(struct walk *w, const struct pair *p, struct err *e)
+{
+	if (p->st.mount_id != p->frame->dir.mount_id)
+		return err_set(e, ERR_UNSUPPORTED,
+		    "%s: a mount point, which cannot be replaced", p->m->path);
+	return note_renewed(w, p->m, e);
+}
+
+static int
 compare_type(struct walk *w, struct pair *p, struct err *e)
 {
 	const struct fsat_stat *st = &p->st;
@@ -416,10 +504,7 @@ compare_type(struct walk *w, struct pair *p, struct err *e)
 		    S_ISLNK(st->mode) ? " (a symlink: name the directory it "
 		                        "leads to as target)"
 		                      : "");
-	if (st->mount_id != p->frame->dir.mount_id)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%s: a mount point, which cannot be replaced", p->m->path);
-	rc = note_renewed(w, p->m, e);
+	rc = note_replaced(w, p, e);
 	if (rc == 0 && S_ISDIR(st->mode))
 		rc = unlisted_clear(&w->unlisted, &p->frame->dir, p->name, e);
 	if (rc != 0)
@@ -444,6 +529,8 @@ compare_there(struct walk *w, struct pair *p, struct err *e)
 		rc = hardlink_bits(w, p, e);
 	else
 		rc = same_type_bits(w, p, e);
+	if (rc == 0 && p->m->type != MANIFEST_HARDLINK)
+		rc = shared_bits(w, p, e);
 	if (rc != 0)
 		return rc;
 	if (p->bits == 0) {
@@ -451,7 +538,7 @@ compare_there(struct walk *w, struct pair *p, struct err *e)
 		return 0;
 	}
 	if ((p->bits & COMPARE_RENEW) != 0) {
-		rc = note_renewed(w, p->m, e);
+		rc = note_replaced(w, p, e);
 		if (rc != 0)
 			return rc;
 	}
@@ -536,6 +623,7 @@ compare_root(struct walk *w, const struct layer_entry *entry, struct err *e)
 	if (rc != 0)
 		return rc;
 	f->exact = entry->exact;
+	f->exact_target = entry->exact;
 	if (f->exact) {
 		rc = fsat_list(f->dir.fd, &f->names, e);
 		if (rc != 0)
@@ -591,9 +679,11 @@ walk_release(struct walk *w)
 	for (size_t i = 0; i < w->renewed_count; i++)
 		free(w->renewed[i]);
 	free(w->renewed);
+	compare_shared_release(&w->shared);
 	compare_ids_release(&w->users);
 	compare_ids_release(&w->groups);
 	buf_release(&w->xattrs);
+	buf_release(&w->waived);
 }
 
 int
@@ -612,6 +702,7 @@ compare_run(const struct compare_options *options, compare_fn fn, void *arg,
 	int fd = -1, rc;
 
 	buf_init(&w.xattrs, LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES * 2);
+	buf_init(&w.waived, SIZE_MAX / 2);
 	rc = fsat_open_dir(options->root, ".", &fd, e);
 	if (rc == 0)
 		rc = frame_push(&w, "", fd, false, e);

@@ -19,13 +19,15 @@ enum {
 	COMPARE_TYPE = 1 << 0, /* file, directory, symlink, ...: alone */
 	COMPARE_CONTENT = 1 << 1,
 	COMPARE_TARGET = 1 << 2, /* of a symlink */
-	COMPARE_LINK = 1 << 3,   /* not a hard link to what it should be */
+	COMPARE_LINK = 1 << 3,   /* not a hard link to what it should be, or
+	                          * one to what it should not be */
 	COMPARE_DEVICE = 1 << 4,
 	COMPARE_OWNER = 1 << 5,
 	COMPARE_GROUP = 1 << 6,
 	COMPARE_MODE = 1 << 7,
 	COMPARE_MTIME = 1 << 8,
 	COMPARE_XATTRS = 1 << 9,
+	COMPARE_FLAGS = 1 << 10, /* of chattr */
 };
 /* Any of these needs a new inode. */
 #define COMPARE_RENEW                                              \
@@ -40,6 +42,8 @@ struct compare_diff {
 	uint32_t uid, gid;              /* of want, as numbers */
 	const struct fsat_stat *have;   /* NULL: COMPARE_CREATE */
 };
+/* Where attributes are waived, those of `want` lack them, behind the line that
+ * says so (waived.h). */
 typedef int (*compare_fn)(
     void *arg, const struct compare_diff *diff, struct err *e);
 
@@ -48,8 +52,10 @@ struct compare_options {
 	struct layer *want;
 	struct statcache_reader *cache; /* NULL: everything is read */
 	bool dir_times; /* of all listed directories, not of exact ones alone */
-	bool ignore_owner;       /* waived by name: owners are not compared */
-	const char *const *keep; /* paths never deleted, nor what is below */
+	/* Waived by name: not compared, and left as they are. */
+	bool ignore_owner, ignore_flags;
+	const char *ignore_xattrs; /* see waived.h; or NULL */
+	const char *const *keep;   /* paths never deleted, nor what is below */
 	size_t keep_count;
 	const struct fsat_stat *keep_dir; /* the same for one directory, however
 	                                   * its path is spelled; or NULL */

@@ -39,6 +39,14 @@ enum manifest_type {
 	MANIFEST_CHAR = 'c',
 };
 
+/* Flags: what chattr sets on a file or directory, as in fsat.h. */
+#define MANIFEST_APPEND    1u
+#define MANIFEST_IMMUTABLE 2u
+#define MANIFEST_CHATTR    (MANIFEST_APPEND | MANIFEST_IMMUTABLE)
+/* A regular file in which runs of zeros are holes. */
+#define MANIFEST_SPARSE     4u
+#define MANIFEST_HOLE_BYTES ((uint64_t)4096)
+
 /* Extended attributes of one entry, in the manifest's own text: zero or more
  * whole lines "x <name> <base64>\n", sorted by name, unique. */
 struct manifest_xattrs {
@@ -58,6 +66,7 @@ struct manifest_entry {
 	const char *target;    /* 'l': link text; 'h': path of the first name */
 	uint32_t major, minor; /* 'b', 'c' */
 	struct manifest_xattrs xattrs;
+	unsigned flags; /* 'd', 'f': MANIFEST_APPEND, ... */
 };
 
 /* Where text comes from: up to size bytes, *got 0 at the end. */

@@ -122,9 +122,15 @@ measure_line(struct manifest_reader *r, size_t at, size_t *len, struct err *e)
 	}
 }
 
-/* Whether an xattr line begins at offset `at` from pos. */
+/* Lengths of an entry's lines, with LF; 0 where there is none. */
+struct lines {
+	size_t entry, flags, xattrs;
+};
+
+/* Whether a line with this letter begins at offset `at` from pos. */
 static int
-peek_xattr(struct manifest_reader *r, size_t at, bool *is_xattr, struct err *e)
+peek(struct manifest_reader *r, size_t at, char letter, bool *is_there,
+    struct err *e)
 {
 	while (r->pos + at == r->len && !r->at_end) {
 		int rc = fill(r, e);
@@ -132,29 +138,47 @@ peek_xattr(struct manifest_reader *r, size_t at, bool *is_xattr, struct err *e)
 		if (rc != 0)
 			return rc;
 	}
-	*is_xattr = r->pos + at < r->len && r->data[r->pos + at] == 'x';
+	*is_there = r->pos + at < r->len && r->data[r->pos + at] == letter;
 	return 0;
 }
 
-/* Brings an entry's line and those of its xattrs into memory together. */
 static int
-gather(struct manifest_reader *r, size_t *line, size_t *xattrs, struct err *e)
+gather_xattrs(struct manifest_reader *r, struct lines *l, struct err *e)
 {
+	size_t begin = l->entry + l->flags, len;
 	bool more;
-	size_t len, sum = 0;
-	int rc = measure_line(r, 0, line, e);
+	int rc;
 
-	while (rc == 0 && *line > 0) {
-		rc = peek_xattr(r, *line + sum, &more, e);
+	for (;;) {
+		rc = peek(r, begin + l->xattrs, 'x', &more, e);
 		if (rc != 0 || !more)
-			break;
-		rc = measure_line(r, *line + sum, &len, e);
-		sum += len;
-		if (rc == 0 && sum > LIMIT_XATTR_TEXT)
-			rc = fail(r, ERR_LIMIT, "more than 1 MiB of xattrs", e);
+			return rc;
+		rc = measure_line(r, begin + l->xattrs, &len, e);
+		if (rc != 0)
+			return rc;
+		l->xattrs += len;
+		if (l->xattrs > LIMIT_XATTR_TEXT)
+			return fail(
+			    r, ERR_LIMIT, "more than 1 MiB of xattrs", e);
 	}
-	*xattrs = sum;
-	return rc;
+}
+
+/* Brings an entry's line and those of its flags and xattrs into memory
+ * together. */
+static int
+gather(struct manifest_reader *r, struct lines *l, struct err *e)
+{
+	bool has_flags;
+	int rc;
+
+	*l = (struct lines){ 0, 0, 0 };
+	rc = measure_line(r, 0, &l->entry, e);
+	if (rc != 0 || l->entry == 0)
+		return rc;
+	rc = peek(r, l->entry, MANIFEST_FLAGS_LINE, &has_flags, e);
+	if (rc == 0 && has_flags)
+		rc = measure_line(r, l->entry, &l->flags, e);
+	return rc != 0 ? rc : gather_xattrs(r, l, e);
 }
 
 static int
@@ -190,22 +214,39 @@ parse_xattrs(struct manifest_reader *r, size_t *lines, struct err *e)
 }
 
 static int
-parse(struct manifest_reader *r, size_t line, size_t xattrs, struct err *e)
+parse_flags(
+    struct manifest_reader *r, const char *line, size_t len, struct err *e)
+{
+	const char *why;
+
+	r->entry.flags = 0;
+	if (len == 0)
+		return 0;
+	r->line++;
+	why = manifest_flags_parse(line, len, &r->entry);
+	return why != NULL ? fail(r, ERR_FORMAT, why, e) : 0;
+}
+
+static int
+parse(struct manifest_reader *r, const struct lines *l, struct err *e)
 {
 	char *begin = r->data + r->pos;
 	const char *why;
 	size_t lines;
 	int rc;
 
-	why = manifest_parse_line(begin, line, &r->order, &r->entry);
+	why = manifest_parse_line(begin, l->entry, &r->order, &r->entry);
 	if (why != NULL)
 		return fail(r, ERR_FORMAT, why, e);
-	r->entry.xattrs.text = begin + line;
-	r->entry.xattrs.len = xattrs;
+	rc = parse_flags(r, begin + l->entry, l->flags, e);
+	if (rc != 0)
+		return rc;
+	r->entry.xattrs.text = begin + l->entry + l->flags;
+	r->entry.xattrs.len = l->xattrs;
 	rc = parse_xattrs(r, &lines, e);
 	if (rc != 0)
 		return rc;
-	r->pos += line + xattrs;
+	r->pos += l->entry + l->flags + l->xattrs;
 	r->line += lines;
 	return 0;
 }
@@ -214,19 +255,19 @@ int
 manifest_reader_next(struct manifest_reader *r,
     const struct manifest_entry **entry, struct err *e)
 {
-	size_t line, xattrs;
+	struct lines l;
 	int rc;
 
 	if (r->status != 0)
 		return err_set(e, r->status, "manifest: was refused before");
 	r->line++;
-	rc = gather(r, &line, &xattrs, e);
+	rc = gather(r, &l, e);
 	if (rc != 0)
 		return rc;
-	rc = line == 0 ? finish(r, e) : parse(r, line, xattrs, e);
+	rc = l.entry == 0 ? finish(r, e) : parse(r, &l, e);
 	if (rc != 0)
 		return rc;
-	*entry = line == 0 ? NULL : &r->entry;
+	*entry = l.entry == 0 ? NULL : &r->entry;
 	return 0;
 }
 

@@ -51,6 +51,15 @@ size_t manifest_digits(const char *s, size_t max, uint64_t *v);
 bool manifest_unhex(struct digest *out, const char *s);
 void manifest_hex(char *dst, const struct digest *d);
 
+/* The line of flags, which follows the line of an entry that has any.  parse
+ * takes it with its LF and gives NULL or what is wrong; fault says the same of
+ * flags that are to be written; put says where the next line goes. */
+#define MANIFEST_FLAGS_LINE 'a'
+const char *manifest_flags_parse(
+    const char *line, size_t len, struct manifest_entry *m);
+const char *manifest_flags_fault(const struct manifest_entry *m);
+char *manifest_flags_put(char *p, unsigned flags);
+
 /* NULL, or what is wrong with the lines of one entry's xattrs; *line counts
  * those before the wrong one.  scratch must have its value initialised. */
 const char *manifest_xattrs_fault(

@@ -176,7 +176,7 @@ put_line(char *p, const struct manifest_entry *m, size_t path_len)
 	}
 	p = put_name(p, m->path, path_len);
 	*p++ = '\n';
-	return p;
+	return manifest_flags_put(p, m->flags);
 }
 
 static const char *
@@ -222,6 +222,8 @@ entry_fault(const struct manifest_entry *m, size_t path_len)
 
 	if (m->type != MANIFEST_HARDLINK)
 		why = metadata_fault(m);
+	if (why == NULL)
+		why = manifest_flags_fault(m);
 	if (why != NULL)
 		return why;
 	switch (m->type) {

@@ -32,6 +32,10 @@ struct first_name {
 	char path[];
 };
 
+_Static_assert(MANIFEST_APPEND == FSAT_FLAG_APPEND &&
+        MANIFEST_IMMUTABLE == FSAT_FLAG_IMMUTABLE,
+    "flags of stat are those of manifests");
+
 struct scan {
 	const struct scan_options *o;
 	struct scan_totals totals;
@@ -121,6 +125,18 @@ remember(const struct scan *s, const struct manifest_entry *m,
 	return statcache_writer_add(s->o->now, &record, e);
 }
 
+unsigned
+scan_flags(const struct fsat_stat *st)
+{
+	unsigned flags = st->flags;
+
+	/* The last block may be longer than the file. */
+	if (S_ISREG(st->mode) &&
+	    st->stored_bytes + MANIFEST_HOLE_BYTES <= st->size_bytes)
+		flags |= MANIFEST_SPARSE;
+	return flags;
+}
+
 /* Where entries come out of the window, in order. */
 static int
 emit(void *arg, struct manifest_entry *m, const struct fsat_stat *st,
@@ -134,6 +150,7 @@ emit(void *arg, struct manifest_entry *m, const struct fsat_stat *st,
 		return s->o->entry(s->o->arg, m, e);
 	m->mode = st->mode & MANIFEST_MODE_MAX;
 	m->mtime = st->mtime;
+	m->flags = scan_flags(st);
 	if (m->type == MANIFEST_FILE) {
 		m->size_bytes = st->size_bytes;
 		s->totals.files++;

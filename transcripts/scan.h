@@ -78,6 +78,9 @@ struct scan_totals {
 MUST_CHECK int scan_run(const struct scan_options *options,
     struct scan_totals *totals, struct err *e);
 
+/* MANIFEST_* flags of a file or directory. */
+unsigned scan_flags(const struct fsat_stat *st);
+
 /* All extended attributes of a name in a held directory (the name itself, not
  * what it links to) as lines of a manifest, sorted, added to text. */
 MUST_CHECK int scan_xattrs(
