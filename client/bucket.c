@@ -1,6 +1,7 @@
 /* Finding things in kept runs; runs in the applier. */
 #include "client/bucket.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -125,6 +126,7 @@ take_first(void *arg, const struct bucket_entry *entry, struct err *e)
 {
 	struct finding *f = arg;
 
+	assert(f->path != NULL);
 	if (f->found || strcmp(entry->path, f->path) != 0)
 		return 0;
 	f->found = true;
@@ -243,6 +245,23 @@ open_left(const struct session *s, const struct bucket_item *item, int *fd,
 }
 
 static int
+open_file(const struct session *s, const struct bucket_item *item, int *fd,
+    bool *changed, struct err *e)
+{
+	char path[KEPT_PATH_BYTES];
+	struct digest got;
+	int rc;
+
+	if (item->entry.state != KEPT_CONTENT)
+		return open_left(s, item, fd, e);
+	kept_content_path(path, item->entry.facts.number, item->entry.index);
+	rc = open_hashed(s->state.dir, path, fd, &got, e);
+	if (rc == 0)
+		*changed = !digest_equal(&got, &item->m.digest);
+	return rc;
+}
+
+static int
 open_first(const struct session *s, const struct bucket_item *item, int *fd,
     bool *changed, struct err *e)
 {
@@ -259,9 +278,10 @@ open_first(const struct session *s, const struct bucket_item *item, int *fd,
 		*e = why;
 		return rc;
 	}
-	rc = first.m.type == MANIFEST_HARDLINK
-	    ? err_set(e, ERR_FORMAT, "%s: a link to a link", item->m.path)
-	    : bucket_open(s, &first, fd, changed, e);
+	rc = first.m.type != MANIFEST_FILE
+	    ? err_set(
+	          e, ERR_FORMAT, "%s: a link to what is no file", item->m.path)
+	    : open_file(s, &first, fd, changed, e);
 	bucket_item_release(&first);
 	return rc;
 }
@@ -270,22 +290,12 @@ int
 bucket_open(const struct session *s, const struct bucket_item *item, int *fd,
     bool *changed, struct err *e)
 {
-	char path[KEPT_PATH_BYTES];
-	struct digest got;
-	int rc;
-
 	*changed = false;
 	if (item->m.type == MANIFEST_HARDLINK)
 		return open_first(s, item, fd, changed, e);
-	if (item->m.type != MANIFEST_FILE)
-		return err_set(e, ERR_UNSUPPORTED,
-		    "%s: it was no regular file; bucket restore makes it again",
-		    item->m.path);
-	if (item->entry.state != KEPT_CONTENT)
-		return open_left(s, item, fd, e);
-	kept_content_path(path, item->entry.facts.number, item->entry.index);
-	rc = open_hashed(s->state.dir, path, fd, &got, e);
-	if (rc == 0)
-		*changed = !digest_equal(&got, &item->m.digest);
-	return rc;
+	if (item->m.type == MANIFEST_FILE)
+		return open_file(s, item, fd, changed, e);
+	return err_set(e, ERR_UNSUPPORTED,
+	    "%s: it was no regular file; bucket restore makes it again",
+	    item->m.path);
 }

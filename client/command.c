@@ -52,6 +52,7 @@ reset_signals(void)
 static _Noreturn void
 become(const struct command *c, char *const *env, const int fds[4])
 {
+	struct err ignored = ERR_INIT;
 	int told;
 
 	(void)setpgid(0, 0);
@@ -63,8 +64,7 @@ become(const struct command *c, char *const *env, const int fds[4])
 	    dup2(fds[1], STDERR_FILENO) >= 0 && fchdir(fds[3]) == 0)
 		(void)execve(c->argv[0], c->argv, env);
 	told = errno;
-	if (write(fds[2], &told, sizeof(told)) < 0)
-		_exit(126);
+	(void)!fsat_write_all(fds[2], &told, sizeof(told), &ignored);
 	_exit(127);
 }
 

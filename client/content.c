@@ -1,6 +1,7 @@
 /* Where content comes from; runs in the applier. */
 #include "client/content.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -395,7 +396,9 @@ list_files(struct content *c, struct err *e)
 		if (p->items[i].type == MANIFEST_FILE &&
 		    p->items[i].root != PLAN_NO_ROOT && !p->items[i].fetched)
 			c->files[c->file_count++] = &p->items[i];
-	qsort(c->files, c->file_count, sizeof(struct plan_item *), file_cmp);
+	if (c->file_count > 0)
+		qsort(c->files, c->file_count, sizeof(struct plan_item *),
+		    file_cmp);
 	return 0;
 }
 
@@ -407,8 +410,10 @@ content_find(const struct content *c, const struct digest *digest)
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
+		const struct plan_item *file = c->files[mid];
 
-		if (memcmp(&c->files[mid]->digest, digest, DIGEST_BYTES) < 0)
+		assert(file != NULL);
+		if (memcmp(&file->digest, digest, DIGEST_BYTES) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;

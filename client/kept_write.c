@@ -8,7 +8,7 @@
 
 #define WRITE_BYTES ((size_t)65536)
 #define LINE_MAX_BYTES \
- ((size_t)4 * LIMIT_PATH_BYTES + 4 * LIMIT_NAME_BYTES + 256)
+ ((size_t)4 * LIMIT_PATH_BYTES + (size_t)4 * LIMIT_NAME_BYTES + 256)
 
 struct kept_writer {
 	int facts, before;

@@ -148,6 +148,8 @@ take_operands(struct options *o, const struct options_verb *v, int argc,
 {
 	size_t count = (size_t)(argc - optind);
 
+	if (v == NULL) /* help and version, as options, are no words */
+		return 0;
 	if (count > v->operands_max)
 		return err_set(e, ERR_USAGE, "%s: unexpected; see pecia --help",
 		    argv[(size_t)optind + v->operands_max]);

@@ -131,7 +131,7 @@ try_meta(struct probe *p, const struct plan_item *item, struct err *e)
 		    item->path);
 	if (is_same(p->tried, item))
 		return 0;
-	if ((rc = be_near(p, item->path, e)) != 0)
+	if (be_near(p, item->path, e) != 0)
 		return err_prefix(e, "%s", item->path);
 	p->tried = NULL;
 	rc = set_all(p, item, e);
@@ -164,11 +164,10 @@ static int
 check_owner(int root, const struct plan_item *item, struct err *e)
 {
 	struct fsat_stat st;
-	int rc;
 
 	if (geteuid() == 0)
 		return 0;
-	if ((rc = fsat_stat(root, item->path, &st, e)) != 0)
+	if (fsat_stat(root, item->path, &st, e) != 0)
 		return err_prefix(e, "%s", item->path);
 	if (st.uid == geteuid())
 		return 0;

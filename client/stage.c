@@ -213,7 +213,7 @@ stage_file_end(struct stage *s, struct err *e)
 	struct meta m = meta_of(s->item);
 	int rc;
 
-	if (has_holes(s->item) && (rc = fsat_end_hole(s->fd, e)) != 0)
+	if (has_holes(s->item) && fsat_end_hole(s->fd, e) != 0)
 		return err_prefix(e, "%s", s->item->path);
 	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
 	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)

@@ -1,6 +1,7 @@
 /* Which transcript; runs in the applier. */
 #include "client/which.h"
 
+#include <assert.h>
 #include <unistd.h>
 
 #include "client/operand.h"
@@ -46,6 +47,7 @@ below_target(const struct release_transcript *t, const char *path)
 	const char *target = t->target + 1;
 	size_t len = strlen(target);
 
+	assert(path != NULL);
 	if (len == 0)
 		return path;
 	if (!operand_within(path, target))

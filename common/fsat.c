@@ -607,7 +607,7 @@ fsat_end_hole(int fd, struct err *e)
 {
 	off_t end = lseek(fd, 0, SEEK_CUR);
 
-	if (end < 0 || ftruncate(fd, end) != 0)
+	if (end < 0 || fscalls()->ftruncate(fd, end) != 0)
 		return err_sys(e, "leave a hole");
 	return 0;
 }

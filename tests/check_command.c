@@ -64,9 +64,9 @@ START_TEST(refuses_broken_words)
 	words_release(&w);
 	for (size_t i = 0; i < sizeof(many) - 1; i++)
 		many[i] = i % 2 == 0 ? 'a' : ' ';
-	many[2 * LIMIT_ARGUMENTS + 1] = '\0';
+	many[(size_t)2 * LIMIT_ARGUMENTS + 1] = '\0';
 	ck_assert_int_eq(words_split(many, &w, &e), ERR_LIMIT);
-	many[2 * LIMIT_ARGUMENTS] = '\0';
+	many[(size_t)2 * LIMIT_ARGUMENTS] = '\0';
 	OK(words_split(many, &w, &e));
 	ck_assert_uint_eq(w.count, LIMIT_ARGUMENTS);
 	words_release(&w);

@@ -95,8 +95,8 @@ START_TEST(keeps_the_newest_only)
 	scratch_make(&top);
 	OK(state_open(&s, top.path, false, &e));
 	make(&pin, before, after, "x");
-	for (char c = '0'; c <= '9'; c++) {
-		pin.id[0] = c;
+	for (int c = '0'; c <= '9'; c++) {
+		pin.id[0] = (char)c;
 		OK(pin_keep(&s, &pin, &e));
 	}
 	OK(fsat_open_dir(s.dir, "plans", &dir, &e));

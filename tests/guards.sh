@@ -95,7 +95,7 @@ check "is a file" test -f "$R/gone"
 # ---- plans ----
 
 plan_id() {
-	client a plan --server "$origin" "$@" >"$T/out" 2>&1 || fail "plan"
+	client a plan --server "$origin" >"$T/out" 2>&1 || fail "plan"
 	sed -n 's/^plan //p' "$T/out"
 }
 echo three >"$S/etc/motd"

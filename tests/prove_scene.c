@@ -75,13 +75,14 @@ static const struct spec after[] = {
 /* In place of the C library's: each run waits for the clock's grain before it
  * writes its stat cache, and there are thousands of runs.  What they compare has
  * new inodes, which no cache answers for. */
-int
-nanosleep(const struct timespec *wanted, struct timespec *left)
+static int
+stay_awake(const struct timespec *wanted, struct timespec *left)
 {
 	(void)wanted;
 	(void)left;
 	return 0;
 }
+extern __typeof__(nanosleep) nanosleep __attribute__((alias("stay_awake")));
 
 static int
 open_made(int dir, const char *name)
