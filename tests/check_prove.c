@@ -1,5 +1,5 @@
 /* The crash prover over all runs that change something.
- * run: limit 240 */
+ * run: limit 400 */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,7 +234,7 @@ static const struct prove_run runs[] = {
 #define RUNS ((int)(sizeof(runs) / sizeof(runs[0])))
 
 static const struct prove_depth bounded = {
-	.every = 6, .singles = 4, .recovers = 2, .faults = 7
+	.every = 10, .singles = 3, .recovers = 2, .faults = 13
 };
 static const struct prove_depth full = {
 	.every = 1, .singles = 60, .recovers = 8, .faults = 1
