@@ -98,8 +98,8 @@ static void
 list_env(const struct command *c, char *env[COMMAND_ENV_MAX + 4])
 {
 	const char *list[COMMAND_ENV_MAX + 4] = {
-		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:"
-		"/bin",
+		("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:"
+		 "/sbin:/bin"),
 		"LANG=C.UTF-8",
 		"HOME=/",
 	};

@@ -209,7 +209,7 @@ static int
 put_back(int root, const struct plan_lift *l, struct err *e)
 {
 	struct err mine = ERR_INIT;
-	struct fsat_stat st;
+	struct fsat_stat st = { .ino = 0 };
 	int fd = -1, rc;
 
 	rc = fsat_hold(root, l->path, &fd, &mine);

@@ -401,7 +401,7 @@ fsat_stat(int dir, const char *path, struct fsat_stat *st, struct err *e)
 {
 	const int flags =
 	    AT_SYMLINK_NOFOLLOW | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
-	struct statx x;
+	struct statx x = { 0 };
 	struct place p;
 	int ret;
 

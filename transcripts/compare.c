@@ -62,9 +62,10 @@ find_owner(struct walk *w, const struct manifest_entry *m, uint32_t *uid,
 
 /* What is waived stays as it is, and is not made. */
 static int
-report_waived(struct walk *w, struct compare_diff *diff, struct err *e)
+report_waived(struct walk *w, const struct compare_diff *diff, struct err *e)
 {
 	struct layer_entry entry = *diff->want;
+	struct compare_diff as_waived = *diff;
 	bool stays = diff->have != NULL && (diff->bits & COMPARE_RENEW) == 0;
 
 	if (w->o->ignore_flags)
@@ -79,8 +80,8 @@ report_waived(struct walk *w, struct compare_diff *diff, struct err *e)
 		if (buf_check(&w->waived, "attributes", e) != 0)
 			return err_prefix(e, "%s", entry.m.path);
 	}
-	diff->want = &entry;
-	return w->fn(w->arg, diff, e);
+	as_waived.want = &entry;
+	return w->fn(w->arg, &as_waived, e);
 }
 
 /* Fills in the owner that is wanted, or what is there where none is. */
