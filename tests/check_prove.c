@@ -1,5 +1,5 @@
 /* The crash prover over all runs that change something.
- * run: limit 400 */
+ * run: limit 600 */
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
