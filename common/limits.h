@@ -47,9 +47,13 @@
 #define LIMIT_DELTA_MEMBERS   10000000
 
 /* Programs that are run. */
-#define LIMIT_ARGUMENTS      256   /* words of a command line */
-#define LIMIT_COMMAND_OUTPUT 65536 /* kept of what one prints */
-#define LIMIT_COMMAND_S      86400 /* the longest time-out */
+#define LIMIT_ARGUMENTS        256   /* words of a command line */
+#define LIMIT_COMMAND_OUTPUT   65536 /* kept of what one prints */
+#define LIMIT_COMMAND_S        86400 /* the longest time-out */
+#define LIMIT_ACTIONS          256   /* triggers, and checks, of one release */
+#define LIMIT_TRIGGER_PATHS    256   /* patterns of one trigger */
+#define LIMIT_CHECK_ATTEMPTS   100
+#define LIMIT_CHECK_INTERVAL_S 3600 /* between attempts */
 
 /* Processes and the network. */
 #define LIMIT_IPC_BYTES         262144 /* one message between our processes */

@@ -49,5 +49,9 @@ void ctl_print_text(const char *text);
 MUST_CHECK int ctl_flush(struct err *e);
 void ctl_json_digest(struct json *j, const char *key, const struct digest *d);
 void ctl_json_time(struct json *j, const char *key, time_t t);
+/* A release's triggers and checks. */
+struct release;
+void ctl_print_actions(const struct release *r);
+void ctl_json_actions(struct json *j, const struct release *r);
 
 #endif

@@ -206,6 +206,7 @@ print_release(const struct history_item *h)
 			(void)printf(" in channel %s", r->hosts[i].channel);
 		(void)printf("\n");
 	}
+	ctl_print_actions(r);
 }
 
 static struct json *
@@ -285,6 +286,7 @@ print_release_json(const struct history_item *h, struct err *e)
 	json_set_child(j, "transcripts", transcripts);
 	json_set_child(j, "profiles", profiles_json(r));
 	json_set_child(j, "hosts", hosts_json(r));
+	ctl_json_actions(j, r);
 	return ctl_print_json(j, e);
 }
 

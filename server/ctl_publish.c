@@ -40,6 +40,7 @@ struct run {
 	char transcript[LIMIT_NAME_BYTES + 1];
 	uint64_t told[PUBLISH_CHANGES];
 	struct json *changes; /* --noop --json */
+	struct json *actions; /* --json */
 };
 
 static double
@@ -81,6 +82,26 @@ list_change(void *arg, const char *transcript, enum publish_change kind,
 	if (r->told[kind] == LISTED_MAX)
 		(void)printf("%c %s: ... more are only counted\n", marks[kind],
 		    transcript);
+}
+
+/* publish_options.action: they are few. */
+static void
+tell_action(
+    void *arg, const char *what, enum publish_change kind, const char *name)
+{
+	struct run *r = arg;
+	struct json *j;
+
+	if (r->actions == NULL) {
+		progress_end(r->progress);
+		(void)printf("%c %s %s\n", marks[kind], what, name);
+		return;
+	}
+	j = json_object_new();
+	json_set_string(j, "kind", what);
+	json_set_string(j, "name", name);
+	json_set_string(j, "change", words[kind]);
+	json_append(r->actions, j);
 }
 
 /* publish_options.skipped */
@@ -231,6 +252,8 @@ print_json(struct run *r, const struct publish_result *result, struct err *e)
 		json_set_child(j, "changes", r->changes);
 		r->changes = NULL;
 	}
+	json_set_child(j, "actions", r->actions);
+	r->actions = NULL;
 	return ctl_print_json(j, e);
 }
 
@@ -254,6 +277,7 @@ publish(struct run *r, struct err *e)
 		.progress = r->progress,
 		.change = o->noop ? list_change : NULL,
 		.skipped = tell_skipped,
+		.action = tell_action,
 		.arg = r };
 	struct publish_result result;
 	int ret;
@@ -296,6 +320,8 @@ ctl_publish(const struct ctl_options *o, struct err *e)
 		return ret;
 	if (o->noop && o->json)
 		r.changes = json_array_new();
+	if (o->json)
+		r.actions = json_array_new();
 	ret = ctl_open(o, !o->noop, &r.origin, e);
 	if (ret == 0)
 		ret = load_keys(&r, e);
@@ -306,6 +332,7 @@ ctl_publish(const struct ctl_options *o, struct err *e)
 	}
 	origin_release(&r.origin);
 	json_free(r.changes);
+	json_free(r.actions);
 	releasefile_release(&r.file);
 	key_free(r.release);
 	key_free(r.head);

@@ -359,6 +359,8 @@ run(struct publish *p, struct err *e)
 		ret = run_trees(p, e);
 	if (ret == 0)
 		tell_dropped(p);
+	if (ret == 0)
+		ret = publish_actions(p, e);
 	return ret == 0 ? finish(p, e) : ret;
 }
 

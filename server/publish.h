@@ -43,6 +43,10 @@ struct publish_options {
 	    enum publish_change kind, const char *path);
 	void (*skipped)(void *arg, const char *transcript, const char *path,
 	    const char *why);
+	/* Told of each "trigger" and "check" that differs from the release
+	 * before; may be NULL. */
+	void (*action)(void *arg, const char *what, enum publish_change kind,
+	    const char *name);
 	void *arg;
 };
 

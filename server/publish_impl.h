@@ -93,6 +93,9 @@ void publish_kits_free(struct publish *p);
 /* A nameless file; in memory for noop. */
 MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
 
+/* publish_actions.c: tells which triggers and checks differ. */
+MUST_CHECK int publish_actions(const struct publish *p, struct err *e);
+
 /* publish_scan.c: reads the tree; stores objects, writes the manifest to
  * text_fd, sets all of t->t but the data transcript. */
 MUST_CHECK int publish_scan(

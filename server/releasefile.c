@@ -6,6 +6,7 @@
 
 #include "common/config.h"
 #include "common/text.h"
+#include "server/releasefile_actions.h"
 
 static const char *const transcript_keys[] = { "source", "target", "mode",
 	"exclude", "owner", "devices", "one_file_system", NULL };
@@ -15,6 +16,8 @@ static const struct config_rule rules[] = {
 	{ "transcript", CONFIG_NAMED, transcript_keys },
 	{ "profile", CONFIG_NAMED, profile_keys },
 	{ "host", CONFIG_PATTERN, host_keys },
+	{ "trigger", CONFIG_NAMED, releasefile_trigger_keys },
+	{ "check", CONFIG_NAMED, releasefile_check_keys },
 };
 
 void
@@ -465,7 +468,10 @@ read_sections(struct reading *r)
 		ret = read_transcripts(r);
 	if (ret == 0)
 		ret = read_profiles(r);
-	return ret == 0 ? read_hosts(r) : ret;
+	if (ret == 0)
+		ret = read_hosts(r);
+	return ret == 0 ? releasefile_actions(r->config, &r->f->release, r->e)
+	                : ret;
 }
 
 static int

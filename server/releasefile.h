@@ -15,8 +15,8 @@ struct releasefile_source {
 };
 
 struct releasefile {
-	/* Transcripts (name, mode, target, excludes), profiles and hosts; all
-	 * else is zero. */
+	/* Transcripts (name, mode, target, excludes), profiles, hosts,
+	 * triggers and checks; all else is zero. */
 	struct release release;
 	struct releasefile_source *sources; /* one a transcript, same order */
 };

@@ -43,6 +43,8 @@ release_release(struct release *r)
 	free(r->transcripts);
 	free(r->profiles);
 	free(r->hosts);
+	actions_release(&r->triggers);
+	actions_release(&r->checks);
 	free(r->author);
 	free(r->message);
 	free(r->source);
@@ -273,6 +275,7 @@ parse_fields(struct lines *l, struct release *r)
 		parse_profile(l, r);
 	while (lines_follows(l, "host"))
 		parse_host(l, r);
+	actions_parse(l, r);
 }
 
 int
@@ -371,6 +374,7 @@ release_write(struct buf *text, const struct release *r)
 		buf_addf(text, " %s %s\n", r->profiles[h->profile].name,
 		    h->channel[0] == '\0' ? "-" : h->channel);
 	}
+	actions_write(text, r);
 }
 
 /* What stands below a head or below the next release. */

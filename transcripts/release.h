@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/crypto_digest.h"
+#include "transcripts/actions.h"
 #include "transcripts/root.h"
 
 enum release_mode {
@@ -54,6 +55,7 @@ struct release {
 	size_t profile_count;
 	struct release_host *hosts; /* in order: first match counts */
 	size_t host_count;
+	struct actions triggers, checks;
 };
 
 /* All zero and empty.  release_release frees every pointer in it, so that
