@@ -4,6 +4,7 @@
 #include "client/cache.h"
 #include "client/commit.h"
 #include "client/dirtimes.h"
+#include "client/due.h"
 #include "client/journal.h"
 #include "client/keep.h"
 #include "client/lift.h"
@@ -303,6 +304,8 @@ commit_journal(
 		rc = commit_steps(root, j, e);
 	if (rc == 0)
 		rc = keep_publish(state->dir, e);
+	if (rc == 0)
+		rc = due_publish(state->dir, e);
 	journal_free(j);
 	return rc;
 }
@@ -351,6 +354,8 @@ undo_stages(struct session *s, struct err *e)
 	int rc = keep_discard(s->state.dir, e);
 
 	if (rc == 0)
+		rc = due_discard(s->state.dir, e);
+	if (rc == 0)
 		rc = journal_undo_stages(s->state.dir, s->root, e);
 	if (rc == 0)
 		rc = dirtimes_restore(s->state.dir, s->root, e);
@@ -371,6 +376,8 @@ change(struct session *s, struct content *content, struct plan *plan,
 	rc = stage_all(s, content, plan, e);
 	if (rc == 0)
 		rc = keep_all(s, plan, goal, &space, e);
+	if (rc == 0 && goal->ready.fn != NULL)
+		rc = goal->ready.fn(goal->ready.arg, e);
 	if (rc == 0)
 		rc = commit_plan(s, plan, goal, e);
 	/* What a journal says is carried through by the next run. */
@@ -404,9 +411,9 @@ keep_head(struct session *s, struct err *e)
 
 static int
 apply_or_record(struct session *s, struct content *content, struct plan *plan,
-    bool new_release, struct err *e)
+    const struct apply_ready *ready, bool new_release, struct err *e)
 {
-	struct apply_goal goal = { .is_rollback = false };
+	struct apply_goal goal = { .ready = *ready };
 	int rc;
 
 	if (plan_is_empty(plan) && !new_release)
@@ -426,12 +433,12 @@ apply_or_record(struct session *s, struct content *content, struct plan *plan,
 
 int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
-    struct apply_result *result, struct err *e)
+    const struct apply_ready *ready, struct apply_result *result, struct err *e)
 {
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
-	rc = apply_or_record(s, content, plan, result->new_release, e);
+	rc = apply_or_record(s, content, plan, ready, result->new_release, e);
 	if (content != NULL)
 		content_counts(content, &result->content);
 	if (rc != 0)
@@ -477,7 +484,7 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 
 	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
 	    has_file(s, DIRTIMES_NAME) || has_file(s, KEPT_NEW) ||
-	    has_file(s, LIFT_NAME);
+	    has_file(s, LIFT_NAME) || has_file(s, DUE_NEW);
 	if (begun)
 		rc = finish_commit(s, e);
 	else if (*recovered)

@@ -42,8 +42,16 @@ MUST_CHECK int apply_look(struct session *s, const struct apply_look *look,
 #define APPLY_ID_BYTES 17
 MUST_CHECK int apply_new_id(char id[APPLY_ID_BYTES], struct err *e);
 
+/* Called when all is staged and kept, right before the commit of a plan that is
+ * not empty; an error stops it, and nothing is changed. */
+struct apply_ready {
+	int (*fn)(void *arg, struct err *e); /* NULL: none */
+	void *arg;
+};
+
 /* What the machine is when a plan was carried out. */
 struct apply_goal {
+	struct apply_ready ready;
 	struct buf head;    /* for the trust store; empty: it stays as it is */
 	struct buf applied; /* the record; empty: nothing is applied */
 	struct kept_release now;
@@ -57,6 +65,7 @@ MUST_CHECK int apply_change(struct session *s, struct content *content,
 /* Carries the plan out and makes s->release the applied one.  An empty plan
  * only records a new release, or nothing. */
 MUST_CHECK int apply_plan(struct session *s, struct content *content,
-    struct plan *plan, struct apply_result *result, struct err *e);
+    struct plan *plan, const struct apply_ready *ready,
+    struct apply_result *result, struct err *e);
 
 #endif

@@ -150,6 +150,17 @@ spared_json(const struct plan *p)
 	return list;
 }
 
+static void
+settled_json(const struct settled *s, struct json *j)
+{
+	if (s == NULL)
+		return;
+	outcomes_json(&s->outcomes, j);
+	json_set_bool(j, "rolled_back", s->rolled_back);
+	if (s->rolled_back)
+		json_set_u64(j, "rolled_back_to", s->to.serial);
+}
+
 static struct json *
 run_json(const struct report *r)
 {
@@ -173,6 +184,7 @@ run_json(const struct report *r)
 	json_set_u64(j, "entries", r->result.totals.entries);
 	json_set_child(j, "changes", changes_json(r->plan));
 	json_set_child(j, "protected", spared_json(r->plan));
+	settled_json(r->settled, j);
 	json_set_u64(j, "files_local", r->result.content.local_files);
 	json_set_u64(j, "files_kept", r->result.content.kept_files);
 	json_set_u64(j, "files_from_data", r->result.content.data_files);
@@ -182,6 +194,24 @@ run_json(const struct report *r)
 	json_set_u64(j, "bytes_sent", r->sent_bytes);
 	json_set_double(j, "seconds", r->seconds);
 	return j;
+}
+
+static int
+print_settled(const struct report *r, struct err *e)
+{
+	const struct settled *s = r->settled;
+	int rc = s == NULL ? 0 : outcomes_print(&s->outcomes, r->verbose, e);
+
+	if (rc != 0 || s == NULL || !s->rolled_back)
+		return rc;
+	(void)printf(
+	    "release %llu was rolled back: ", (unsigned long long)s->left);
+	if (s->to.is_any)
+		(void)printf("release %llu is applied again\n",
+		    (unsigned long long)s->to.serial);
+	else
+		(void)printf("no release is applied\n");
+	return 0;
 }
 
 static void
@@ -194,16 +224,19 @@ print_held(const struct report *r)
 		    (unsigned long long)r->held);
 }
 
-/* With nothing applied and the newest release held back. */
+/* With nothing applied and the newest release held back, or rolled back before
+ * anything was looked at. */
 static struct json *
 held_json(const struct report *r)
 {
 	struct json *j = json_object_new();
 
-	json_set_string(j, "channel", r->session->head.channel);
+	json_set_string(j, "channel", r->session->settings->channel);
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", false);
-	json_set_u64(j, "held", r->held);
+	if (r->held > 0)
+		json_set_u64(j, "held", r->held);
+	settled_json(r->settled, j);
 	return j;
 }
 
@@ -220,7 +253,7 @@ report_run(const struct report *r, struct err *e)
 		print_held(r);
 		if (is_any)
 			print_summary(r);
-		return 0;
+		return print_settled(r, e);
 	}
 	j = is_any ? run_json(r) : held_json(r);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
@@ -260,7 +293,7 @@ report_rollback(
 		if ((rc = print_plan(r, e)) != 0)
 			return rc;
 		print_rollback(r, to);
-		return 0;
+		return print_settled(r, e);
 	}
 	j = json_object_new();
 	if (to->is_any) {
@@ -271,6 +304,7 @@ report_rollback(
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
 	json_set_child(j, "changes", changes_json(r->plan));
+	settled_json(r->settled, j);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);
 	return rc;

@@ -3,6 +3,7 @@
 #define CLIENT_REPORT_H
 
 #include "client/apply.h"
+#include "client/settle.h"
 
 struct report {
 	bool json, verbose, noop;
@@ -11,6 +12,7 @@ struct report {
 	const char *plan_id; /* of report_run */
 	const struct session *session;
 	const struct plan *plan;
+	const struct settled *settled; /* triggers, checks; NULL: none */
 	struct apply_result result;
 	uint64_t received_bytes, sent_bytes;
 	double seconds;

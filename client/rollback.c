@@ -7,6 +7,7 @@
 #include "client/held.h"
 #include "client/past.h"
 #include "client/protect.h"
+#include "client/rollback_due.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/log.h"
@@ -242,11 +243,36 @@ record(const struct session *s, const struct kept_release *to, struct buf *text,
 	return buf_check(text, "record", e);
 }
 
+struct following {
+	const struct session *s;
+	const struct plan *plan;
+	const struct kept_release *to;
+};
+
+/* An apply_ready. */
+static int
+note_due(void *arg, struct err *e)
+{
+	const struct following *f = arg;
+	struct due due;
+	int rc;
+
+	due_init(&due);
+	rc = rollback_due(f->s, f->plan, f->to, &due, e);
+	if (rc == 0)
+		rc = due_prepare(&f->s->state, &due, e);
+	due_release(&due);
+	return rc;
+}
+
 int
 rollback_apply(struct session *s, struct plan *plan,
     const struct kept_release *to, struct err *e)
 {
-	struct apply_goal goal = { .now = *to, .is_rollback = true };
+	struct following f = { s, plan, to };
+	struct apply_goal goal = {
+		.ready = { note_due, &f }, .now = *to, .is_rollback = true
+	};
 	struct content *content = NULL;
 	int rc;
 

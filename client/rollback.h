@@ -22,7 +22,7 @@ MUST_CHECK int rollback_plan(struct session *s, uint64_t number,
 
 /* Carries such a plan out, and holds the release back that is left.  The
  * session, which is locked and has nothing interrupted, must be opened anew
- * afterwards. */
+ * afterwards.  Triggers are due then: settle.h. */
 MUST_CHECK int rollback_apply(struct session *s, struct plan *plan,
     const struct kept_release *to, struct err *e);
 

@@ -10,6 +10,7 @@
 #include "client/held.h"
 #include "client/pin.h"
 #include "client/report.h"
+#include "client/triggers.h"
 #include "client/update.h"
 #include "common/log.h"
 
@@ -20,7 +21,9 @@ struct run {
 	struct plan plan;
 	struct pin pin;
 	struct report report;
-	int refused; /* exit status of a run that may not be, or 0 */
+	struct settled settled;
+	bool is_done; /* it was made, whatever came after */
+	int refused;  /* exit status of a run that may not be, or 0 */
 };
 
 static double
@@ -115,6 +118,64 @@ check_pin(struct run *r, struct err *e)
 	return rc;
 }
 
+static struct triggers_of
+triggers_wanted(const struct session *s)
+{
+	return (
+	    struct triggers_of){ &s->release, s->profile, s->settings->root };
+}
+
+/* An apply_ready: all is staged.  The checks decide on a release that is new
+ * here; one that was only mended has nothing better to go back to. */
+static int
+before_commit(void *arg, struct err *e)
+{
+	struct run *r = arg;
+	const struct session *s = &r->session;
+	const struct triggers_of t = triggers_wanted(s);
+	struct due due;
+	int rc = triggers_before(&t, &r->plan, &r->settled.outcomes, e);
+
+	due_init(&due);
+	memcpy(due.channel, s->release.channel, sizeof(due.channel));
+	due.serial = s->release.serial;
+	due.check = triggers_has_checks(&t) &&
+	    (!s->has_applied ||
+	        !digest_equal(&s->applied.release, &s->head.release));
+	if (rc == 0)
+		rc = triggers_find(&t, &r->plan, &due, e);
+	if (rc == 0)
+		rc = due_prepare(&s->state, &due, e);
+	due_release(&due);
+	return rc;
+}
+
+static int
+carry_out(struct run *r, struct content *content, struct err *e)
+{
+	const struct triggers_of t = triggers_wanted(&r->session);
+	const struct apply_ready ready = { before_commit, r };
+
+	if (r->report.noop)
+		return triggers_foresee(&t, &r->plan, &r->settled.outcomes, e);
+	return apply_plan(
+	    &r->session, content, &r->plan, &ready, &r->report.result, e);
+}
+
+static int
+come_after(struct run *r, struct err *e)
+{
+	const struct session *s = &r->session;
+	const struct triggers_of t = triggers_wanted(s);
+
+	r->is_done = true;
+	if (r->report.noop)
+		return 0;
+	return triggers_has_checks(&t)
+	    ? settle_run(s->settings, &r->settled, e)
+	    : settle_rest(s->settings, &s->state, &r->settled, e);
+}
+
 static int
 one_run(struct run *r, struct err *e)
 {
@@ -127,8 +188,10 @@ one_run(struct run *r, struct err *e)
 	rc = update_find(s, e);
 	if (rc == 0 && !r->o->retry)
 		rc = hold_back(s, &r->report.held, e);
-	if (rc == 0 && s->profile == NULL)
+	if (rc == 0 && s->profile == NULL) {
+		r->is_done = true;
 		return 0;
+	}
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
@@ -139,14 +202,14 @@ one_run(struct run *r, struct err *e)
 		rc = check_pin(r, e);
 	if (rc == 0)
 		rc = check_guards(r, e);
-	if (rc == 0 && !r->report.noop)
-		rc = apply_plan(s, content, &r->plan, &r->report.result, e);
+	if (rc == 0)
+		rc = carry_out(r, content, e);
 	report_progress_end(&progress);
 	content_free(content);
 	if (rc == 0)
 		rc = fetch_traffic(s->fetch, &r->report.received_bytes,
 		    &r->report.sent_bytes, e);
-	return rc;
+	return rc == 0 ? come_after(r, e) : rc;
 }
 
 /* ---- around it ---- */
@@ -194,10 +257,34 @@ hooked_run(struct run *r, struct err *e)
 	return err_prefix(e, "the run was made, but");
 }
 
+/* What a crash left to be done after its commit comes first.  If that took the
+ * machine back, it is enough for one run. */
+static int
+settled_run(struct run *r, struct err *e)
+{
+	struct session *s = &r->session;
+	struct err rest = ERR_INIT;
+	int rc = 0, was = 0;
+
+	if (!r->report.noop)
+		was = settle_rest(r->settings, &s->state, &r->settled, &rest);
+	if (was != 0)
+		log_err(LOG_ERROR, "after an interrupted run", &rest, NULL);
+	r->is_done = r->settled.rolled_back;
+	if (!r->settled.rolled_back)
+		rc = hooked_run(r, e);
+	if (rc == 0 && was != 0) {
+		*e = rest;
+		rc = e->code;
+	}
+	return rc;
+}
+
 static int
 run_locked(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
+	struct err report = ERR_INIT;
 	struct timespec start;
 	int rc;
 
@@ -209,10 +296,12 @@ run_locked(struct run *r, struct err *e)
 		return rc;
 	}
 	r->report.session = s;
-	rc = hooked_run(r, e);
+	rc = settled_run(r, e);
 	r->report.seconds = seconds_since(&start);
-	if (rc == 0)
-		rc = report_run(&r->report, e);
+	if (r->is_done && report_run(&r->report, &report) != 0 && rc == 0) {
+		*e = report;
+		rc = e->code;
+	}
 	alarms_log(s);
 	if (rc != 0)
 		failure_note(&s->state, s->now, e);
@@ -225,7 +314,7 @@ run_locked(struct run *r, struct err *e)
 int
 verb_run(const struct options *o, const struct settings *s)
 {
-	struct run r = { .o = o, .settings = s };
+	struct run r = { .o = o, .settings = s, .settled = SETTLED_INIT };
 	struct err e = ERR_INIT;
 	bool changed;
 	int rc, status;
@@ -239,7 +328,8 @@ verb_run(const struct options *o, const struct settings *s)
 	}
 	plan_init(&r.plan);
 	pin_init(&r.pin);
-	r.report = (struct report){ .json = o->json,
+	r.report = (struct report){ .settled = &r.settled,
+		.json = o->json,
 		.verbose = o->verbose,
 		.noop = o->noop || o->verb == VERB_PLAN,
 		.is_plan = o->verb == VERB_PLAN,
@@ -249,6 +339,7 @@ verb_run(const struct options *o, const struct settings *s)
 	changed = !plan_is_empty(&r.plan);
 	plan_release(&r.plan);
 	pin_release(&r.pin);
+	settled_release(&r.settled);
 	if (rc != 0) {
 		status = verb_failed(&e);
 		return r.refused != 0 ? r.refused : status;

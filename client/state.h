@@ -15,6 +15,7 @@
  *     held             the release that was rolled back: client/held.h
  *     stages dirtimes  what is staged, beside what
  *     journal          a commit under way
+ *     due.new due      triggers and checks that follow it: client/due.h
  *     last_error       why the last run failed
  *     plans/<id>       the last plans that were shown
  *     disabled         the operator's word that nothing is to change

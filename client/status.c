@@ -5,6 +5,7 @@
 
 #include "client/alarms.h"
 #include "client/disable.h"
+#include "client/due.h"
 #include "client/failure.h"
 #include "client/held.h"
 #include "client/journal.h"
@@ -20,14 +21,21 @@ struct status {
 	bool interrupted, disabled;
 	uint64_t held; /* serial that was rolled back, or 0 */
 	struct disable disable;
+	struct due due; /* after the last change */
 	char last_error[FAILURE_BYTES];
 };
+
+static bool
+is_due(const struct status *st)
+{
+	return st->due.check || st->due.count > 0;
+}
 
 static bool
 is_wrong(const struct status *st)
 {
 	return st->alarms != 0 || st->interrupted || st->disabled ||
-	    st->last_error[0] != '\0' || !st->s->has_applied;
+	    is_due(st) || st->last_error[0] != '\0' || !st->s->has_applied;
 }
 
 static void
@@ -44,9 +52,20 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	st->held = held_serial(s, NULL);
+	if (due_read(&s->state, &st->due, &ignored) != 0)
+		due_init(&st->due); /* mostly there is none */
 	failure_read(&s->state, st->last_error);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
+}
+
+static void
+print_due(const struct due *d)
+{
+	(void)printf("wrong     a run ended early; the next runs what is due:");
+	for (size_t i = 0; i < d->count; i++)
+		(void)printf(" %s", d->list[i].name);
+	(void)printf("%s\n", d->check ? " and the checks" : "");
 }
 
 static void
@@ -85,6 +104,8 @@ print_status(const struct status *st)
 		(void)printf(
 		    "wrong     a run was interrupted: the next finishes "
 		    "it\n");
+	if (is_due(st))
+		print_due(&st->due);
 	if (st->last_error[0] != '\0')
 		(void)printf("wrong     last run failed: %s\n", st->last_error);
 }
@@ -93,7 +114,8 @@ static int
 print_status_json(const struct status *st, struct err *e)
 {
 	const struct applied *a = &st->s->applied;
-	struct json *j = json_object_new(), *wrong = json_array_new();
+	struct json *j = json_object_new(), *wrong = json_array_new(),
+	            *due = json_array_new();
 	char text[DIGEST_HEX];
 	int rc;
 
@@ -121,11 +143,16 @@ print_status_json(const struct status *st, struct err *e)
 			json_append_string(wrong, w->word);
 	if (st->interrupted)
 		json_append_string(wrong, "interrupted");
+	if (is_due(st))
+		json_append_string(wrong, "due");
+	for (size_t i = 0; i < st->due.count; i++)
+		json_append_string(due, st->due.list[i].name);
 	if (st->last_error[0] != '\0')
 		json_append_string(wrong, st->last_error);
 	json_set_bool(j, "disabled", st->disabled);
 	if (st->disabled)
 		json_set_string(j, "disabled_message", st->disable.message);
+	json_set_child(j, "due", due);
 	json_set_child(j, "wrong", wrong);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);
@@ -151,6 +178,7 @@ verb_status(const struct options *o, const struct settings *s)
 		rc = is_wrong(&st) ? EXIT_FAILED : EXIT_SAME;
 	else
 		rc = verb_failed(&e);
+	due_release(&st.due);
 	session_release(&session);
 	return rc;
 }

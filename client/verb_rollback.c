@@ -1,22 +1,56 @@
 /* `pecia rollback`. */
 #include "client/report.h"
 #include "client/rollback.h"
+#include "client/rollback_due.h"
+#include "client/settle.h"
 #include "client/verbs.h"
+
+/* Of --noop. */
+static int
+foresee(const struct session *s, const struct plan *plan,
+    const struct kept_release *to, struct outcomes *o, struct err *e)
+{
+	struct due due;
+	int rc;
+
+	due_init(&due);
+	rc = rollback_due(s, plan, to, &due, e);
+	for (size_t i = 0; i < due.count && rc == 0; i++)
+		rc = outcomes_foresee(o, due.list[i].name, ACTION_AFTER, e);
+	due_release(&due);
+	return rc;
+}
 
 static int
 roll_back(const struct options *o, struct session *s, struct report *r,
     struct plan *plan, struct err *e)
 {
 	const struct rollback_target t = { o->to != NULL, o->serial };
+	struct settled settled = SETTLED_INIT;
+	struct err after = ERR_INIT;
 	struct kept_release to;
 	uint64_t number = 0;
-	int rc = rollback_find(s, &t, &number, e);
+	int rc = rollback_find(s, &t, &number, e), settling = 0;
 
+	r->settled = &settled;
 	if (rc == 0)
 		rc = rollback_plan(s, number, plan, &to, e);
-	if (rc == 0 && !o->noop)
+	if (rc == 0 && o->noop)
+		rc = foresee(s, plan, &to, &settled.outcomes, e);
+	else if (rc == 0)
 		rc = rollback_apply(s, plan, &to, e);
-	return rc != 0 ? rc : report_rollback(r, &to, e);
+	if (rc == 0 && !o->noop)
+		settling =
+		    settle_triggers(s->settings, &s->state, &settled, &after);
+	if (rc == 0)
+		rc = report_rollback(r, &to, e);
+	if (rc == 0 && settling != 0) {
+		*e = after;
+		rc = e->code;
+	}
+	r->settled = NULL;
+	settled_release(&settled);
+	return rc;
 }
 
 int
