@@ -1,20 +1,25 @@
 /* The file `held`; runs in the applier.
  *
  *     pecia held 1
- *     release CHANNEL SERIAL */
+ *     release CHANNEL SERIAL
+ *     why TEXT                   may be missing */
 #include "client/held.h"
 
+#include <stdlib.h>
+
 #include "common/fsat.h"
+#include "common/text.h"
 #include "transcripts/lines.h"
 #include "transcripts/statement.h"
 
 #define HELD_NAME  "held"
-#define HELD_BYTES 256
+#define HELD_BYTES 8192
 
 int
 held_parse(const void *text, size_t len, struct held *out, struct err *e)
 {
 	struct held h = { .serial = 0 };
+	char *why = NULL;
 	struct lines l;
 	int rc;
 
@@ -23,7 +28,14 @@ held_parse(const void *text, size_t len, struct held *out, struct err *e)
 	lines_begin(&l, "release");
 	lines_name(&l, h.channel);
 	lines_u64(&l, 1, STATEMENT_NUMBER_MAX, &h.serial);
+	if (lines_follows(&l, "why")) {
+		lines_begin(&l, "why");
+		lines_text(&l, sizeof(h.why) - 1, &why);
+	}
 	rc = lines_finish(&l);
+	if (rc == 0 && why != NULL)
+		(void)snprintf(h.why, sizeof(h.why), "%s", why);
+	free(why);
 	if (rc == 0)
 		*out = h;
 	return rc;
@@ -46,11 +58,40 @@ held_read(const struct state *s, struct held *out, struct err *e)
 int
 held_write(const struct state *s, const struct held *h, struct err *e)
 {
-	char text[HELD_BYTES];
+	struct buf text;
+	int rc;
 
-	(void)snprintf(text, sizeof(text), "pecia held 1\nrelease %s %llu\n",
-	    h->channel, (unsigned long long)h->serial);
-	return fsat_write_file(s->dir, HELD_NAME, 0600, text, strlen(text), e);
+	buf_init(&text, HELD_BYTES);
+	buf_addf(&text, "pecia held 1\nrelease %s %llu\n", h->channel,
+	    (unsigned long long)h->serial);
+	if (h->why[0] != '\0') {
+		buf_add_str(&text, "why ");
+		text_escape(&text, h->why, strlen(h->why));
+		buf_add_byte(&text, '\n');
+	}
+	rc = buf_check(&text, HELD_NAME, e);
+	if (rc == 0)
+		rc = fsat_write_file(
+		    s->dir, HELD_NAME, 0600, text.data, text.len, e);
+	buf_release(&text);
+	return rc;
+}
+
+int
+held_explain(const struct state *s, const char *why, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	struct held h;
+	int rc = held_read(s, &h, &mine);
+
+	if (rc == ERR_NOT_FOUND)
+		return 0;
+	if (rc != 0) {
+		*e = mine;
+		return rc;
+	}
+	(void)snprintf(h.why, sizeof(h.why), "%s", why);
+	return held_write(s, &h, e);
 }
 
 int

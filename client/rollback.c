@@ -219,8 +219,11 @@ hold_back(const struct session *s, const struct kept_release *to, struct err *e)
 	        to->serial >= a->serial))
 		return 0;
 	if (held_read(&s->state, &h, &none) == 0 &&
-	    strcmp(h.channel, a->channel) == 0 && h.serial >= a->serial)
+	    strcmp(h.channel, a->channel) == 0 &&
+	    (h.serial > a->serial ||
+	        (h.serial == a->serial && h.why[0] == '\0')))
 		return 0;
+	h.why[0] = '\0';
 	memcpy(h.channel, a->channel, sizeof(h.channel));
 	h.serial = a->serial;
 	return held_write(&s->state, &h, e);

@@ -1,6 +1,7 @@
 /* After the commit; runs in the applier, under its lock. */
 #include "client/settle.h"
 
+#include "client/held.h"
 #include "client/rollback.h"
 #include "client/triggers.h"
 #include "common/log.h"
@@ -190,6 +191,9 @@ undo(struct settling *g, struct err *why, struct err *e)
 	(void)err_set(why, ERR_CONFLICT, "release %llu was rolled back, %s: %s",
 	    left, to, reason.msg);
 	log_err(LOG_ERROR, "rolled back", why, NULL);
+	if (held_explain(&g->now.state, reason.msg, &after) != 0)
+		log_err(LOG_WARNING, "reason not noted", &after, NULL);
+	err_clear(&after);
 	rc = run_due(
 	    g->settings, &g->now.state, &g->out->outcomes, &ignored, &after, e);
 	if (rc == 0 && after.code != 0)

@@ -20,6 +20,7 @@ struct status {
 	unsigned alarms;
 	bool interrupted, disabled;
 	uint64_t held; /* serial that was rolled back, or 0 */
+	struct held held_why;
 	struct disable disable;
 	struct due due; /* after the last change */
 	char last_error[FAILURE_BYTES];
@@ -52,6 +53,8 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	st->held = held_serial(s, NULL);
+	if (st->held > 0 && held_read(&s->state, &st->held_why, &ignored) != 0)
+		st->held_why.why[0] = '\0';
 	if (due_read(&s->state, &st->due, &ignored) != 0)
 		due_init(&st->due); /* mostly there is none */
 	failure_read(&s->state, st->last_error);
@@ -84,9 +87,11 @@ print_status(const struct status *st)
 		(void)printf("release   none applied yet\n");
 	}
 	if (st->held > 0)
-		(void)printf("held      release %llu was rolled back: runs "
+		(void)printf("held      release %llu was rolled back%s%s: runs "
 		             "wait for a newer one\n",
-		    (unsigned long long)st->held);
+		    (unsigned long long)st->held,
+		    st->held_why.why[0] != '\0' ? " as " : "",
+		    st->held_why.why);
 	if (st->head != NULL) {
 		text_time(when, st->head->issued);
 		text_time(until, st->head->expires);
@@ -133,6 +138,8 @@ print_status_json(const struct status *st, struct err *e)
 	}
 	if (st->held > 0)
 		json_set_u64(j, "held", st->held);
+	if (st->held > 0 && st->held_why.why[0] != '\0')
+		json_set_string(j, "held_why", st->held_why.why);
 	if (st->head != NULL) {
 		text_time(text, st->head->expires);
 		json_set_string(j, "head_expires", text);

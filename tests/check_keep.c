@@ -479,8 +479,10 @@ START_TEST(a_held_release_is_read_back_strictly)
 		"pecia held 1\nrelease production 0\n",
 		"pecia held 1\nrelease ../x 7\n",
 		"pecia held 1\nrelease production 7\n\n",
+		"pecia held 1\nrelease production 7\nwhy a b\n",
+		"pecia held 1\nwhy a\nrelease production 7\n",
 		"pecia held 1\nrelease production 7" };
-	struct held h = { "production", 7 }, got;
+	struct held h = { .channel = "production", .serial = 7 }, got;
 	struct err e = ERR_INIT;
 
 	ck_assert_int_eq(held_read(&session.state, &got, &e), ERR_NOT_FOUND);
@@ -488,12 +490,18 @@ START_TEST(a_held_release_is_read_back_strictly)
 	OK(held_read(&session.state, &got, &e));
 	ck_assert_str_eq(got.channel, "production");
 	ck_assert_uint_eq(got.serial, 7);
+	ck_assert_str_eq(got.why, "");
+	OK(held_explain(&session.state, "check web: \"no\"", &e));
+	OK(held_read(&session.state, &got, &e));
+	ck_assert_uint_eq(got.serial, 7);
+	ck_assert_str_eq(got.why, "check web: \"no\"");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		ck_assert_msg(
 		    held_parse(wrong[i], strlen(wrong[i]), &got, &e) != 0, "%s",
 		    wrong[i]);
 	OK(held_forget(&session.state, &e));
 	OK(held_forget(&session.state, &e));
+	OK(held_explain(&session.state, "of none", &e));
 	ck_assert_int_eq(held_read(&session.state, &got, &e), ERR_NOT_FOUND);
 }
 END_TEST
@@ -510,7 +518,7 @@ START_TEST(a_release_is_held_only_while_an_older_one_is_applied)
 		{ 0, 7, 7 }, /* nothing is applied */
 		{ 8, 7, 0 },
 	};
-	struct held h = { "production", 7 };
+	struct held h = { .channel = "production", .serial = 7 };
 	struct head head = { .channel = "production" };
 	struct err e = ERR_INIT;
 

@@ -318,6 +318,8 @@ says "check well"
 check "not again by itself" run
 says "release $bad was rolled back on this machine"
 did "check well $n"
+check "status goes on knowing why" client a status
+says "held      release $bad was rolled back as check well /bin/sh: exit status 1; it said: is ill"
 check "it stays" grep -qx eight "$R/etc/web/conf"
 check "when asked" test "$(run --retry --json 2>/dev/null >"$T/json"; echo $?)" = 1
 check "tried again" grep -qx "one one $bad" "$T/did"
