@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "client/due.h"
 #include "common/crypto_digest.h"
 #include "tests/prove.h"
 #include "transcripts/repo.h"
@@ -37,7 +38,7 @@ static bool
 is_leftover(const char *name)
 {
 	static const char *const names[] = { "journal", "stages", "dirtimes",
-		"journal.new", NULL };
+		"journal.new", "due.new", NULL };
 
 	for (size_t i = 0; names[i] != NULL; i++)
 		if (strcmp(name, names[i]) == 0)
@@ -82,13 +83,59 @@ client_is_at(const struct disk *now, const struct disk *end, struct buf *why)
 }
 
 static bool
+has_nothing_due(const struct disk *now, struct buf *why)
+{
+	if (disk_at(now, "state/due") == NULL)
+		return true;
+	buf_add_str(why, "triggers or checks are due");
+	return false;
+}
+
+static bool
+is_due(const struct disk *now, const char *path)
+{
+	const struct disk_file *f = disk_at(now, path);
+	struct err e = ERR_INIT;
+	struct due due;
+	bool whole;
+
+	if (f == NULL ||
+	    due_parse(buf_str(&f->data), f->data.len, &due, &e) != 0)
+		return false;
+	whole = due.count == 1 && due.check;
+	due_release(&due);
+	return whole;
+}
+
+/* A journal is carried out whatever comes: so what follows it is known, and
+ * stays so when it is gone. */
+static bool
+client_knows_what_is_due(
+    const struct disk *now, const struct prove_ends *ends, struct buf *why)
+{
+	struct buf ignored;
+	bool is_new;
+
+	if (disk_at(now, "state/journal") != NULL) {
+		buf_add_str(why, "a journal, and nothing is due after it");
+		return is_due(now, "state/due.new") || is_due(now, "state/due");
+	}
+	buf_init(&ignored, 4096);
+	is_new = says_applied(now, &ends->new, &ignored);
+	buf_release(&ignored);
+	buf_add_str(why, "what is due is not taken for it");
+	return !is_new || disk_at(now, "state/due.new") == NULL;
+}
+
+static bool
 client_is_new(const struct scene *s, const struct disk *now,
     const struct prove_ends *ends, struct buf *why)
 {
 	(void)s;
-	return client_is_at(now, &ends->new, why);
+	return client_is_at(now, &ends->new, why) && has_nothing_due(now, why);
 }
 
+/* Triggers and checks are due only after a commit. */
 static bool
 client_is_old_or_new(const struct scene *s, const struct disk *now,
     const struct prove_ends *ends, struct buf *why)
@@ -98,7 +145,7 @@ client_is_old_or_new(const struct scene *s, const struct disk *now,
 	if (client_is_at(now, &ends->new, why))
 		return true;
 	buf_add_str(why, "; not old: ");
-	return client_is_at(now, &ends->old, why);
+	return client_is_at(now, &ends->old, why) && has_nothing_due(now, why);
 }
 
 /* ---- repositories ---- */
@@ -206,12 +253,14 @@ static const struct prove_run runs[] = {
 	{ .name = "apply",
 	    .set_up = set_up_client,
 	    .act = scene_run,
+	    .is_fit_to_read = client_knows_what_is_due,
 	    .recover = scene_recover,
 	    .is_old_or_new = client_is_old_or_new,
 	    .is_new = client_is_new },
 	{ .name = "first apply",
 	    .set_up = set_up_new_client,
 	    .act = scene_run,
+	    .is_fit_to_read = client_knows_what_is_due,
 	    .recover = scene_recover,
 	    .is_old_or_new = client_is_old_or_new,
 	    .is_new = client_is_new },
@@ -290,6 +339,24 @@ forget_fsync(struct trail *t)
 		if (t->calls[i].kind == TRAIL_SYNC &&
 		    t->calls[i].file == journal)
 			t->calls[i].kind = TRAIL_NOTHING;
+}
+
+/* What is due after the commit is named, but never synced. */
+static void
+forget_due_fsync(struct trail *t)
+{
+	uint64_t due = t->calls[find_rename(t, "due.new")].file;
+
+	for (size_t i = 0; i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_SYNC && t->calls[i].file == due)
+			t->calls[i].kind = TRAIL_NOTHING;
+}
+
+/* It does not become due. */
+static void
+forget_due(struct trail *t)
+{
+	t->calls[find_rename(t, "due")].kind = TRAIL_NOTHING;
 }
 
 /* The steps are taken without a journal. */
@@ -378,6 +445,8 @@ static const struct {
 	{ "apply without the journal's fsync", 0, forget_fsync },
 	{ "apply without its journal", 0, forget_journal },
 	{ "apply without the journal's last record", 0, forget_record },
+	{ "apply without the fsync of what is due", 0, forget_due_fsync },
+	{ "apply without making it due", 0, forget_due },
 	{ "publish without its syncfs", 2, forget_syncfs },
 	{ "replicate without its syncfs", 3, forget_syncfs },
 };

@@ -150,6 +150,31 @@ make_origin(struct scene *s, const char *path)
 	origin_release(&o);
 }
 
+/* A trigger that any change calls for, and a check: both are well. */
+static void
+add_actions(struct release *r)
+{
+	struct action *trigger = calloc(1, sizeof(*trigger));
+	struct action *check = calloc(1, sizeof(*check));
+	struct err e = ERR_INIT;
+
+	ck_assert(trigger != NULL && check != NULL);
+	*trigger = (struct action){ .name = "trigger",
+		.kind = ACTION_AFTER,
+		.timeout_s = 60,
+		.paths = calloc(1, sizeof(char *)) };
+	ck_assert_ptr_nonnull(trigger->paths);
+	trigger->paths[trigger->path_count++] = strdup("/*");
+	OK(words_command("/bin/true", &trigger->command, &e));
+	*check = (struct action){ .name = "check",
+		.kind = ACTION_CHECK,
+		.timeout_s = 60,
+		.attempts = 1 };
+	OK(words_command("/bin/true", &check->command, &e));
+	r->triggers = (struct actions){ trigger, 1 };
+	r->checks = (struct actions){ check, 1 };
+}
+
 static int
 publish(
     const struct scene *s, struct origin *o, const char *tree, struct err *e)
@@ -169,6 +194,8 @@ publish(
 	(void)snprintf(pair, sizeof(pair), "base=%s/%s", s->top.path, tree);
 	releasefile_init(&file);
 	rc = releasefile_from_pairs(pairs, 1, true, &file, e);
+	if (rc == 0)
+		add_actions(&file.release);
 	if (rc == 0)
 		rc = publish_run(o, &options, &result, e);
 	free(result.transcripts);
