@@ -11,6 +11,7 @@
 #include "client/pin.h"
 #include "client/report.h"
 #include "client/update.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct run {
@@ -22,16 +23,6 @@ struct run {
 	struct report report;
 	int refused; /* exit status of a run that may not be, or 0 */
 };
-
-static double
-seconds_since(const struct timespec *start)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - start->tv_sec) +
-	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
 
 /* ---- one run ---- */
 
@@ -210,7 +201,7 @@ run_locked(struct run *r, struct err *e)
 	}
 	r->report.session = s;
 	rc = hooked_run(r, e);
-	r->report.seconds = seconds_since(&start);
+	r->report.seconds = clock_seconds_since(&start);
 	if (rc == 0)
 		rc = report_run(&r->report, e);
 	alarms_log(s);
