@@ -165,8 +165,8 @@ follow(const struct command *c, struct child *child, struct command_result *r)
 		{ .fd = child->output, .events = POLLIN } };
 
 	for (;;) {
-		double left =
-		    (double)c->timeout_ms - clock_seconds_since(&child->start) * 1000;
+		double left = (double)c->timeout_ms -
+		    clock_seconds_since(&child->start) * 1000;
 		int n;
 
 		if (left <= 0) {

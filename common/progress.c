@@ -43,14 +43,21 @@ progress_time(struct buf *text, uint64_t seconds)
 		    (unsigned)(seconds % 3600 / 60));
 }
 
+static bool
+has_files(const struct progress_state *s)
+{
+	return s->files > 0 || s->total_files > 0;
+}
+
 static void
 add_files(struct buf *b, const struct progress_state *s)
 {
 	if (s->total_files > 0)
-		buf_addf(b, "%llu of %llu files", (unsigned long long)s->files,
+		buf_addf(b, ": %llu of %llu files",
+		    (unsigned long long)s->files,
 		    (unsigned long long)s->total_files);
 	else
-		buf_addf(b, "%llu files", (unsigned long long)s->files);
+		buf_addf(b, ": %llu files", (unsigned long long)s->files);
 }
 
 static void
@@ -59,7 +66,7 @@ add_bytes(struct buf *b, const struct progress_state *s)
 	char text[32];
 
 	text_bytes(text, sizeof(text), s->bytes);
-	buf_addf(b, ", %s", text);
+	buf_addf(b, "%s %s", has_files(s) ? "," : ":", text);
 	if (s->total_bytes > 0) {
 		text_bytes(text, sizeof(text), s->total_bytes);
 		buf_addf(b, " of %s", text);
@@ -110,13 +117,11 @@ progress_line(
 
 	buf_init(&line, LINE_BYTES);
 	buf_add_str(&line, s->stage);
-	if (s->files > 0 || s->bytes > 0 || s->total_files > 0) {
-		buf_add_str(&line, ": ");
+	if (has_files(s))
 		add_files(&line, s);
-		if (s->elapsed_ms > 0 && (s->bytes > 0 || s->total_bytes > 0))
-			add_bytes(&line, s);
-		add_left(&line, s);
-	}
+	if (s->elapsed_ms > 0 && (s->bytes > 0 || s->total_bytes > 0))
+		add_bytes(&line, s);
+	add_left(&line, s);
 	add_cut(text, &line, columns);
 	buf_release(&line);
 }

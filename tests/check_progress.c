@@ -49,6 +49,9 @@ START_TEST(says_how_much_how_fast_how_long)
 		    "fetching: 90 of 90 files, 8.0 MB of 8.0 MB, 2.0 MB/s" },
 		{ { "fetching", 91, 9 * MB, 90, 8 * MB, 3000 },
 		    "fetching: 91 of 90 files, 9.0 MB of 8.0 MB, 3.0 MB/s" },
+		{ { "fetching transcript a", 0, 2 * MB, 0, 4 * MB, 4000 },
+		    "fetching transcript a: 2.0 MB of 4.0 MB, 500.0 kB/s, "
+		    "4 s left" },
 		{ { "reading base", 3, 5000, 0, 0, 1000 },
 		    "reading base: 3 files, 5.0 kB, 5.0 kB/s" },
 		{ { "fetching", 1, 1, 2, UINT64_MAX, 1000 },
