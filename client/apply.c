@@ -76,6 +76,8 @@ apply_look(struct session *s, const struct apply_look *look,
 	char *keep = NULL;
 	int rc;
 
+	progress_begin(s->progress, "comparing", "");
+	progress_expect(s->progress, look->entries, 0);
 	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
 		return rc;
 	if (!look->read_all &&
@@ -89,6 +91,7 @@ apply_look(struct session *s, const struct apply_look *look,
 			.root = s->root,
 			.want = look->want,
 			.cache = cache.reader,
+			.progress = s->progress,
 			.dir_times = look->dir_times,
 			.ignore_owner = s->settings->ignore_owner,
 			.ignore_flags = s->settings->ignore_flags,
@@ -125,6 +128,17 @@ is_other_tree(const struct session *s, const struct release_profile *profile)
 	    strcmp(s->applied.profile, profile->name) != 0;
 }
 
+static uint64_t
+count_entries(const struct apply_tree *t)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < t->profile->count; i++)
+		n +=
+		    t->release->transcripts[t->profile->transcripts[i]].entries;
+	return n;
+}
+
 int
 apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
     struct compare_totals *totals, struct err *e)
@@ -140,6 +154,7 @@ apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0) {
 		look.want = tree_layer(want);
+		look.entries = count_entries(t);
 		rc = apply_look(s, &look, totals, e);
 	}
 	tree_free(want);
@@ -244,11 +259,13 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
+	progress_begin(s->progress, "staging", "");
 	rc = stage_new(s->root, plan, &stage, e);
 	if (rc == 0)
 		rc = stage_frame(stage, e);
 	if (rc == 0)
 		rc = content_fill(content, plan, stage, e);
+	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
 		rc = stage_finish(stage, e);
 	stage_free(stage);
@@ -288,8 +305,8 @@ keep_all(struct session *s, const struct plan *plan,
 }
 
 static int
-commit_journal(
-    struct state *state, int root, struct journal_header *h, struct err *e)
+commit_journal(struct state *state, int root, struct progress *progress,
+    struct journal_header *h, struct err *e)
 {
 	struct journal *j = NULL;
 	int rc;
@@ -300,7 +317,7 @@ commit_journal(
 	if (rc == 0)
 		rc = lift_forget(state->dir, e);
 	if (rc == 0)
-		rc = commit_steps(root, j, e);
+		rc = commit_steps(root, j, progress, e);
 	if (rc == 0)
 		rc = keep_publish(state->dir, e);
 	journal_free(j);
@@ -323,8 +340,11 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	rc = buf_check(&h.applied, "record", e);
 	if (rc == 0)
 		rc = journal_write(s->state.dir, s->root, &h, plan, e);
+	progress_begin(s->progress, "committing", "");
+	progress_expect(s->progress, plan->item_count + plan->delete_count, 0);
 	if (rc == 0)
-		rc = commit_journal(&s->state, s->root, &read_back, e);
+		rc = commit_journal(
+		    &s->state, s->root, s->progress, &read_back, e);
 	if (rc == 0)
 		rc = make_current(s, s->head.channel, &h.head, &h.applied, e);
 	if (rc == 0)
@@ -374,8 +394,11 @@ change(struct session *s, struct content *content, struct plan *plan,
 	if (rc == 0)
 		rc = commit_plan(s, plan, goal, e);
 	/* What a journal says is carried through by the next run. */
-	if (rc == 0 || has_file(s, JOURNAL_NAME))
+	if (rc == 0 || has_file(s, JOURNAL_NAME)) {
+		if (goal->begun != NULL)
+			*goal->begun = true;
 		return rc;
+	}
 	if (undo_stages(s, &undo) != 0)
 		log_err(LOG_ERROR, "stages not removed", &undo, NULL);
 	return rc;
@@ -404,12 +427,12 @@ keep_head(struct session *s, struct err *e)
 
 static int
 apply_or_record(struct session *s, struct content *content, struct plan *plan,
-    bool new_release, struct err *e)
+    struct apply_result *result, struct err *e)
 {
-	struct apply_goal goal = { .is_rollback = false };
+	struct apply_goal goal = { .begun = &result->begun };
 	int rc;
 
-	if (plan_is_empty(plan) && !new_release)
+	if (plan_is_empty(plan) && !result->new_release)
 		return keep_head(s, e);
 	buf_init(&goal.head, LIMIT_HEAD_BYTES);
 	buf_init(&goal.applied, LIMIT_CONFIG_BYTES);
@@ -431,7 +454,7 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
-	rc = apply_or_record(s, content, plan, result->new_release, e);
+	rc = apply_or_record(s, content, plan, result, e);
 	if (content != NULL)
 		content_counts(content, &result->content);
 	if (rc != 0)
@@ -456,7 +479,7 @@ finish_commit(struct session *s, struct err *e)
 	int rc;
 
 	journal_header_init(&h);
-	rc = commit_journal(&s->state, s->root, &h, e);
+	rc = commit_journal(&s->state, s->root, NULL, &h, e);
 	if (rc == 0 && h.applied.len > 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	if (rc == 0) {

@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/terminal.h"
 
 enum verb {
 	VERB_NONE,
@@ -43,6 +44,7 @@ struct options {
 	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
+	enum terminal_color color;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;
 };

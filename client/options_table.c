@@ -73,6 +73,12 @@ take_kept(struct options *o, const char *text, struct err *e)
 	return take_number("kept", text, &o->kept, e);
 }
 
+static int
+take_color(struct options *o, const char *text, struct err *e)
+{
+	return terminal_parse_color(text, &o->color, e);
+}
+
 #define FIELD(name) offsetof(struct options, name)
 #define TEXT(name, field, value, help)                      \
  {                                                          \
@@ -101,7 +107,8 @@ const struct options_row options_rows[] = {
 	FLAG("noop", noop, OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK),
 	    "show what run would change, change nothing"),
 	FLAG("detailed-exitcodes", detailed_exitcodes, 0,
-	    "0 the same, 1 failed, 2 changed"),
+	    "0 the same, 1 failed, 2 changed, 4 something after it failed, "
+	    "6 both"),
 	TAKE("waitforlock", take_wait, 0, "SECONDS",
 	    "wait for another run to end [0]"),
 	{ "max-delete", 0, OPTIONS_TEXT, FIELD(max_delete),
@@ -119,6 +126,7 @@ const struct options_row options_rows[] = {
 	TAKE("kept", take_kept, OPTIONS_ON(VERB_BUCKET), "N",
 	    "what this kept run took away"),
 	FLAG("json", json, 0, "results for programs"),
+	TAKE("color", take_color, 0, "WHEN", "auto, always or never [auto]"),
 	{ "verbose", 'v', OPTIONS_FLAG, FIELD(verbose), 0, NULL, "",
 	    "say each step" },
 	{ "help", 'h', OPTIONS_VERB, VERB_HELP, 0, NULL, "", "this text" },

@@ -16,6 +16,7 @@
  *     stages dirtimes  what is staged, beside what
  *     journal          a commit under way
  *     last_error       why the last run failed
+ *     last_run_summary.yaml .json   what the last run came to (0644)
  *     plans/<id>       the last plans that were shown
  *     disabled         the operator's word that nothing is to change
  */

@@ -9,6 +9,7 @@
 #include "client/held.h"
 #include "client/journal.h"
 #include "client/session.h"
+#include "client/summary.h"
 #include "common/fsat.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -21,6 +22,7 @@ struct status {
 	uint64_t held; /* serial that was rolled back, or 0 */
 	struct disable disable;
 	char last_error[FAILURE_BYTES];
+	struct summary_last last;
 };
 
 static bool
@@ -45,8 +47,30 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	st->held = held_serial(s, NULL);
 	failure_read(&s->state, st->last_error);
+	summary_last(&s->state, &st->last);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
+}
+
+static void
+print_last(const struct summary_last *l)
+{
+	if (l->when[0] == '\0')
+		return;
+	(void)printf("last run  %s, %s, %.2f s%s%s\n", l->when, l->outcome,
+	    l->seconds, l->route[0] != '\0' ? ", " : "", l->route);
+}
+
+static struct json *
+last_json(const struct summary_last *l)
+{
+	struct json *j = json_object_new();
+
+	json_set_string(j, "started", l->when);
+	json_set_string(j, "outcome", l->outcome);
+	json_set_double(j, "seconds", l->seconds);
+	json_set_string(j, "route", l->route);
+	return j;
 }
 
 static void
@@ -64,6 +88,7 @@ print_status(const struct status *st)
 	} else {
 		(void)printf("release   none applied yet\n");
 	}
+	print_last(&st->last);
 	if (st->held > 0)
 		(void)printf("held      release %llu was rolled back: runs "
 		             "wait for a newer one\n",
@@ -126,6 +151,8 @@ print_status_json(const struct status *st, struct err *e)
 	json_set_bool(j, "disabled", st->disabled);
 	if (st->disabled)
 		json_set_string(j, "disabled_message", st->disable.message);
+	if (st->last.when[0] != '\0')
+		json_set_child(j, "last_run", last_json(&st->last));
 	json_set_child(j, "wrong", wrong);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "client/apply.h"
 #include "common/log.h"
@@ -38,6 +39,15 @@ verb_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* Results for programs that are read on the same terminal stay whole. */
+struct progress *
+verb_progress(const struct options *o)
+{
+	return o->json && isatty(STDOUT_FILENO) == 1
+	    ? NULL
+	    : progress_new(o->verbose, o->color);
 }
 
 void

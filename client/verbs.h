@@ -10,7 +10,11 @@ enum {
 	EXIT_FAILED = 1,
 	EXIT_CHANGED = 2, /* with --detailed-exitcodes; verify: drift */
 	EXIT_DISABLED = 3,
+	/* With --detailed-exitcodes: nothing was to change, or all is changed,
+	 * and what came then failed. */
+	EXIT_AFTER_FAILED = 4,
 	EXIT_OTHER_PLAN = 5,
+	EXIT_CHANGED_FAILED = 6,
 	EXIT_USAGE = 64,
 };
 
@@ -34,6 +38,8 @@ int verb_failed(const struct err *e);
 /* A locked session with nothing interrupted left. */
 MUST_CHECK int verb_open_recovered(
     const struct settings *s, struct session *session, struct err *e);
+/* For long work; NULL where none is shown. */
+struct progress *verb_progress(const struct options *o);
 /* A directory a level is held open while trees are compared. */
 void verb_raise_open_files(void);
 
