@@ -37,6 +37,8 @@ int
 verb_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	if (e->code == ERR_BUSY)
+		return EXIT_BUSY;
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 

@@ -12,6 +12,7 @@ enum {
 	EXIT_DISABLED = 3,
 	EXIT_OTHER_PLAN = 5,
 	EXIT_USAGE = 64,
+	EXIT_BUSY = 75, /* another run is under way */
 };
 
 /* Each returns the exit status and has said what there is to say. */
