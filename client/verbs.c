@@ -22,6 +22,7 @@ verb_find(enum verb verb)
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
+		{ VERB_DAEMON, verb_daemon },
 		{ VERB_PLAN, verb_run },
 		{ VERB_STATUS, verb_status },
 		{ VERB_VERIFY, verb_verify },

@@ -20,6 +20,7 @@ typedef int verb_fn(const struct options *o, const struct settings *s);
 verb_fn verb_bucket;
 verb_fn verb_diff;
 verb_fn verb_which;
+verb_fn verb_daemon;
 verb_fn verb_disable;
 verb_fn verb_enable;
 verb_fn verb_init;
