@@ -1,6 +1,8 @@
 /* One transaction: plan, stage, journal, commit, record; runs in the applier. */
 #include "client/apply.h"
 
+#include <signal.h>
+
 #include "client/cache.h"
 #include "client/commit.h"
 #include "client/dirtimes.h"
@@ -324,6 +326,19 @@ commit_journal(struct state *state, int root, struct progress *progress,
 	return rc;
 }
 
+/* What has begun to change is carried through, whoever asks for an end: from
+ * here on the process ends by itself.  SIGKILL and power cuts remain. */
+static void
+hold_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static int
 commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
     struct err *e)
@@ -331,6 +346,7 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	struct journal_header h, read_back;
 	int rc;
 
+	hold_signals();
 	journal_header_init(&h);
 	journal_header_init(&read_back);
 	if (goal->head.len > 0)
@@ -478,6 +494,7 @@ finish_commit(struct session *s, struct err *e)
 	struct applied a = { .when = s->now };
 	int rc;
 
+	hold_signals();
 	journal_header_init(&h);
 	rc = commit_journal(&s->state, s->root, NULL, &h, e);
 	if (rc == 0 && h.applied.len > 0)

@@ -25,6 +25,7 @@ enum verb {
 	VERB_WHICH,
 	VERB_DISABLE,
 	VERB_ENABLE,
+	VERB_DAEMON,
 };
 
 struct options {
@@ -36,7 +37,8 @@ struct options {
 	const char *anchor;
 	const char *server, *channel, *host;
 	const char *max_delete;
-	const char *plan; /* the one that run is held to */
+	const char *runinterval, *splay; /* daemon */
+	const char *plan;                /* the one that run is held to */
 	const char *to;   /* rollback: a serial; bucket: a file */
 	const char *what; /* bucket: list, get, diff or restore */
 	const char *path; /* bucket, diff, which; NULL: not given */

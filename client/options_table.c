@@ -13,6 +13,8 @@ const struct options_verb options_verbs[] = {
 	{ "run", VERB_RUN, 0, 0, "",
 	    "find the site's mirror, make this machine what the newest release "
 	    "says" },
+	{ "daemon", VERB_DAEMON, 0, 0, "",
+	    "run, again and again; at once on SIGUSR1" },
 	{ "plan", VERB_PLAN, 0, 0, "",
 	    "what run would change, and a name for that" },
 	{ "status", VERB_STATUS, 0, 0, "",
@@ -104,7 +106,9 @@ const struct options_row options_rows[] = {
 	TEXT("channel", channel, "NAME", "line of releases [production]"),
 	TEXT("environment", channel, "NAME", NULL),
 	TEXT("host", host, "NAME", "this machine's name [its host name]"),
-	FLAG("noop", noop, OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK),
+	FLAG("noop", noop,
+	    OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK) |
+	        OPTIONS_ON(VERB_DAEMON),
 	    "show what run would change, change nothing"),
 	FLAG("detailed-exitcodes", detailed_exitcodes, 0,
 	    "0 the same, 1 failed, 2 changed, 4 something after it failed, "
@@ -118,6 +122,13 @@ const struct options_row options_rows[] = {
 	    "ID", "refuse if that is not today's plan" },
 	FLAG("retry", retry, OPTIONS_ON(VERB_RUN),
 	    "run: apply a release that was rolled back again"),
+	{ "runinterval", 0, OPTIONS_TEXT, FIELD(runinterval),
+	    OPTIONS_ON(VERB_DAEMON), NULL, "TIME",
+	    "from run to run: seconds, or with s, m, h, d [30m]" },
+	{ "splay", 0, OPTIONS_TEXT, FIELD(splay), OPTIONS_ON(VERB_DAEMON), NULL,
+	    "TIME",
+	    "the first run comes after a share of this that is the host's own "
+	    "[0]" },
 	{ "to", 0, OPTIONS_TEXT, FIELD(to),
 	    OPTIONS_ON(VERB_ROLLBACK) | OPTIONS_ON(VERB_BUCKET), NULL,
 	    "SERIAL|FILE", "of rollback, of bucket restore" },

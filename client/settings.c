@@ -15,7 +15,8 @@
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
-	"prerun_command", "postrun_command", "command_timeout",
+	"prerun_command", "postrun_command", "command_timeout", "runinterval",
+	"splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -62,6 +63,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->wan_fallback = WAN_ALWAYS;
 	guard_init(&s->guard);
 	hooks_init(&s->hooks);
+	schedule_init(&s->schedule);
 	s->keep_runs = 10;
 	s->keep_age_days = 90;
 	s->keep_bytes = 1ULL << 30;
@@ -278,6 +280,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = guard_take(c, &s->guard, e)) != 0 ||
 	    (rc = hooks_take(c, &s->hooks, e)) != 0 ||
 	    (rc = take_keep(c, s, e)) != 0 ||
+	    (rc = schedule_take(c, &s->schedule, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
@@ -332,6 +335,8 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->server, server, e);
 	if (rc == 0 && o->max_delete != NULL)
 		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
+	if (rc == 0)
+		rc = schedule_flags(&s->schedule, o->runinterval, o->splay, e);
 	if (o->wait_given)
 		s->wait_ms = o->wait_ms;
 	return rc;

@@ -6,6 +6,7 @@
 #include "client/guard.h"
 #include "client/hooks.h"
 #include "client/options.h"
+#include "client/schedule.h"
 #include "common/config.h"
 #include "common/limits.h"
 
@@ -32,6 +33,7 @@ struct settings {
 	char *ignore_xattrs; /* words as in waived.h; NULL: none */
 	struct guard guard;
 	struct hooks hooks;
+	struct schedule schedule;
 	unsigned wait_ms;
 
 	/* How many runs can be undone; any of them 0: none. */

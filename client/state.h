@@ -44,7 +44,7 @@ struct state {
 MUST_CHECK int state_open(
     struct state *s, const char *path, bool create, struct err *e);
 void state_release(struct state *s);
-/* ERR_CONFLICT when another run holds it. */
+/* ERR_BUSY when another run holds it. */
 MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
 /* Removes what a crash left half written.  The caller holds the lock. */
 MUST_CHECK int state_clean(const struct state *s, struct err *e);

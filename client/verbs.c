@@ -23,6 +23,7 @@ verb_find(enum verb verb)
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
+		{ VERB_DAEMON, verb_daemon },
 		{ VERB_PLAN, verb_run },
 		{ VERB_STATUS, verb_status },
 		{ VERB_VERIFY, verb_verify },
@@ -38,6 +39,8 @@ int
 verb_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	if (e->code == ERR_BUSY)
+		return EXIT_BUSY;
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }
 

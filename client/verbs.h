@@ -16,6 +16,7 @@ enum {
 	EXIT_OTHER_PLAN = 5,
 	EXIT_CHANGED_FAILED = 6,
 	EXIT_USAGE = 64,
+	EXIT_BUSY = 75, /* another run is under way */
 };
 
 /* Each returns the exit status and has said what there is to say. */
@@ -23,6 +24,7 @@ typedef int verb_fn(const struct options *o, const struct settings *s);
 verb_fn verb_bucket;
 verb_fn verb_diff;
 verb_fn verb_which;
+verb_fn verb_daemon;
 verb_fn verb_disable;
 verb_fn verb_enable;
 verb_fn verb_init;

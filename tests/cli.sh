@@ -279,8 +279,8 @@ let_go() {
 	rm -f "$T/hold" "$T/held"
 }
 hold "$T/state-a/lock"
-refuses 1 "another run is under way" client a run --server "$origin"
-refuses 1 "another run is under way" client a run --server "$origin" --waitforlock 1
+refuses 75 "another run is under way" client a run --server "$origin"
+refuses 75 "another run is under way" client a run --server "$origin" --waitforlock 1
 client a run --server "$origin" --waitforlock 60 >"$T/waiting" 2>&1 &
 waiting=$!
 check "status asks for no lock" client a status
