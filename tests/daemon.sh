@@ -207,4 +207,13 @@ for word in READY=1 "STATUS=running" "STATUS=last run: nothing to change; next r
 	check "is told $word" grep -q -- "^$word" "$T/told"
 done
 
+# ---- a server ----
+
+for process in "$origin_pid" $(pgrep -P "$origin_pid"); do
+	kill -HUP "$process"
+done
+check "peciad serves on after HUP" client a run
+check "with the same process" kill -0 "$origin_pid"
+check "and no restarted one" test "$(grep -c "process ended" "$T/origin.log")" = 0
+
 done_checks
