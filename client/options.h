@@ -24,6 +24,7 @@ enum verb {
 	VERB_WHICH,
 	VERB_DISABLE,
 	VERB_ENABLE,
+	VERB_CONFIRM,
 };
 
 struct options {
@@ -43,6 +44,8 @@ struct options {
 	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
+	unsigned confirm_s;
+	bool confirm_given;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;
 };

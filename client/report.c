@@ -88,6 +88,10 @@ print_summary(const struct report *r)
 	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
 	if (r->is_plan)
 		(void)printf("plan %s\n", r->plan_id);
+	if (r->confirm_s > 0)
+		(void)printf("rolled back in %u s unless `pecia confirm` is "
+		             "said before\n",
+		    r->confirm_s);
 }
 
 /* ---- for programs ---- */
@@ -170,6 +174,8 @@ run_json(const struct report *r)
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
 	if (r->held > 0)
 		json_set_u64(j, "held", r->held);
+	if (r->confirm_s > 0)
+		json_set_u64(j, "confirm_seconds", r->confirm_s);
 	json_set_u64(j, "entries", r->result.totals.entries);
 	json_set_child(j, "changes", changes_json(r->plan));
 	json_set_child(j, "protected", spared_json(r->plan));

@@ -5,12 +5,14 @@
 
 #include "client/alarms.h"
 #include "client/apply.h"
+#include "client/confirm_undo.h"
 #include "client/disable.h"
 #include "client/failure.h"
 #include "client/held.h"
 #include "client/pin.h"
 #include "client/report.h"
 #include "client/update.h"
+#include "client/watcher.h"
 #include "common/log.h"
 
 struct run {
@@ -20,6 +22,7 @@ struct run {
 	struct plan plan;
 	struct pin pin;
 	struct report report;
+	struct watcher watcher;
 	int refused; /* exit status of a run that may not be, or 0 */
 };
 
@@ -54,8 +57,12 @@ static int
 hold_back(struct session *s, uint64_t *held, struct err *e)
 {
 	*held = held_serial(s, &s->head);
-	if (*held == 0)
+	if (*held == 0) {
+		*held = confirm_held(s, &s->head);
+		if (*held != 0)
+			s->profile = NULL;
 		return 0;
+	}
 	if (!s->has_applied) {
 		s->profile = NULL;
 		return 0;
@@ -170,6 +177,18 @@ check_enabled(struct run *r, struct err *e)
 	    d.message[0] != '\0' ? ": " : "", d.message);
 }
 
+/* Nor is it that an earlier change waits. */
+static int
+check_confirmed(struct run *r, struct err *e)
+{
+	bool waits = false;
+	int rc = r->report.noop ? 0 : confirm_check(&r->session, &waits, e);
+
+	if (waits)
+		r->refused = EXIT_WAITING;
+	return rc;
+}
+
 /* As in Puppet: what comes after a run comes after a failed one too. */
 static int
 hooked_run(struct run *r, struct err *e)
@@ -204,13 +223,17 @@ run_locked(struct run *r, struct err *e)
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	if ((rc = verb_open_recovered(r->settings, s, e)) != 0)
 		return rc;
-	if ((rc = check_enabled(r, e)) != 0) {
+	if ((rc = check_enabled(r, e)) != 0 ||
+	    (rc = check_confirmed(r, e)) != 0) {
 		session_release(s);
 		return rc;
 	}
 	r->report.session = s;
+	s->watcher = &r->watcher;
 	rc = hooked_run(r, e);
 	r->report.seconds = seconds_since(&start);
+	if (!r->report.noop && !plan_is_empty(&r->plan))
+		r->report.confirm_s = r->settings->confirm_s;
 	if (rc == 0)
 		rc = report_run(&r->report, e);
 	alarms_log(s);
@@ -222,10 +245,23 @@ run_locked(struct run *r, struct err *e)
 	return rc;
 }
 
+static int
+watch_and_run(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->settings->confirm_s > 0 && !r->report.noop)
+		rc = watcher_start(r->settings, &r->watcher, e);
+	if (rc == 0)
+		rc = run_locked(r, e);
+	watcher_release(&r->watcher);
+	return rc;
+}
+
 int
 verb_run(const struct options *o, const struct settings *s)
 {
-	struct run r = { .o = o, .settings = s };
+	struct run r = { .o = o, .settings = s, .watcher = WATCHER_INIT };
 	struct err e = ERR_INIT;
 	bool changed;
 	int rc, status;
@@ -245,7 +281,7 @@ verb_run(const struct options *o, const struct settings *s)
 		.is_plan = o->verb == VERB_PLAN,
 		.plan_id = r.pin.id,
 		.plan = &r.plan };
-	rc = run_locked(&r, &e);
+	rc = watch_and_run(&r, &e);
 	changed = !plan_is_empty(&r.plan);
 	plan_release(&r.plan);
 	pin_release(&r.pin);

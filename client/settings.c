@@ -15,7 +15,7 @@
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
-	"prerun_command", "postrun_command", "command_timeout",
+	"prerun_command", "postrun_command", "command_timeout", "confirm",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -270,6 +270,7 @@ static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
+	uint64_t confirm_s = s->confirm_s;
 	int rc;
 
 	if ((rc = take_texts(c, s, e)) != 0 ||
@@ -280,8 +281,13 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = take_keep(c, s, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
-	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
+	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0 ||
+	    (rc = config_seconds(c, "confirm", &confirm_s, e)) != 0)
 		return rc;
+	if (confirm_s > LIMIT_CONFIRM_S)
+		return config_complain(
+		    c, "confirm", e, "more than %d", LIMIT_CONFIRM_S);
+	s->confirm_s = (unsigned)confirm_s;
 	if (port == 0 || wait_s > 86400)
 		return config_complain(
 		    c, port == 0 ? "port" : "waitforlock", e, "out of range");
@@ -332,6 +338,8 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->server, server, e);
 	if (rc == 0 && o->max_delete != NULL)
 		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
+	if (o->confirm_given)
+		s->confirm_s = o->confirm_s;
 	if (o->wait_given)
 		s->wait_ms = o->wait_ms;
 	return rc;
@@ -352,6 +360,10 @@ check(const struct settings *s, struct err *e)
 	if (!is_host(s->host))
 		return err_set(
 		    e, ERR_USAGE, "host %s: not a host name", s->host);
+	if (s->confirm_s > 0 && s->keep_runs == 0)
+		return err_set(e, ERR_USAGE,
+		    "confirm: nothing could be rolled back: keep_runs, "
+		    "keep_age or keep_bytes is 0");
 	return 0;
 }
 

@@ -17,6 +17,7 @@
  *     journal          a commit under way
  *     last_error       why the last run failed
  *     plans/<id>       the last plans that were shown
+ *     confirm          a change that waits to be confirmed: client/confirm.h
  *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H

@@ -51,6 +51,8 @@
 #define LIMIT_COMMAND_OUTPUT 65536 /* kept of what one prints */
 #define LIMIT_COMMAND_S      86400 /* the longest time-out */
 
+#define LIMIT_CONFIRM_S 86400 /* that a change may wait to be confirmed */
+
 /* Processes and the network. */
 #define LIMIT_IPC_BYTES         262144 /* one message between our processes */
 #define LIMIT_HTTP_HEADER_BYTES 16384

@@ -94,15 +94,16 @@ START_TEST(takes_every_key)
 {
 	struct settings s;
 
-	put_config("[main]\nroot = /r\nstate = /s\nchannel = testing\n"
-	           "host = web1\nname = mirror\nserver = a.example:8443\n"
-	           "user = fetch\nfallback = b.example c.example:1\n"
-	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
-	           "wan_fallback = after-failures 3\nignore = owner\n"
-	           "ignore = flags xattr:user.*\n"
-	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nkeep_runs = 3\nkeep_age = 4\n"
-	           "keep_bytes = 5K\n");
+	put_config(
+	    "[main]\nroot = /r\nstate = /s\nchannel = testing\n"
+	    "host = web1\nname = mirror\nserver = a.example:8443\n"
+	    "user = fetch\nfallback = b.example c.example:1\n"
+	    "fallback = [::1]:2\nport = 65535\nsrv = no\n"
+	    "wan_fallback = after-failures 3\nignore = owner\n"
+	    "ignore = flags xattr:user.*\n"
+	    "ignore = xattr:security.selinux\n"
+	    "waitforlock = 2m\nconfirm = 5m\nkeep_runs = 3\nkeep_age = 4\n"
+	    "keep_bytes = 5K\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
 	ck_assert_str_eq(s.state, "/s");
@@ -123,6 +124,7 @@ START_TEST(takes_every_key)
 	ck_assert(s.ignore_flags);
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.confirm_s, 300);
 	ck_assert_uint_eq(s.keep_runs, 3);
 	ck_assert_uint_eq(s.keep_age_days, 4);
 	ck_assert_uint_eq(s.keep_bytes, 5120);
@@ -226,6 +228,8 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nignore = xattr:\n", ":2: ignore: xattr:: " },
 		{ "[main]\nignore = xattr:*.x\n", ":2: ignore: xattr:*.x" },
 		{ "[main]\nwaitforlock = 2d\n", ":2: waitforlock: " },
+		{ "[main]\nconfirm = 2d\n", ":2: confirm: " },
+		{ "[main]\nconfirm = soon\n", ":2: confirm: " },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
