@@ -213,6 +213,17 @@ hooked_run(struct run *r, struct err *e)
 	return err_prefix(e, "the run was made, but");
 }
 
+/* The report, which would say so, is not made. */
+static void
+warn_if_waiting(const struct session *s)
+{
+	struct err why = ERR_INIT;
+	bool waits = false;
+
+	if (confirm_check(s, &waits, &why) != 0 && waits)
+		log_err(LOG_WARNING, "although the run failed", &why, NULL);
+}
+
 static int
 run_locked(struct run *r, struct err *e)
 {
@@ -237,6 +248,8 @@ run_locked(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = report_run(&r->report, e);
 	alarms_log(s);
+	if (rc != 0 && !r->report.noop)
+		warn_if_waiting(s);
 	if (rc != 0)
 		failure_note(&s->state, s->now, e);
 	else

@@ -16,6 +16,7 @@ static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
 	"prerun_command", "postrun_command", "command_timeout", "confirm",
+	"confirm_by",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -267,10 +268,31 @@ take_keep(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+take_confirm(const struct config_section *c, struct settings *s, struct err *e)
+{
+	uint64_t seconds = s->confirm_s;
+	const char *by = NULL;
+	int rc;
+
+	if ((rc = config_seconds(c, "confirm", &seconds, e)) != 0 ||
+	    (rc = config_string(c, "confirm_by", &by, e)) != 0)
+		return rc;
+	if (seconds > LIMIT_CONFIRM_S)
+		return config_complain(
+		    c, "confirm", e, "more than %d", LIMIT_CONFIRM_S);
+	s->confirm_s = (unsigned)seconds;
+	if (by == NULL)
+		return 0;
+	s->confirm_by_server = strcmp(by, "server") == 0;
+	return s->confirm_by_server || strcmp(by, "hand") == 0
+	    ? 0
+	    : config_complain(c, "confirm_by", e, "hand or server");
+}
+
+static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
-	uint64_t confirm_s = s->confirm_s;
 	int rc;
 
 	if ((rc = take_texts(c, s, e)) != 0 ||
@@ -281,13 +303,9 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = take_keep(c, s, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
-	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0 ||
-	    (rc = config_seconds(c, "confirm", &confirm_s, e)) != 0)
+	    (rc = take_confirm(c, s, e)) != 0 ||
+	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
 		return rc;
-	if (confirm_s > LIMIT_CONFIRM_S)
-		return config_complain(
-		    c, "confirm", e, "more than %d", LIMIT_CONFIRM_S);
-	s->confirm_s = (unsigned)confirm_s;
 	if (port == 0 || wait_s > 86400)
 		return config_complain(
 		    c, port == 0 ? "port" : "waitforlock", e, "out of range");

@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "client/confirm.h"
+#include "client/reach.h"
 #include "client/verbs.h"
 #include "common/fsat.h"
 #include "common/log.h"
 
 #define LOOK_MS  1000   /* so often */
 #define AGAIN_MS 15000  /* after a rollback that failed */
+#define REACH_MS 20000  /* for one try to reach a server */
 #define LOCK_MS  600000 /* what else has the lock ends before */
 
 /* What it is told: which record it watches. */
@@ -68,6 +70,12 @@ undo(const struct settings *s, struct err *e)
 	return rc;
 }
 
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void
 watch(const struct settings *settings, const struct state *state,
     const struct task *task)
@@ -84,14 +92,12 @@ watch(const struct settings *settings, const struct state *state,
 		rc = look(state, task, &going, &left, &e);
 		if (rc == 0 && going && left == 0)
 			rc = undo(&patient, &e);
-		if (rc != 0) {
+		else if (rc == 0 && going && settings->confirm_by_server)
+			reach_and_confirm(settings, smaller(left, REACH_MS));
+		if (rc != 0)
 			log_err(LOG_ERROR, "not rolled back yet", &e, NULL);
-			left = AGAIN_MS;
-		} else if (left > LOOK_MS) {
-			left = LOOK_MS;
-		}
 		if (going)
-			sleep_ms(left);
+			sleep_ms(rc != 0 ? AGAIN_MS : smaller(left, LOOK_MS));
 	}
 }
 

@@ -86,6 +86,8 @@ START_TEST(has_defaults)
 	ck_assert(!s.ignore_flags);
 	ck_assert_ptr_null(s.ignore_xattrs);
 	ck_assert_uint_eq(s.wait_ms, 0);
+	ck_assert_uint_eq(s.confirm_s, 0);
+	ck_assert(!s.confirm_by_server);
 	settings_release(&s);
 }
 END_TEST
@@ -94,16 +96,16 @@ START_TEST(takes_every_key)
 {
 	struct settings s;
 
-	put_config(
-	    "[main]\nroot = /r\nstate = /s\nchannel = testing\n"
-	    "host = web1\nname = mirror\nserver = a.example:8443\n"
-	    "user = fetch\nfallback = b.example c.example:1\n"
-	    "fallback = [::1]:2\nport = 65535\nsrv = no\n"
-	    "wan_fallback = after-failures 3\nignore = owner\n"
-	    "ignore = flags xattr:user.*\n"
-	    "ignore = xattr:security.selinux\n"
-	    "waitforlock = 2m\nconfirm = 5m\nkeep_runs = 3\nkeep_age = 4\n"
-	    "keep_bytes = 5K\n");
+	put_config("[main]\nroot = /r\nstate = /s\nchannel = testing\n"
+	           "host = web1\nname = mirror\nserver = a.example:8443\n"
+	           "user = fetch\nfallback = b.example c.example:1\n"
+	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
+	           "wan_fallback = after-failures 3\nignore = owner\n"
+	           "ignore = flags xattr:user.*\n"
+	           "ignore = xattr:security.selinux\n"
+	           "waitforlock = 2m\nconfirm = 5m\n"
+	           "confirm_by = server\nkeep_runs = 3\nkeep_age = 4\n"
+	           "keep_bytes = 5K\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
 	ck_assert_str_eq(s.state, "/s");
@@ -125,6 +127,7 @@ START_TEST(takes_every_key)
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
 	ck_assert_uint_eq(s.confirm_s, 300);
+	ck_assert(s.confirm_by_server);
 	ck_assert_uint_eq(s.keep_runs, 3);
 	ck_assert_uint_eq(s.keep_age_days, 4);
 	ck_assert_uint_eq(s.keep_bytes, 5120);
@@ -230,6 +233,7 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nwaitforlock = 2d\n", ":2: waitforlock: " },
 		{ "[main]\nconfirm = 2d\n", ":2: confirm: " },
 		{ "[main]\nconfirm = soon\n", ":2: confirm: " },
+		{ "[main]\nconfirm_by = me\n", ":2: confirm_by: " },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -34,7 +34,7 @@ nobody_watches() {
 }
 origin_init --address 127.0.0.1
 release 1
-origin_up
+alone origin_up
 client_init a
 
 # ---- in time ----
@@ -188,6 +188,50 @@ printf 'pecia confirm 1\nstage waiting\nkept %d\nrelease production 6\ntime %s %
 check "what never was is not undone" run
 check "is release 5" is 5
 check "it is forgotten" test ! -e "$T/state-a/confirm"
+
+# ---- before the first release ----
+
+client_init z
+echo of the machine >"$T/root-z/own"
+sed -i '/^postrun/d' "$T/client.conf"
+check "the first run" client z run --server "$origin" --confirm 1
+check "is release 6" same_tree "$T/r6" "$T/root-z"
+first_is_undone() {
+	grep -q '"state": "undone"' < <(client z status --json)
+}
+check "rolls back by itself" wait_for 60 first_is_undone
+check "is as it was" grep -qx "of the machine" "$T/root-z/own"
+check "nothing else is there" test "$(ls "$T/root-z")" = own
+check "and it is not applied again" client z run --server "$origin"
+says "release 6 was rolled back on this machine"
+
+# ---- confirmed by reaching a server ----
+
+# A server that goes silent, and comes back with the rollback.
+mkdir "$T/other"
+echo CONT >"$T/other/signal"
+publish "tree=$T/other:/" --exact
+cp "$T/client.conf" "$T/before.conf"
+cat >>"$T/client.conf" <<CONF
+confirm_by = server
+postrun_command = /bin/sh -c 'kill -s "\$(cat "\$PECIA_ROOT/signal")" -- -$origin_pid'
+CONF
+is_confirmed() {
+	[ ! -e "$T/state-a/confirm" ]
+}
+check "a run" run --confirm 60
+check "is confirmed by itself" wait_for 40 is_confirmed
+echo STOP >"$T/other/signal"
+publish "tree=$T/other:/" --exact
+check "one after which no server answers" run --confirm 3
+check "rolls back by itself" wait_for 60 is_undone
+check "is as before" grep -qx CONT "$R/signal"
+failures=$(cat "$T/state-a/failures" 2>/dev/null)
+check "its tries are no runs that failed" test "${failures:-0}" = 0
+check "a run" run
+says "was rolled back on this machine"
+cp "$T/before.conf" "$T/client.conf"
+kill -CONT -- "-$origin_pid"
 
 # ---- a record that makes no sense ----
 

@@ -80,6 +80,24 @@ check "is confirmed" client c confirm
 check "nothing differs" same_tree "$S" "$R"
 check "it is reached" is_reached
 
+# Without anybody: what still reaches a server confirms itself.
+echo "confirm_by = server" >>"$T/client.conf"
+release up
+echo "mended again" >"$S/etc/motd"
+publish "machine=$S:/" --exact
+is_confirmed() {
+	[ ! -e "$T/state-c/confirm" ]
+}
+check "a run that does not cut it off" run
+check "is confirmed by itself" wait_for 20 is_confirmed
+refuses 8 "nothing waits" client c confirm
+check "nothing differs" same_tree "$S" "$R"
+release down
+check "one that does" run
+check "it is not reached" is_cut_off
+check "it comes back by itself" wait_for 60 is_reached
+check "it says why" wait_for 20 state_is undone
+
 nobody_watches() {
 	! pgrep -f -- "--state $T/state-c run"
 }
@@ -88,7 +106,7 @@ check "the watchers end" wait_for 20 nobody_watches
 # Nobody is left to watch: the first command that may change something, without
 # any network.
 release down
-check "cut off again" run
+check "cut off again" run --confirm 3
 kill -9 "$(pgrep -f -- "--state $T/state-c run")"
 overdue() {
 	grep -q '"seconds_left": 0' < <(client c status --json)
