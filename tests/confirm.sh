@@ -4,7 +4,7 @@
 # next command if it was ended.
 # run: parallel
 # run: also as nobody
-# run: limit 180
+# run: limit 240
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/faults.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A release that takes the machine's network away is undone by itself: the file
 # that says so, and by postrun_command what it did.
-# run: limit 180
+# run: limit 240
 # shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/net.sh
@@ -28,6 +28,21 @@ release up
 origin_up
 in_host a-client
 client_init c
+
+# A /dev of its own, with a log that we read.
+mkdir "$T/dev"
+for device in null urandom; do
+	cp -a /dev/$device "$T/dev/"
+done
+start a-client "$T/syslog" python3 -c '
+import socket, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind(sys.argv[1])
+print("open", flush=True)
+while True: print(log.recv(9000).decode(), flush=True)' "$T/dev/log"
+wait_for 10 grep -q open "$T/syslog" || fail "no log"
+# shellcheck disable=SC2016 # for the inner shell
+host_prefix+=(unshare -m sh -c 'mount --bind "$0" /dev && exec "$@"' "$T/dev")
 cat >"$T/client.conf" <<-CONF
 	[main]
 	srv = no
@@ -67,6 +82,7 @@ check "it is not reached" is_cut_off
 check "it comes back by itself" wait_for 60 is_reached
 check "the file is as before" grep -qx up "$R/etc/eth0"
 check "it says why" wait_for 20 state_is undone
+check "syslog has it" grep -E '^<28>.* pecia\[[0-9]+\]: not confirmed: rolled back .*serial=2 to=1' "$T/syslog"
 check_exit 1 "status" client c status
 matches '^wrong +release 2 was not confirmed until .*: rolled back$'
 check "the next run does not do it again" run
