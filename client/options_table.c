@@ -14,6 +14,8 @@ const struct options_verb options_verbs[] = {
 	{ "run", VERB_RUN, 0, 0, "",
 	    "find the site's mirror, make this machine what the newest release "
 	    "says" },
+	{ "daemon", VERB_DAEMON, 0, 0, "",
+	    "run, again and again; at once on SIGUSR1" },
 	{ "plan", VERB_PLAN, 0, 0, "",
 	    "what run would change, and a name for that" },
 	{ "status", VERB_STATUS, 0, 0, "",
@@ -90,6 +92,12 @@ take_kept(struct options *o, const char *text, struct err *e)
 	return take_number("kept", text, &o->kept, e);
 }
 
+static int
+take_color(struct options *o, const char *text, struct err *e)
+{
+	return terminal_parse_color(text, &o->color, e);
+}
+
 #define FIELD(name) offsetof(struct options, name)
 #define TEXT(name, field, value, help)                      \
  {                                                          \
@@ -115,10 +123,13 @@ const struct options_row options_rows[] = {
 	TEXT("channel", channel, "NAME", "line of releases [production]"),
 	TEXT("environment", channel, "NAME", NULL),
 	TEXT("host", host, "NAME", "this machine's name [its host name]"),
-	FLAG("noop", noop, OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK),
+	FLAG("noop", noop,
+	    OPTIONS_ON(VERB_RUN) | OPTIONS_ON(VERB_ROLLBACK) |
+	        OPTIONS_ON(VERB_DAEMON),
 	    "show what run would change, change nothing"),
 	FLAG("detailed-exitcodes", detailed_exitcodes, 0,
-	    "0 the same, 1 failed, 2 changed"),
+	    "0 the same, 1 failed, 2 changed, 4 something after it failed, "
+	    "6 both"),
 	TAKE("waitforlock", take_wait, 0, "SECONDS",
 	    "wait for another run to end [0]"),
 	{ "max-delete", 0, OPTIONS_TEXT, FIELD(max_delete),
@@ -130,6 +141,13 @@ const struct options_row options_rows[] = {
 	    "roll back unless `pecia confirm` is said in time [0: do not]"),
 	FLAG("retry", retry, OPTIONS_ON(VERB_RUN),
 	    "run: apply a release that was rolled back again"),
+	{ "runinterval", 0, OPTIONS_TEXT, FIELD(runinterval),
+	    OPTIONS_ON(VERB_DAEMON), NULL, "TIME",
+	    "from run to run: seconds, or with s, m, h, d [30m]" },
+	{ "splay", 0, OPTIONS_TEXT, FIELD(splay), OPTIONS_ON(VERB_DAEMON), NULL,
+	    "TIME",
+	    "the first run comes after a share of this that is the host's own "
+	    "[0]" },
 	{ "to", 0, OPTIONS_TEXT, FIELD(to),
 	    OPTIONS_ON(VERB_ROLLBACK) | OPTIONS_ON(VERB_BUCKET), NULL,
 	    "SERIAL|FILE", "of rollback, of bucket restore" },
@@ -138,6 +156,7 @@ const struct options_row options_rows[] = {
 	TAKE("kept", take_kept, OPTIONS_ON(VERB_BUCKET), "N",
 	    "what this kept run took away"),
 	FLAG("json", json, 0, "results for programs"),
+	TAKE("color", take_color, 0, "WHEN", "auto, always or never [auto]"),
 	{ "verbose", 'v', OPTIONS_FLAG, FIELD(verbose), 0, NULL, "",
 	    "say each step" },
 	{ "help", 'h', OPTIONS_VERB, VERB_HELP, 0, NULL, "", "this text" },

@@ -5,6 +5,7 @@
 #include "client/settings.h"
 #include "client/state.h"
 #include "common/crypto_tls.h"
+#include "common/progress.h"
 #include "transcripts/learn.h"
 
 struct watcher;
@@ -14,6 +15,7 @@ struct session {
 	struct state state;
 	int root; /* held directory that is applied to */
 	time_t now;
+	struct progress *progress; /* borrowed, or NULL */
 	struct tls_identity *identity;
 	struct trust_store store;
 	struct trust *trust;

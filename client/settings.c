@@ -16,7 +16,7 @@ static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
 	"prerun_command", "postrun_command", "command_timeout", "confirm",
-	"confirm_by",
+	"confirm_by", "runinterval", "splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -63,6 +63,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->wan_fallback = WAN_ALWAYS;
 	guard_init(&s->guard);
 	hooks_init(&s->hooks);
+	schedule_init(&s->schedule);
 	s->keep_runs = 10;
 	s->keep_age_days = 90;
 	s->keep_bytes = 1ULL << 30;
@@ -301,6 +302,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = guard_take(c, &s->guard, e)) != 0 ||
 	    (rc = hooks_take(c, &s->hooks, e)) != 0 ||
 	    (rc = take_keep(c, s, e)) != 0 ||
+	    (rc = schedule_take(c, &s->schedule, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = take_confirm(c, s, e)) != 0 ||
@@ -356,6 +358,8 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->server, server, e);
 	if (rc == 0 && o->max_delete != NULL)
 		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
+	if (rc == 0)
+		rc = schedule_flags(&s->schedule, o->runinterval, o->splay, e);
 	if (o->confirm_given)
 		s->confirm_s = o->confirm_s;
 	if (o->wait_given)

@@ -10,6 +10,7 @@
 #include "client/held.h"
 #include "client/journal.h"
 #include "client/session.h"
+#include "client/summary.h"
 #include "common/fsat.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -24,6 +25,7 @@ struct status {
 	struct confirm confirm;
 	uint64_t left_ms; /* of confirm */
 	char last_error[FAILURE_BYTES];
+	struct summary_last last;
 };
 
 static bool
@@ -50,6 +52,7 @@ look(struct session *s, struct status *st)
 	st->held = held_serial(s, NULL);
 	confirm_look(s, &st->confirm, &st->left_ms);
 	failure_read(&s->state, st->last_error);
+	summary_last(&s->state, &st->last);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
 }
@@ -102,6 +105,27 @@ add_confirm_json(const struct status *st, struct json *j, struct json *wrong)
 }
 
 static void
+print_last(const struct summary_last *l)
+{
+	if (l->when[0] == '\0')
+		return;
+	(void)printf("last run  %s, %s, %.2f s%s%s\n", l->when, l->outcome,
+	    l->seconds, l->route[0] != '\0' ? ", " : "", l->route);
+}
+
+static struct json *
+last_json(const struct summary_last *l)
+{
+	struct json *j = json_object_new();
+
+	json_set_string(j, "started", l->when);
+	json_set_string(j, "outcome", l->outcome);
+	json_set_double(j, "seconds", l->seconds);
+	json_set_string(j, "route", l->route);
+	return j;
+}
+
+static void
 print_status(const struct status *st)
 {
 	const struct applied *a = &st->s->applied;
@@ -116,6 +140,7 @@ print_status(const struct status *st)
 	} else {
 		(void)printf("release   none applied yet\n");
 	}
+	print_last(&st->last);
 	if (st->held > 0)
 		(void)printf("held      release %llu was rolled back: runs "
 		             "wait for a newer one\n",
@@ -180,6 +205,8 @@ print_status_json(const struct status *st, struct err *e)
 	json_set_bool(j, "disabled", st->disabled);
 	if (st->disabled)
 		json_set_string(j, "disabled_message", st->disable.message);
+	if (st->last.when[0] != '\0')
+		json_set_child(j, "last_run", last_json(&st->last));
 	json_set_child(j, "wrong", wrong);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);

@@ -1,4 +1,7 @@
 /* `pecia rollback`. */
+#include <unistd.h>
+
+#include "client/event.h"
 #include "client/confirm_undo.h"
 #include "client/report.h"
 #include "client/rollback.h"
@@ -21,6 +24,7 @@ roll_back(const struct options *o, struct session *s, struct report *r,
 		rc = rollback_plan(s, number, plan, &to, e);
 	if (rc == 0 && !o->noop)
 		rc = rollback_apply(s, plan, &to, e);
+	progress_end(s->progress);
 	if (rc == 0 && !o->noop)
 		rc = confirm_forget(&s->state, e);
 	return rc != 0 ? rc : report_rollback(r, &to, e);
@@ -30,7 +34,10 @@ int
 verb_rollback(const struct options *o, const struct settings *s)
 {
 	struct report report = {
-		.json = o->json, .verbose = o->verbose, .noop = o->noop
+		.json = o->json,
+		.verbose = o->verbose,
+		.noop = o->noop,
+		.color = terminal_has_color(o->color, STDOUT_FILENO),
 	};
 	struct err e = ERR_INIT;
 	struct session session;
@@ -39,14 +46,17 @@ verb_rollback(const struct options *o, const struct settings *s)
 	int rc;
 
 	verb_raise_open_files();
-	if (verb_open_recovered(s, &session, &e) != 0)
+	if ((o->json && event_start(o, s, &e) != 0) ||
+	    verb_open_recovered(s, &session, &e) != 0)
 		return verb_failed(&e);
+	session.progress = verb_progress(o);
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
 	rc = roll_back(o, &session, &report, &plan, &e);
 	changed = !plan_is_empty(&plan);
 	plan_release(&plan);
+	progress_free(session.progress);
 	session_release(&session);
 	if (rc != 0)
 		return verb_failed(&e);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "client/apply.h"
 #include "client/confirm_undo.h"
@@ -24,6 +25,7 @@ verb_find(enum verb verb)
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
+		{ VERB_DAEMON, verb_daemon },
 		{ VERB_PLAN, verb_run },
 		{ VERB_STATUS, verb_status },
 		{ VERB_VERIFY, verb_verify },
@@ -39,7 +41,18 @@ int
 verb_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	if (e->code == ERR_BUSY)
+		return EXIT_BUSY;
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* Results for programs that are read on the same terminal stay whole. */
+struct progress *
+verb_progress(const struct options *o)
+{
+	return o->json && isatty(STDOUT_FILENO) == 1
+	    ? NULL
+	    : progress_new(o->verbose, o->color);
 }
 
 void

@@ -50,6 +50,7 @@
 #define LIMIT_ARGUMENTS      256   /* words of a command line */
 #define LIMIT_COMMAND_OUTPUT 65536 /* kept of what one prints */
 #define LIMIT_COMMAND_S      86400 /* the longest time-out */
+#define LIMIT_INTERVAL_S     2592000 /* from run to run of pecia daemon: 30 days */
 
 #define LIMIT_CONFIRM_S 86400 /* that a change may wait to be confirmed */
 
