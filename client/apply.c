@@ -13,6 +13,7 @@
 #include "client/protect.h"
 #include "client/space.h"
 #include "client/tree.h"
+#include "client/watcher.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
 #include "common/log.h"
@@ -407,6 +408,8 @@ change(struct session *s, struct content *content, struct plan *plan,
 	rc = stage_all(s, content, plan, e);
 	if (rc == 0)
 		rc = keep_all(s, plan, goal, &space, e);
+	if (rc == 0 && !goal->is_rollback)
+		rc = watcher_tell(s, &goal->now, e);
 	if (rc == 0)
 		rc = commit_plan(s, plan, goal, e);
 	/* What a journal says is carried through by the next run. */

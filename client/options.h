@@ -25,6 +25,7 @@ enum verb {
 	VERB_WHICH,
 	VERB_DISABLE,
 	VERB_ENABLE,
+	VERB_CONFIRM,
 	VERB_DAEMON,
 };
 
@@ -46,6 +47,8 @@ struct options {
 	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
+	unsigned confirm_s;
+	bool confirm_given;
 	enum terminal_color color;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;

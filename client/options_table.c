@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "common/limits.h"
 #include "common/text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -24,6 +25,8 @@ const struct options_verb options_verbs[] = {
 	{ "rollback", VERB_ROLLBACK, 0, 0, "[--to SERIAL]",
 	    "back to before the last run that changed something, or to that "
 	    "release" },
+	{ "confirm", VERB_CONFIRM, 0, 0, "",
+	    "keep what the last run changed, which is rolled back else" },
 	{ "bucket", VERB_BUCKET, 0, 2, "list|get|diff|restore [PATH]",
 	    "what runs replaced or deleted: its names, its content, what "
 	    "differs from it now; put it back, or --to FILE" },
@@ -49,6 +52,20 @@ take_wait(struct options *o, const char *text, struct err *e)
 		    text);
 	o->wait_ms = (unsigned)seconds * 1000;
 	o->wait_given = true;
+	return 0;
+}
+
+static int
+take_confirm(struct options *o, const char *text, struct err *e)
+{
+	uint64_t seconds;
+
+	if (text_u64(text, strlen(text), LIMIT_CONFIRM_S, &seconds) != 0)
+		return err_set(e, ERR_USAGE,
+		    "--confirm %s: not a number of seconds up to %d", text,
+		    LIMIT_CONFIRM_S);
+	o->confirm_s = (unsigned)seconds;
+	o->confirm_given = true;
 	return 0;
 }
 
@@ -120,6 +137,8 @@ const struct options_row options_rows[] = {
 	    "how much this run may delete [50%]" },
 	{ "plan", 0, OPTIONS_TEXT, FIELD(plan), OPTIONS_ON(VERB_RUN), NULL,
 	    "ID", "refuse if that is not today's plan" },
+	TAKE("confirm", take_confirm, OPTIONS_ON(VERB_RUN), "SECONDS",
+	    "roll back unless `pecia confirm` is said in time [0: do not]"),
 	FLAG("retry", retry, OPTIONS_ON(VERB_RUN),
 	    "run: apply a release that was rolled back again"),
 	{ "runinterval", 0, OPTIONS_TEXT, FIELD(runinterval),

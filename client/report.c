@@ -116,6 +116,10 @@ print_summary(const struct report *r)
 	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
 	if (r->is_plan)
 		(void)printf("plan %s\n", r->plan_id);
+	if (r->confirm_s > 0)
+		(void)printf("rolled back in %u s unless `pecia confirm` is "
+		             "said before\n",
+		    r->confirm_s);
 }
 
 /* ---- for programs ---- */

@@ -9,6 +9,7 @@ struct report {
 	uint64_t held; /* serial of a release that was rolled back, or 0 */
 	bool is_plan;  /* its name is told to people too */
 	const char *plan_id; /* of report_run */
+	unsigned confirm_s;  /* in which it is to be confirmed, or 0 */
 	const struct session *session;
 	const struct plan *plan;
 	struct apply_result result;

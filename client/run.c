@@ -6,6 +6,7 @@
 
 #include "client/alarms.h"
 #include "client/apply.h"
+#include "client/confirm_undo.h"
 #include "client/disable.h"
 #include "client/event.h"
 #include "client/failure.h"
@@ -14,6 +15,7 @@
 #include "client/report.h"
 #include "client/summary.h"
 #include "client/update.h"
+#include "client/watcher.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -24,6 +26,7 @@ struct run {
 	struct plan plan;
 	struct pin pin;
 	struct report report;
+	struct watcher watcher;
 	struct progress *progress;
 	struct timespec start, mark;
 	time_t when;
@@ -75,8 +78,12 @@ static int
 hold_back(struct session *s, uint64_t *held, struct err *e)
 {
 	*held = held_serial(s, &s->head);
-	if (*held == 0)
+	if (*held == 0) {
+		*held = confirm_held(s, &s->head);
+		if (*held != 0)
+			s->profile = NULL;
 		return 0;
+	}
 	if (!s->has_applied) {
 		s->profile = NULL;
 		return 0;
@@ -215,6 +222,18 @@ check_enabled(struct run *r, struct err *e)
 	    d.message[0] != '\0' ? ": " : "", d.message);
 }
 
+/* Nor is it that an earlier change waits. */
+static int
+check_confirmed(struct run *r, struct err *e)
+{
+	bool waits = false;
+	int rc = r->report.noop ? 0 : confirm_check(&r->session, &waits, e);
+
+	if (waits)
+		r->refused = EXIT_WAITING;
+	return rc;
+}
+
 /* As in Puppet: what comes after a run comes after a failed one too. */
 static int
 hooked_run(struct run *r, struct err *e)
@@ -237,6 +256,17 @@ hooked_run(struct run *r, struct err *e)
 	}
 	*e = after;
 	return err_prefix(e, "the run was made, but");
+}
+
+/* The report, which would say so, is not made. */
+static void
+warn_if_waiting(const struct session *s)
+{
+	struct err why = ERR_INIT;
+	bool waits = false;
+
+	if (confirm_check(s, &waits, &why) != 0 && waits)
+		log_err(LOG_WARNING, "although the run failed", &why, NULL);
 }
 
 static int
@@ -298,14 +328,33 @@ run_locked(struct run *r, struct err *e)
 		return rc;
 	if ((rc = verb_open_recovered(r->settings, s, e)) != 0)
 		return conclude(r, rc, e);
-	if ((rc = check_enabled(r, e)) == 0) {
+	if ((rc = check_enabled(r, e)) == 0 &&
+	    (rc = check_confirmed(r, e)) == 0) {
 		s->progress = r->progress;
+		s->watcher = &r->watcher;
 		r->report.session = s;
 		rc = hooked_run(r, e);
+		if (!r->report.noop && !plan_is_empty(&r->plan))
+			r->report.confirm_s = r->settings->confirm_s;
+		if (rc != 0 && !r->report.noop)
+			warn_if_waiting(s);
 	}
 	rc = conclude(r, rc, e);
 	r->report.session = NULL;
 	session_release(s);
+	return rc;
+}
+
+static int
+watch_and_run(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->settings->confirm_s > 0 && !r->report.noop)
+		rc = watcher_start(r->settings, &r->watcher, e);
+	if (rc == 0)
+		rc = run_locked(r, e);
+	watcher_release(&r->watcher);
 	return rc;
 }
 
@@ -332,7 +381,7 @@ exit_status(const struct run *r, int rc, const struct err *e)
 int
 verb_run(const struct options *o, const struct settings *s)
 {
-	struct run r = { .o = o, .settings = s };
+	struct run r = { .o = o, .settings = s, .watcher = WATCHER_INIT };
 	struct err e = ERR_INIT;
 	int rc, status;
 
@@ -353,7 +402,7 @@ verb_run(const struct options *o, const struct settings *s)
 		.is_plan = o->verb == VERB_PLAN,
 		.plan_id = r.pin.id,
 		.plan = &r.plan };
-	rc = run_locked(&r, &e);
+	rc = watch_and_run(&r, &e);
 	status = exit_status(&r, rc, &e);
 	progress_free(r.progress);
 	plan_release(&r.plan);

@@ -8,6 +8,8 @@
 #include "common/progress.h"
 #include "transcripts/learn.h"
 
+struct watcher;
+
 struct session {
 	const struct settings *settings;
 	struct state state;
@@ -23,6 +25,9 @@ struct session {
 	struct applied applied;
 	struct release was;
 	const struct release_profile *was_profile; /* of was, or NULL */
+
+	/* Of a change that is to be confirmed, or NULL. */
+	const struct watcher *watcher;
 
 	/* The network. */
 	struct fetch_options fetch_options;

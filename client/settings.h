@@ -35,6 +35,8 @@ struct settings {
 	struct hooks hooks;
 	struct schedule schedule;
 	unsigned wait_ms;
+	unsigned confirm_s; /* for a change to be confirmed; 0: need not be */
+	bool confirm_by_server; /* to reach one is enough */
 
 	/* How many runs can be undone; any of them 0: none. */
 	uint64_t keep_runs, keep_age_days, keep_bytes;

@@ -18,6 +18,7 @@
  *     last_error       why the last run failed
  *     last_run_summary.yaml .json   what the last run came to (0644)
  *     plans/<id>       the last plans that were shown
+ *     confirm          a change that waits to be confirmed: client/confirm.h
  *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "client/alarms.h"
+#include "client/confirm_undo.h"
 #include "client/disable.h"
 #include "client/failure.h"
 #include "client/held.h"
@@ -21,6 +22,8 @@ struct status {
 	bool interrupted, disabled;
 	uint64_t held; /* serial that was rolled back, or 0 */
 	struct disable disable;
+	struct confirm confirm;
+	uint64_t left_ms; /* of confirm */
 	char last_error[FAILURE_BYTES];
 	struct summary_last last;
 };
@@ -29,7 +32,8 @@ static bool
 is_wrong(const struct status *st)
 {
 	return st->alarms != 0 || st->interrupted || st->disabled ||
-	    st->last_error[0] != '\0' || !st->s->has_applied;
+	    st->last_error[0] != '\0' || !st->s->has_applied ||
+	    (st->confirm.stage != CONFIRM_NONE && st->left_ms == 0);
 }
 
 static void
@@ -46,10 +50,58 @@ look(struct session *s, struct status *st)
 	    fsat_stat(s->state.dir, JOURNAL_NAME, &file, &ignored) == 0 ||
 	    fsat_stat(s->state.dir, JOURNAL_STAGES, &file, &ignored) == 0;
 	st->held = held_serial(s, NULL);
+	confirm_look(s, &st->confirm, &st->left_ms);
 	failure_read(&s->state, st->last_error);
 	summary_last(&s->state, &st->last);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
+}
+
+static void
+print_confirm(const struct status *st)
+{
+	const struct confirm *c = &st->confirm;
+	unsigned long long serial = c->serial;
+	unsigned long long left = (st->left_ms + 999) / 1000;
+	char until[TEXT_TIME_BYTES];
+
+	text_time(until, c->until);
+	if (c->stage == CONFIRM_UNDONE)
+		(void)printf("wrong     release %llu was not confirmed until "
+		             "%s: rolled back\n",
+		    serial, until);
+	else if (c->stage != CONFIRM_NONE && left == 0)
+		(void)printf("wrong     release %llu was not confirmed until "
+		             "%s: it is to be rolled back\n",
+		    serial, until);
+	else if (c->stage != CONFIRM_NONE)
+		(void)printf("waits     release %llu is rolled back in %llu s "
+		             "unless `pecia confirm` is said\n",
+		    serial, left);
+}
+
+static void
+add_confirm_json(const struct status *st, struct json *j, struct json *wrong)
+{
+	static const char *const words[] = { [CONFIRM_WAITING] = "waiting",
+		[CONFIRM_UNDOING] = "undoing",
+		[CONFIRM_UNDONE] = "undone" };
+	const struct confirm *c = &st->confirm;
+	struct json *child;
+	char until[TEXT_TIME_BYTES];
+
+	if (c->stage == CONFIRM_NONE)
+		return;
+	child = json_object_new();
+	text_time(until, c->until);
+	json_set_string(child, "state", words[c->stage]);
+	json_set_string(child, "channel", c->channel);
+	json_set_u64(child, "serial", c->serial);
+	json_set_string(child, "until", until);
+	json_set_u64(child, "seconds_left", (st->left_ms + 999) / 1000);
+	json_set_child(j, "confirm", child);
+	if (st->left_ms == 0)
+		json_append_string(wrong, "unconfirmed");
 }
 
 static void
@@ -103,6 +155,7 @@ print_status(const struct status *st)
 	for (const struct alarm_word *w = alarm_words; w->bit != 0; w++)
 		if ((st->alarms & w->bit) != 0)
 			(void)printf("wrong     %s\n", w->text);
+	print_confirm(st);
 	if (st->disabled)
 		(void)printf(
 		    "disabled  %s %s\n", st->disable.when, st->disable.message);
@@ -148,6 +201,7 @@ print_status_json(const struct status *st, struct err *e)
 		json_append_string(wrong, "interrupted");
 	if (st->last_error[0] != '\0')
 		json_append_string(wrong, st->last_error);
+	add_confirm_json(st, j, wrong);
 	json_set_bool(j, "disabled", st->disabled);
 	if (st->disabled)
 		json_set_string(j, "disabled_message", st->disable.message);

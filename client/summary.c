@@ -103,6 +103,8 @@ summary_add(struct json *j, const struct summary *s)
 		json_set_string(j, "plan", r->plan_id);
 	if (r->held > 0)
 		json_set_u64(j, "held", r->held);
+	if (r->confirm_s > 0)
+		json_set_u64(j, "confirm_seconds", r->confirm_s);
 	add_numbers(j, r);
 	if (!r->noop) {
 		json_set_u64(j, "paths_changed", c.changed);

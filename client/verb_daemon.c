@@ -129,10 +129,14 @@ judge(struct run_daemon *d, int status)
 	(void)snprintf(seconds, sizeof(seconds), "%llu.%02llu",
 	    (unsigned long long)(took / 1000),
 	    (unsigned long long)(took % 1000 / 10));
-	if (code == EXIT_DISABLED || code == EXIT_BUSY) {
+	if (code == EXIT_DISABLED || code == EXIT_BUSY ||
+	    code == EXIT_WAITING) {
 		d->last = "skipped";
 		log_event(LOG_NOTICE, "run skipped", "why",
-		    code == EXIT_BUSY ? "another is under way" : "disabled",
+		    code == EXIT_BUSY ? "another is under way"
+		        : code == EXIT_WAITING
+		        ? "a change waits to be confirmed"
+		        : "disabled",
 		    NULL);
 	} else if (code == EXIT_SAME || code == EXIT_CHANGED) {
 		d->last = code == EXIT_SAME ? "nothing to change"

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "client/event.h"
+#include "client/confirm_undo.h"
 #include "client/report.h"
 #include "client/rollback.h"
 #include "client/verbs.h"
@@ -13,13 +14,19 @@ roll_back(const struct options *o, struct session *s, struct report *r,
 	const struct rollback_target t = { o->to != NULL, o->serial };
 	struct kept_release to;
 	uint64_t number = 0;
-	int rc = rollback_find(s, &t, &number, e);
+	int rc = 0;
 
+	if (!t.is_serial)
+		rc = confirm_check_undone(s, e);
+	if (rc == 0)
+		rc = rollback_find(s, &t, &number, e);
 	if (rc == 0)
 		rc = rollback_plan(s, number, plan, &to, e);
 	if (rc == 0 && !o->noop)
 		rc = rollback_apply(s, plan, &to, e);
 	progress_end(s->progress);
+	if (rc == 0 && !o->noop)
+		rc = confirm_forget(&s->state, e);
 	return rc != 0 ? rc : report_rollback(r, &to, e);
 }
 

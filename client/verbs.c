@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/apply.h"
+#include "client/confirm_undo.h"
 #include "common/log.h"
 
 verb_fn *
@@ -20,6 +21,7 @@ verb_find(enum verb verb)
 		{ VERB_BUCKET, verb_bucket },
 		{ VERB_DIFF, verb_diff },
 		{ VERB_WHICH, verb_which },
+		{ VERB_CONFIRM, verb_confirm },
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
@@ -67,7 +69,7 @@ verb_raise_open_files(void)
 }
 
 int
-verb_open_recovered(
+verb_open_unsettled(
     const struct settings *s, struct session *session, struct err *e)
 {
 	bool recovered = false;
@@ -83,4 +85,20 @@ verb_open_recovered(
 		return rc;
 	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
 	return session_open(s, true, session, e);
+}
+
+int
+verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e)
+{
+	bool undone = false;
+	int rc;
+
+	if ((rc = verb_open_unsettled(s, session, e)) != 0)
+		return rc;
+	rc = confirm_settle(session, &undone, e);
+	if (rc == 0 && !undone)
+		return 0;
+	session_release(session);
+	return rc != 0 ? rc : session_open(s, true, session, e);
 }

@@ -52,6 +52,8 @@
 #define LIMIT_COMMAND_S      86400 /* the longest time-out */
 #define LIMIT_INTERVAL_S     2592000 /* from run to run of pecia daemon: 30 days */
 
+#define LIMIT_CONFIRM_S 86400 /* that a change may wait to be confirmed */
+
 /* Processes and the network. */
 #define LIMIT_IPC_BYTES         262144 /* one message between our processes */
 #define LIMIT_HTTP_HEADER_BYTES 16384

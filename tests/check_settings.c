@@ -86,6 +86,8 @@ START_TEST(has_defaults)
 	ck_assert(!s.ignore_flags);
 	ck_assert_ptr_null(s.ignore_xattrs);
 	ck_assert_uint_eq(s.wait_ms, 0);
+	ck_assert_uint_eq(s.confirm_s, 0);
+	ck_assert(!s.confirm_by_server);
 	ck_assert_uint_eq(s.schedule.interval_s, 1800);
 	ck_assert_uint_eq(s.schedule.splay_s, 0);
 	settings_release(&s);
@@ -103,7 +105,8 @@ START_TEST(takes_every_key)
 	           "wan_fallback = after-failures 3\nignore = owner\n"
 	           "ignore = flags xattr:user.*\n"
 	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nkeep_runs = 3\nkeep_age = 4\n"
+	           "waitforlock = 2m\nconfirm = 5m\nconfirm_by = server\n"
+	           "keep_runs = 3\nkeep_age = 4\n"
 	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
@@ -125,6 +128,8 @@ START_TEST(takes_every_key)
 	ck_assert(s.ignore_flags);
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.confirm_s, 300);
+	ck_assert(s.confirm_by_server);
 	ck_assert_uint_eq(s.keep_runs, 3);
 	ck_assert_uint_eq(s.keep_age_days, 4);
 	ck_assert_uint_eq(s.keep_bytes, 5120);
@@ -235,6 +240,9 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nignore = xattr:\n", ":2: ignore: xattr:: " },
 		{ "[main]\nignore = xattr:*.x\n", ":2: ignore: xattr:*.x" },
 		{ "[main]\nwaitforlock = 2d\n", ":2: waitforlock: " },
+		{ "[main]\nconfirm = 2d\n", ":2: confirm: " },
+		{ "[main]\nconfirm = soon\n", ":2: confirm: " },
+		{ "[main]\nconfirm_by = me\n", ":2: confirm_by: " },
 		{ "[main]\nruninterval = 0\n", ":2: runinterval: " },
 		{ "[main]\nruninterval = 31d\n", ":2: runinterval: " },
 		{ "[main]\nsplay = soon\n", ":2: splay: " },
