@@ -364,15 +364,16 @@ exit_status(const struct run *r, int rc, const struct err *e)
 {
 	const struct report *p = &r->report;
 	bool changed = p->noop ? !plan_is_empty(&r->plan) : p->result.begun;
+	int failed;
 
 	if (rc == 0)
 		return changed && r->o->detailed_exitcodes ? EXIT_CHANGED
 		                                           : EXIT_SAME;
-	(void)verb_failed(e);
+	failed = verb_failed(e);
 	if (r->refused != 0)
 		return r->refused;
-	if (e->code == ERR_USAGE || !r->o->detailed_exitcodes)
-		return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+	if (failed != EXIT_FAILED || !r->o->detailed_exitcodes)
+		return failed;
 	if (changed)
 		return EXIT_CHANGED_FAILED;
 	return p->applied ? EXIT_AFTER_FAILED : EXIT_FAILED;
