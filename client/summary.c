@@ -243,9 +243,11 @@ take(const struct json_value *v, const char *key, char *dst, size_t size)
 
 	if (json_get_string(v, key, &s, &ignored) != 0)
 		s = "";
-	for (; s[at] != '\0' && at + 1 < size; at++)
-		dst[at] =
-		    (unsigned char)s[at] < 0x20 || s[at] == 0x7f ? '?' : s[at];
+	for (; s[at] != '\0' && at + 1 < size; at++) {
+		dst[at] = s[at];
+		if ((unsigned char)s[at] < 0x20 || s[at] == 0x7f)
+			dst[at] = '?';
+	}
 	dst[at] = '\0';
 }
 

@@ -31,7 +31,7 @@ struct summary_counts summary_count(const struct summary *s);
 
 /* Members of an object. */
 void summary_add(struct json *j, const struct summary *s);
-void summary_yaml(struct buf *text, const struct summary *s);
+void summary_yaml(struct buf *b, const struct summary *s);
 
 /* Replaces both files, as wholes; mode 0644. */
 MUST_CHECK int summary_store(
