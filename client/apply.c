@@ -1,6 +1,8 @@
 /* One transaction: plan, stage, journal, commit, record; runs in the applier. */
 #include "client/apply.h"
 
+#include <signal.h>
+
 #include "client/cache.h"
 #include "client/commit.h"
 #include "client/dirtimes.h"
@@ -12,6 +14,7 @@
 #include "client/protect.h"
 #include "client/space.h"
 #include "client/tree.h"
+#include "client/watcher.h"
 #include "common/crypto_key.h"
 #include "common/fsat.h"
 #include "common/log.h"
@@ -77,6 +80,8 @@ apply_look(struct session *s, const struct apply_look *look,
 	char *keep = NULL;
 	int rc;
 
+	progress_begin(s->progress, "comparing", "");
+	progress_expect(s->progress, look->entries, 0);
 	if ((rc = fsat_stat_fd(s->state.dir, &state, e)) != 0)
 		return rc;
 	if (!look->read_all &&
@@ -90,6 +95,7 @@ apply_look(struct session *s, const struct apply_look *look,
 			.root = s->root,
 			.want = look->want,
 			.cache = cache.reader,
+			.progress = s->progress,
 			.dir_times = look->dir_times,
 			.ignore_owner = s->settings->ignore_owner,
 			.ignore_flags = s->settings->ignore_flags,
@@ -126,6 +132,17 @@ is_other_tree(const struct session *s, const struct release_profile *profile)
 	    strcmp(s->applied.profile, profile->name) != 0;
 }
 
+static uint64_t
+count_entries(const struct apply_tree *t)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < t->profile->count; i++)
+		n +=
+		    t->release->transcripts[t->profile->transcripts[i]].entries;
+	return n;
+}
+
 int
 apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
     struct compare_totals *totals, struct err *e)
@@ -141,6 +158,7 @@ apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0) {
 		look.want = tree_layer(want);
+		look.entries = count_entries(t);
 		rc = apply_look(s, &look, totals, e);
 	}
 	tree_free(want);
@@ -245,11 +263,13 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
+	progress_begin(s->progress, "staging", "");
 	rc = stage_new(s->root, plan, &stage, e);
 	if (rc == 0)
 		rc = stage_frame(stage, e);
 	if (rc == 0)
 		rc = content_fill(content, plan, stage, e);
+	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
 		rc = stage_finish(stage, e);
 	stage_free(stage);
@@ -289,8 +309,8 @@ keep_all(struct session *s, const struct plan *plan,
 }
 
 static int
-commit_journal(
-    struct state *state, int root, struct journal_header *h, struct err *e)
+commit_journal(struct state *state, int root, struct progress *progress,
+    struct journal_header *h, struct err *e)
 {
 	struct journal *j = NULL;
 	int rc;
@@ -301,13 +321,26 @@ commit_journal(
 	if (rc == 0)
 		rc = lift_forget(state->dir, e);
 	if (rc == 0)
-		rc = commit_steps(root, j, e);
+		rc = commit_steps(root, j, progress, e);
 	if (rc == 0)
 		rc = keep_publish(state->dir, e);
 	if (rc == 0)
 		rc = due_publish(state->dir, e);
 	journal_free(j);
 	return rc;
+}
+
+/* What has begun to change is carried through, whoever asks for an end: from
+ * here on the process ends by itself.  SIGKILL and power cuts remain. */
+static void
+hold_signals(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 static int
@@ -317,6 +350,7 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	struct journal_header h, read_back;
 	int rc;
 
+	hold_signals();
 	journal_header_init(&h);
 	journal_header_init(&read_back);
 	if (goal->head.len > 0)
@@ -326,8 +360,11 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	rc = buf_check(&h.applied, "record", e);
 	if (rc == 0)
 		rc = journal_write(s->state.dir, s->root, &h, plan, e);
+	progress_begin(s->progress, "committing", "");
+	progress_expect(s->progress, plan->item_count + plan->delete_count, 0);
 	if (rc == 0)
-		rc = commit_journal(&s->state, s->root, &read_back, e);
+		rc = commit_journal(
+		    &s->state, s->root, s->progress, &read_back, e);
 	if (rc == 0)
 		rc = make_current(s, s->head.channel, &h.head, &h.applied, e);
 	if (rc == 0)
@@ -378,11 +415,16 @@ change(struct session *s, struct content *content, struct plan *plan,
 		rc = keep_all(s, plan, goal, &space, e);
 	if (rc == 0 && goal->ready.fn != NULL)
 		rc = goal->ready.fn(goal->ready.arg, e);
+	if (rc == 0 && !goal->is_rollback)
+		rc = watcher_tell(s, &goal->now, e);
 	if (rc == 0)
 		rc = commit_plan(s, plan, goal, e);
 	/* What a journal says is carried through by the next run. */
-	if (rc == 0 || has_file(s, JOURNAL_NAME))
+	if (rc == 0 || has_file(s, JOURNAL_NAME)) {
+		if (goal->begun != NULL)
+			*goal->begun = true;
 		return rc;
+	}
 	if (undo_stages(s, &undo) != 0)
 		log_err(LOG_ERROR, "stages not removed", &undo, NULL);
 	return rc;
@@ -411,12 +453,12 @@ keep_head(struct session *s, struct err *e)
 
 static int
 apply_or_record(struct session *s, struct content *content, struct plan *plan,
-    const struct apply_ready *ready, bool new_release, struct err *e)
+    const struct apply_ready *ready, struct apply_result *result, struct err *e)
 {
-	struct apply_goal goal = { .ready = *ready };
+	struct apply_goal goal = { .ready = *ready, .begun = &result->begun };
 	int rc;
 
-	if (plan_is_empty(plan) && !new_release)
+	if (plan_is_empty(plan) && !result->new_release)
 		return keep_head(s, e);
 	buf_init(&goal.head, LIMIT_HEAD_BYTES);
 	buf_init(&goal.applied, LIMIT_CONFIG_BYTES);
@@ -438,7 +480,7 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
-	rc = apply_or_record(s, content, plan, ready, result->new_release, e);
+	rc = apply_or_record(s, content, plan, ready, result, e);
 	if (content != NULL)
 		content_counts(content, &result->content);
 	if (rc != 0)
@@ -462,8 +504,9 @@ finish_commit(struct session *s, struct err *e)
 	struct applied a = { .when = s->now };
 	int rc;
 
+	hold_signals();
 	journal_header_init(&h);
-	rc = commit_journal(&s->state, s->root, &h, e);
+	rc = commit_journal(&s->state, s->root, NULL, &h, e);
 	if (rc == 0 && h.applied.len > 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	if (rc == 0) {

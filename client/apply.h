@@ -14,6 +14,7 @@ MUST_CHECK int apply_recover(struct session *s, bool *recovered, struct err *e);
 
 struct apply_result {
 	bool new_release; /* the record of what is applied changed */
+	bool begun; /* the machine may be other than before, even on an error */
 	struct content_counts content;
 	struct compare_totals totals;
 };
@@ -31,6 +32,7 @@ MUST_CHECK int apply_compare(struct session *s, const struct apply_tree *t,
 /* The same of any tree: what differs is told to `fn`. */
 struct apply_look {
 	struct layer *want;
+	uint64_t entries; /* how many there are, 0: unknown; for progress */
 	bool read_all;
 	bool dir_times; /* as in compare.h */
 	compare_fn fn;
@@ -56,6 +58,7 @@ struct apply_goal {
 	struct buf applied; /* the record; empty: nothing is applied */
 	struct kept_release now;
 	bool is_rollback;
+	bool *begun; /* set as in apply_result; or NULL */
 };
 /* Stages, keeps what was there, commits and records; a plan that is empty is
  * recorded only. */

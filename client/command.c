@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fsat.h"
 #include "common/limits.h"
 
@@ -138,16 +139,6 @@ start(const struct command *c, int pipes[4], int null, int top,
 
 /* ---- waiting ---- */
 
-static double
-seconds_since(const struct timespec *start)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - start->tv_sec) +
-	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
-}
-
 /* What is there now; false at the end of it. */
 static bool
 drain(int fd, struct command_result *r)
@@ -174,8 +165,8 @@ follow(const struct command *c, struct child *child, struct command_result *r)
 		{ .fd = child->output, .events = POLLIN } };
 
 	for (;;) {
-		double left =
-		    (double)c->timeout_ms - seconds_since(&child->start) * 1000;
+		double left = (double)c->timeout_ms -
+		    clock_seconds_since(&child->start) * 1000;
 		int n;
 
 		if (left <= 0) {
@@ -202,7 +193,7 @@ finish(const struct child *child, struct command_result *r, struct err *e)
 	while (waitpid(child->pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return err_sys(e, "waitpid");
-	r->seconds = seconds_since(&child->start);
+	r->seconds = clock_seconds_since(&child->start);
 	r->status =
 	    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	return r->output.failed != 0 ? err_memory(e) : 0;

@@ -229,7 +229,8 @@ place_and_take(struct dirstack *dirs, struct syncs *syncs,
 }
 
 int
-commit_steps(int root, struct journal *j, struct err *e)
+commit_steps(
+    int root, struct journal *j, struct progress *progress, struct err *e)
 {
 	struct dirstack *dirs = NULL;
 	struct syncs syncs = { NULL, 0 };
@@ -245,6 +246,7 @@ commit_steps(int root, struct journal *j, struct err *e)
 		rc = place_and_take(dirs, &syncs, &s, e);
 		if (rc != 0)
 			err_prefix(e, "%s", s.path);
+		progress_add(progress, 1, 0);
 	}
 	if (rc == 0)
 		rc = syncs_all(&syncs, e);

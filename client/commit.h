@@ -4,9 +4,11 @@
 #define CLIENT_COMMIT_H
 
 #include "client/journal.h"
+#include "common/progress.h"
 
 /* Takes every step of the journal below `root`, then syncs.  May be called
  * again after a crash at any point. */
-MUST_CHECK int commit_steps(int root, struct journal *j, struct err *e);
+MUST_CHECK int commit_steps(
+    int root, struct journal *j, struct progress *progress, struct err *e);
 
 #endif

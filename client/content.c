@@ -60,13 +60,6 @@ content_counts(const struct content *c, struct content_counts *out)
 	*out = c->counts;
 }
 
-void
-content_watch(struct content *c, content_progress progress, void *arg)
-{
-	c->progress = progress;
-	c->progress_arg = arg;
-}
-
 static const struct release_transcript *
 transcript_of(const struct content *c, size_t i)
 {
@@ -110,6 +103,8 @@ download_data(struct content *c, size_t i, struct err *e)
 	data_name(t, name);
 	digest_hex(&t->data, hex);
 	(void)snprintf(path, sizeof(path), "/v1/data/%s", hex);
+	progress_begin(c->s->progress, "fetching changes of", t->name);
+	progress_expect(c->s->progress, 0, t->data_bytes);
 	rc = fsat_open_write(c->s->state.dir, name, 0600, &fd, e);
 	if (rc == 0)
 		rc = fetch_download(
@@ -253,6 +248,8 @@ get_manifest(struct content *c, const struct release_transcript *t, int fd,
 		return err_sys(e, "manifest");
 	digest_hex(&t->manifest, hex);
 	(void)snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
+	progress_begin(c->s->progress, "fetching transcript", t->name);
+	progress_expect(c->s->progress, 0, t->manifest_bytes);
 	return fetch_text(
 	    c->s->fetch, path, &t->manifest, t->manifest_bytes, fd, e);
 }
@@ -423,15 +420,6 @@ content_find(const struct content *c, const struct digest *digest)
 	    : NULL;
 }
 
-static void
-tell_progress(struct content *c, uint64_t bytes)
-{
-	c->done_bytes += bytes;
-	if (c->progress != NULL)
-		c->progress(
-		    c->progress_arg, c->done_bytes, c->plan->write_bytes);
-}
-
 int
 content_file_begin(struct content *c, struct plan_item *item, struct err *e)
 {
@@ -443,7 +431,7 @@ int
 content_file_write(
     struct content *c, const void *data, size_t len, struct err *e)
 {
-	tell_progress(c, len);
+	progress_add(c->s->progress, 0, len);
 	return stage_file_write(c->stage, data, len, e);
 }
 
@@ -456,6 +444,7 @@ content_file_end(
 	if (bad != NULL)
 		return stage_file_abandon(c->stage, e);
 	++*count;
+	progress_add(c->s->progress, 1, 0);
 	return stage_file_end(c->stage, e);
 }
 
@@ -664,7 +653,7 @@ fill_copies(struct content *c, struct err *e)
 			    item->path);
 		rc = stage_file_copy(c->stage, from, item, e);
 		c->counts.copied_files++;
-		tell_progress(c, item->size_bytes);
+		progress_add(c->s->progress, 1, item->size_bytes);
 	}
 	return rc;
 }
@@ -677,8 +666,11 @@ content_fill(
 
 	c->plan = plan;
 	c->stage = stage;
-	if ((rc = list_files(c, e)) != 0 || c->file_count == 0 ||
-	    (rc = fill_local(c, e)) != 0 || (rc = content_fill_kept(c, e)) != 0)
+	if ((rc = list_files(c, e)) != 0 || c->file_count == 0)
+		return rc;
+	progress_begin(c->s->progress, "fetching", "");
+	progress_expect(c->s->progress, c->file_count, plan->write_bytes);
+	if ((rc = fill_local(c, e)) != 0 || (rc = content_fill_kept(c, e)) != 0)
 		return rc;
 	if (c->s->fetch == NULL)
 		return fill_copies(c, e);

@@ -20,11 +20,6 @@ void content_free(struct content *c);
  * directory, durable. */
 MUST_CHECK int content_manifests(struct content *c, struct err *e);
 
-/* Tells `progress` as bytes of files arrive. */
-typedef void (*content_progress)(
-    void *arg, uint64_t done_bytes, uint64_t total_bytes);
-void content_watch(struct content *c, content_progress progress, void *arg);
-
 /* Fills every regular file of the plan through `stage`, going on to other
  * servers when one fails. */
 MUST_CHECK int content_fill(

@@ -26,9 +26,6 @@ struct content {
 	size_t file_count;
 	struct plan_item *current;
 	struct err failing; /* of the server asked for objects */
-	content_progress progress;
-	void *progress_arg;
-	uint64_t done_bytes;
 };
 
 /* The first file of the plan that wants this content, or NULL. */

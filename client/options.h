@@ -8,6 +8,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/terminal.h"
 
 enum verb {
 	VERB_NONE,
@@ -24,6 +25,8 @@ enum verb {
 	VERB_WHICH,
 	VERB_DISABLE,
 	VERB_ENABLE,
+	VERB_CONFIRM,
+	VERB_DAEMON,
 };
 
 struct options {
@@ -35,7 +38,8 @@ struct options {
 	const char *anchor;
 	const char *server, *channel, *host;
 	const char *max_delete;
-	const char *plan; /* the one that run is held to */
+	const char *runinterval, *splay; /* daemon */
+	const char *plan;                /* the one that run is held to */
 	const char *to;   /* rollback: a serial; bucket: a file */
 	const char *what; /* bucket: list, get, diff or restore */
 	const char *path; /* bucket, diff, which; NULL: not given */
@@ -43,6 +47,9 @@ struct options {
 	uint64_t serial, kept; /* bucket; serial: rollback too, from to */
 	bool retry;
 	bool noop, detailed_exitcodes, json, verbose;
+	unsigned confirm_s;
+	bool confirm_given;
+	enum terminal_color color;
 	unsigned wait_ms; /* for the lock */
 	bool wait_given;
 };

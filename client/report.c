@@ -2,8 +2,8 @@
 #include "client/report.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
+#include "client/event.h"
 #include "common/json.h"
 #include "common/text.h"
 
@@ -11,20 +11,54 @@
 #define LINES_SHOWN 40
 #define TEXT_MAX    ((size_t)1 << 32)
 
+static const char *const spared_words[] = {
+	[COMPARE_CREATE] = "missing",
+	[COMPARE_CHANGE] = "different",
+	[COMPARE_DELETE] = "unlisted",
+};
+
 /* ---- for people ---- */
+
+static void
+paint(const struct report *r, struct buf *b, const char *how)
+{
+	if (r->color)
+		buf_add_str(b, how);
+}
 
 static void
 describe_spared(struct buf *b, const struct plan_spared *s)
 {
-	static const char *const words[] = {
-		[COMPARE_CREATE] = "missing",
-		[COMPARE_CHANGE] = "different",
-		[COMPARE_DELETE] = "unlisted",
-	};
-
 	buf_add_str(b, "protected ");
 	text_escape(b, s->path, strlen(s->path));
-	buf_addf(b, " (%s)\n", words[s->kind]);
+	buf_addf(b, " (%s)", spared_words[s->kind]);
+}
+
+static void
+add_change(const struct report *r, struct buf *b, size_t i)
+{
+	const struct plan *p = r->plan;
+
+	if (i >= p->item_count) {
+		paint(r, b, TERMINAL_RED);
+		plan_describe_delete(b, &p->deletes[i - p->item_count]);
+	} else {
+		paint(r, b,
+		    p->items[i].op == PLAN_CREATE ? TERMINAL_GREEN
+		                                  : TERMINAL_YELLOW);
+		plan_describe(b, &p->items[i]);
+	}
+	paint(r, b, TERMINAL_PLAIN);
+	buf_add_byte(b, '\n');
+}
+
+static void
+add_spared(const struct report *r, struct buf *b, size_t i)
+{
+	paint(r, b, TERMINAL_CYAN);
+	describe_spared(b, &r->plan->spared[i]);
+	paint(r, b, TERMINAL_PLAIN);
+	buf_add_byte(b, '\n');
 }
 
 static int
@@ -37,16 +71,10 @@ print_plan(const struct report *r, struct err *e)
 
 	shown = r->verbose || total <= LINES_SHOWN ? total : LINES_SHOWN;
 	buf_init(&b, TEXT_MAX);
-	for (size_t i = 0; i < shown; i++) {
-		if (i < p->item_count)
-			plan_describe(&b, &p->items[i]);
-		else
-			plan_describe_delete(
-			    &b, &p->deletes[i - p->item_count]);
-		buf_add_byte(&b, '\n');
-	}
+	for (size_t i = 0; i < shown; i++)
+		add_change(r, &b, i);
 	for (size_t i = 0; r->verbose && i < p->spared_count; i++)
-		describe_spared(&b, &p->spared[i]);
+		add_spared(r, &b, i);
 	if (shown < total)
 		buf_addf(&b, "... and %zu more (--verbose shows them)\n",
 		    total - shown);
@@ -88,12 +116,16 @@ print_summary(const struct report *r)
 	(void)printf("; %s received, %s sent, %.2f s\n", in, out, r->seconds);
 	if (r->is_plan)
 		(void)printf("plan %s\n", r->plan_id);
+	if (r->confirm_s > 0)
+		(void)printf("rolled back in %u s unless `pecia confirm` is "
+		             "said before\n",
+		    r->confirm_s);
 }
 
 /* ---- for programs ---- */
 
-static struct json *
-item_json(const struct plan_item *item)
+static void
+add_item(struct json *j, const struct plan_item *item)
 {
 	static const struct {
 		unsigned bit;
@@ -109,8 +141,9 @@ item_json(const struct plan_item *item)
 		{ COMPARE_MODE, "mode" },
 		{ COMPARE_MTIME, "time" },
 		{ COMPARE_XATTRS, "attributes" },
+		{ COMPARE_FLAGS, "flags" },
 	};
-	struct json *j = json_object_new(), *what = json_array_new();
+	struct json *what = json_array_new();
 
 	json_set_string(j, "path", item->path);
 	json_set_string(
@@ -120,7 +153,18 @@ item_json(const struct plan_item *item)
 		if ((item->bits & words[i].bit) != 0)
 			json_append_string(what, words[i].word);
 	json_set_child(j, "differs", what);
-	return j;
+}
+
+/* Of all items and deletions. */
+static void
+add_nth(struct json *j, const struct plan *p, size_t i)
+{
+	if (i < p->item_count) {
+		add_item(j, &p->items[i]);
+		return;
+	}
+	json_set_string(j, "path", p->deletes[i - p->item_count].path);
+	json_set_string(j, "action", "delete");
 }
 
 static struct json *
@@ -128,30 +172,39 @@ changes_json(const struct plan *p)
 {
 	struct json *list = json_array_new();
 
-	for (size_t i = 0; i < p->item_count; i++)
-		json_append(list, item_json(&p->items[i]));
-	for (size_t i = 0; i < p->delete_count; i++) {
+	for (size_t i = 0; i < p->item_count + p->delete_count; i++) {
 		struct json *j = json_object_new();
 
-		json_set_string(j, "path", p->deletes[i].path);
-		json_set_string(j, "action", "delete");
+		add_nth(j, p, i);
 		json_append(list, j);
 	}
 	return list;
 }
 
-static struct json *
-spared_json(const struct plan *p)
+int
+report_plan(const struct report *r, struct err *e)
 {
-	struct json *list = json_array_new();
+	const struct plan *p = r->plan;
+	struct json *j;
+	int rc = 0;
 
-	for (size_t i = 0; i < p->spared_count; i++)
-		json_append_string(list, p->spared[i].path);
-	return list;
+	for (size_t i = 0;
+	     r->json && i < p->item_count + p->delete_count && rc == 0; i++) {
+		j = event_new("change");
+		add_nth(j, p, i);
+		rc = event_print(j, e);
+	}
+	for (size_t i = 0; r->json && i < p->spared_count && rc == 0; i++) {
+		j = event_new("protected");
+		json_set_string(j, "path", p->spared[i].path);
+		json_set_string(j, "was", spared_words[p->spared[i].kind]);
+		rc = event_print(j, e);
+	}
+	return rc;
 }
 
-static void
-settled_json(const struct settled *s, struct json *j)
+void
+report_settled(const struct settled *s, struct json *j)
 {
 	if (s == NULL)
 		return;
@@ -159,41 +212,6 @@ settled_json(const struct settled *s, struct json *j)
 	json_set_bool(j, "rolled_back", s->rolled_back);
 	if (s->rolled_back)
 		json_set_u64(j, "rolled_back_to", s->to.serial);
-}
-
-static struct json *
-run_json(const struct report *r)
-{
-	const struct session *s = r->session;
-	struct json *j = json_object_new();
-	char hex[DIGEST_HEX];
-
-	digest_hex(&s->head.release, hex);
-	json_set_string(j, "channel", s->head.channel);
-	json_set_u64(j, "serial", s->head.serial);
-	json_set_string(j, "release", hex);
-	json_set_string(j, "profile", s->profile->name);
-	json_set_string(j, "route", s->peer.route);
-	json_set_string(j, "site", s->site);
-	json_set_string(j, "mirror", s->mirror);
-	json_set_string(j, "plan", r->plan_id);
-	json_set_bool(j, "noop", r->noop);
-	json_set_bool(j, "changed", !plan_is_empty(r->plan));
-	if (r->held > 0)
-		json_set_u64(j, "held", r->held);
-	json_set_u64(j, "entries", r->result.totals.entries);
-	json_set_child(j, "changes", changes_json(r->plan));
-	json_set_child(j, "protected", spared_json(r->plan));
-	settled_json(r->settled, j);
-	json_set_u64(j, "files_local", r->result.content.local_files);
-	json_set_u64(j, "files_kept", r->result.content.kept_files);
-	json_set_u64(j, "files_from_data", r->result.content.data_files);
-	json_set_u64(j, "files_from_objects", r->result.content.object_files);
-	json_set_u64(j, "files_copied", r->result.content.copied_files);
-	json_set_u64(j, "bytes_received", r->received_bytes);
-	json_set_u64(j, "bytes_sent", r->sent_bytes);
-	json_set_double(j, "seconds", r->seconds);
-	return j;
 }
 
 static int
@@ -224,41 +242,19 @@ print_held(const struct report *r)
 		    (unsigned long long)r->held);
 }
 
-/* With nothing applied and the newest release held back, or rolled back before
- * anything was looked at. */
-static struct json *
-held_json(const struct report *r)
-{
-	struct json *j = json_object_new();
-
-	json_set_string(j, "channel", r->session->settings->channel);
-	json_set_bool(j, "noop", r->noop);
-	json_set_bool(j, "changed", false);
-	if (r->held > 0)
-		json_set_u64(j, "held", r->held);
-	settled_json(r->settled, j);
-	return j;
-}
-
 int
 report_run(const struct report *r, struct err *e)
 {
-	bool is_any = r->session->profile != NULL;
-	struct json *j;
 	int rc;
 
-	if (!r->json) {
-		if ((rc = print_plan(r, e)) != 0)
-			return rc;
-		print_held(r);
-		if (is_any)
-			print_summary(r);
-		return print_settled(r, e);
-	}
-	j = is_any ? run_json(r) : held_json(r);
-	rc = json_print(j, JSON_PRETTY, stdout, e);
-	json_free(j);
-	return rc;
+	if (r->json)
+		return 0; /* the events have told it */
+	if ((rc = print_plan(r, e)) != 0)
+		return rc;
+	print_held(r);
+	if (r->session->profile != NULL)
+		print_summary(r);
+	return print_settled(r, e);
 }
 
 static void
@@ -295,7 +291,9 @@ report_rollback(
 		print_rollback(r, to);
 		return print_settled(r, e);
 	}
-	j = json_object_new();
+	if ((rc = report_plan(r, e)) != 0)
+		return rc;
+	j = event_new("summary");
 	if (to->is_any) {
 		json_set_string(j, "channel", to->channel);
 		json_set_u64(j, "serial", to->serial);
@@ -303,11 +301,8 @@ report_rollback(
 	}
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", !plan_is_empty(r->plan));
-	json_set_child(j, "changes", changes_json(r->plan));
-	settled_json(r->settled, j);
-	rc = json_print(j, JSON_PRETTY, stdout, e);
-	json_free(j);
-	return rc;
+	report_settled(r->settled, j);
+	return event_print(j, e);
 }
 
 int
@@ -334,42 +329,4 @@ report_drift(const struct report *r, struct err *e)
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);
 	return rc;
-}
-
-/* ---- progress ---- */
-
-void
-report_progress_init(struct progress *p)
-{
-	memset(p, 0, sizeof(*p));
-	p->wanted = isatty(STDERR_FILENO) == 1;
-}
-
-void
-report_progress_show(void *arg, uint64_t done_bytes, uint64_t total_bytes)
-{
-	struct progress *p = arg;
-	struct timespec now;
-	char done[32], total[32];
-
-	if (!p->wanted)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (p->shown &&
-	    (now.tv_sec - p->last.tv_sec) * 1000 +
-	            (now.tv_nsec - p->last.tv_nsec) / 1000000 <
-	        100)
-		return;
-	p->last = now;
-	p->shown = true;
-	text_bytes(done, sizeof(done), done_bytes);
-	text_bytes(total, sizeof(total), total_bytes);
-	(void)fprintf(stderr, "\r%s of %s\033[K", done, total);
-}
-
-void
-report_progress_end(struct progress *p)
-{
-	if (p->shown)
-		(void)fputs("\r\033[K", stderr);
 }

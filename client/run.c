@@ -2,16 +2,22 @@
 #include "client/verbs.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 #include "client/alarms.h"
 #include "client/apply.h"
+#include "client/confirm_undo.h"
 #include "client/disable.h"
+#include "client/event.h"
 #include "client/failure.h"
 #include "client/held.h"
 #include "client/pin.h"
 #include "client/report.h"
+#include "client/summary.h"
 #include "client/triggers.h"
 #include "client/update.h"
+#include "client/watcher.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 struct run {
@@ -21,19 +27,23 @@ struct run {
 	struct plan plan;
 	struct pin pin;
 	struct report report;
+	struct watcher watcher;
+	struct progress *progress;
+	struct timespec start, mark;
+	time_t when;
 	struct settled settled;
 	bool is_done; /* it was made, whatever came after */
 	int refused;  /* exit status of a run that may not be, or 0 */
 };
 
+/* What passed since it was last asked. */
 static double
-seconds_since(const struct timespec *start)
+lap(struct run *r)
 {
-	struct timespec now;
+	double seconds = clock_seconds_since(&r->mark);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - start->tv_sec) +
-	    (double)(now.tv_nsec - start->tv_nsec) / 1e9;
+	clock_gettime(CLOCK_MONOTONIC, &r->mark);
+	return seconds;
 }
 
 /* ---- one run ---- */
@@ -44,11 +54,25 @@ learn_plan(struct run *r, struct content *content, struct err *e)
 	struct session *s = &r->session;
 	int rc = content_manifests(content, e);
 
-	return rc != 0
-	    ? rc
-	    : apply_compare(s,
-	          &(struct apply_tree){ &s->release, s->profile, false },
-	          &r->plan, &r->report.result.totals, e);
+	r->report.retrieval_s += lap(r);
+	if (rc == 0)
+		rc = apply_compare(s,
+		    &(struct apply_tree){ &s->release, s->profile, false },
+		    &r->plan, &r->report.result.totals, e);
+	r->report.compare_s = lap(r);
+	return rc;
+}
+
+/* Which server and release it is about. */
+static int
+tell_found(const struct run *r, struct err *e)
+{
+	int rc;
+
+	if (!r->report.json)
+		return 0;
+	rc = event_server(&r->session, e);
+	return rc != 0 ? rc : event_release(&r->session, r->report.held, e);
 }
 
 /* A release that was rolled back: the one that is applied stays the wanted
@@ -57,8 +81,12 @@ static int
 hold_back(struct session *s, uint64_t *held, struct err *e)
 {
 	*held = held_serial(s, &s->head);
-	if (*held == 0)
+	if (*held == 0) {
+		*held = confirm_held(s, &s->head);
+		if (*held != 0)
+			s->profile = NULL;
 		return 0;
+	}
 	if (!s->has_applied) {
 		s->profile = NULL;
 		return 0;
@@ -150,16 +178,29 @@ before_commit(void *arg, struct err *e)
 	return rc;
 }
 
+/* Another server may have been gone to on the way. */
 static int
-carry_out(struct run *r, struct content *content, struct err *e)
+carry_out(
+    struct run *r, struct content *content, const char *route, struct err *e)
 {
-	const struct triggers_of t = triggers_wanted(&r->session);
+	struct session *s = &r->session;
+	const struct triggers_of t = triggers_wanted(s);
 	const struct apply_ready ready = { before_commit, r };
+	struct err ignored = ERR_INIT;
+	int rc;
 
 	if (r->report.noop)
 		return triggers_foresee(&t, &r->plan, &r->settled.outcomes, e);
-	return apply_plan(
-	    &r->session, content, &r->plan, &ready, &r->report.result, e);
+	(void)lap(r);
+	rc = apply_plan(s, content, &r->plan, &ready, &r->report.result, e);
+	r->report.apply_s = lap(r);
+	r->report.applied = rc == 0;
+	if (r->report.json && strcmp(route, s->peer.route) != 0 &&
+	    event_server(s, &ignored) != 0 && rc == 0) {
+		*e = ignored;
+		rc = e->code;
+	}
+	return rc;
 }
 
 static int
@@ -181,13 +222,16 @@ one_run(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
 	struct content *content = NULL;
-	struct progress progress;
+	char route[sizeof(s->peer.route)];
 	int rc;
 
-	report_progress_init(&progress);
 	rc = update_find(s, e);
+	memcpy(route, s->peer.route, sizeof(route));
+	r->report.retrieval_s = lap(r);
 	if (rc == 0 && !r->o->retry)
 		rc = hold_back(s, &r->report.held, e);
+	if (rc == 0)
+		rc = tell_found(r, e);
 	if (rc == 0 && s->profile == NULL) {
 		r->is_done = true;
 		return 0;
@@ -195,16 +239,16 @@ one_run(struct run *r, struct err *e)
 	if (rc == 0)
 		rc = content_new(s, &content, e);
 	if (rc == 0)
-		content_watch(content, report_progress_show, &progress);
-	if (rc == 0)
 		rc = learn_plan(r, content, e);
 	if (rc == 0)
 		rc = check_pin(r, e);
 	if (rc == 0)
+		rc = report_plan(&r->report, e);
+	if (rc == 0)
 		rc = check_guards(r, e);
 	if (rc == 0)
-		rc = carry_out(r, content, e);
-	report_progress_end(&progress);
+		rc = carry_out(r, content, route, e);
+	progress_end(s->progress);
 	content_free(content);
 	if (rc == 0)
 		rc = fetch_traffic(s->fetch, &r->report.received_bytes,
@@ -231,6 +275,18 @@ check_enabled(struct run *r, struct err *e)
 	return err_set(e, ERR_CONFLICT,
 	    "runs are disabled since %s%s%s; `pecia enable` ends that", d.when,
 	    d.message[0] != '\0' ? ": " : "", d.message);
+}
+
+/* Nor is it that an earlier change waits. */
+static int
+check_confirmed(struct run *r, struct err *e)
+{
+	bool waits = false;
+	int rc = r->report.noop ? 0 : confirm_check(&r->session, &waits, e);
+
+	if (waits)
+		r->refused = EXIT_WAITING;
+	return rc;
 }
 
 /* As in Puppet: what comes after a run comes after a failed one too. */
@@ -280,43 +336,153 @@ settled_run(struct run *r, struct err *e)
 	return rc;
 }
 
+/* The report, which would say so, is not made. */
+static void
+warn_if_waiting(const struct session *s)
+{
+	struct err why = ERR_INIT;
+	bool waits = false;
+
+	if (confirm_check(s, &waits, &why) != 0 && waits)
+		log_err(LOG_WARNING, "although the run failed", &why, NULL);
+}
+
+static int
+tell_summary(const struct summary *sum, struct err *e)
+{
+	struct json *j = event_new("summary");
+
+	summary_add(j, sum);
+	return event_print(j, e);
+}
+
+/* Monitoring reads it; what was done stays done without it. */
+static void
+store_summary(const struct run *r, const struct summary *sum)
+{
+	struct err e = ERR_INIT;
+
+	if (!r->report.noop && summary_store(&r->session.state, sum, &e) != 0)
+		log_err(LOG_WARNING, "summary not written", &e, NULL);
+}
+
+static void
+count_triggers(const struct outcomes *o, struct summary *sum)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		if (o->list[i].kind == ACTION_CHECK || o->list[i].foreseen)
+			continue;
+		if (o->list[i].why != NULL)
+			sum->failed_to_restart++;
+		else
+			sum->restarted++;
+	}
+}
+
+/* How it went, in all the places where that is looked for. */
+static int
+conclude(struct run *r, int rc, struct err *e)
+{
+	struct summary sum = { .report = &r->report, .when = r->when };
+	struct session *s = &r->session;
+	struct err told = ERR_INIT;
+
+	r->report.seconds = clock_seconds_since(&r->start);
+	count_triggers(&r->settled.outcomes, &sum);
+	if ((rc == 0 || r->is_done) && report_run(&r->report, &told) != 0 &&
+	    rc == 0) {
+		*e = told;
+		rc = e->code;
+	}
+	sum.error = rc != 0 ? e : NULL;
+	if (r->report.session != NULL) {
+		alarms_log(s);
+		if (rc != 0)
+			failure_note(&s->state, s->now, e);
+		else
+			failure_forget(&s->state);
+		store_summary(r, &sum);
+	}
+	if (r->report.json && tell_summary(&sum, &told) != 0 && rc == 0) {
+		*e = told;
+		rc = e->code;
+	}
+	return rc;
+}
+
 static int
 run_locked(struct run *r, struct err *e)
 {
 	struct session *s = &r->session;
-	struct err report = ERR_INIT;
-	struct timespec start;
 	int rc;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
+	clock_gettime(CLOCK_MONOTONIC, &r->start);
+	r->mark = r->start;
+	r->when = time(NULL);
+	if (r->report.json && (rc = event_start(r->o, r->settings, e)) != 0)
+		return rc;
 	if ((rc = verb_open_recovered(r->settings, s, e)) != 0)
-		return rc;
-	if ((rc = check_enabled(r, e)) != 0) {
-		session_release(s);
-		return rc;
+		return conclude(r, rc, e);
+	if ((rc = check_enabled(r, e)) == 0 &&
+	    (rc = check_confirmed(r, e)) == 0) {
+		s->progress = r->progress;
+		s->watcher = &r->watcher;
+		r->report.session = s;
+		rc = settled_run(r, e);
+		if (!r->report.noop && !plan_is_empty(&r->plan) &&
+		    !r->settled.rolled_back)
+			r->report.confirm_s = r->settings->confirm_s;
+		if (rc != 0 && !r->report.noop)
+			warn_if_waiting(s);
 	}
-	r->report.session = s;
-	rc = settled_run(r, e);
-	r->report.seconds = seconds_since(&start);
-	if (r->is_done && report_run(&r->report, &report) != 0 && rc == 0) {
-		*e = report;
-		rc = e->code;
-	}
-	alarms_log(s);
-	if (rc != 0)
-		failure_note(&s->state, s->now, e);
-	else
-		failure_forget(&s->state);
+	rc = conclude(r, rc, e);
+	r->report.session = NULL;
 	session_release(s);
 	return rc;
+}
+
+static int
+watch_and_run(struct run *r, struct err *e)
+{
+	int rc = 0;
+
+	if (r->settings->confirm_s > 0 && !r->report.noop)
+		rc = watcher_start(r->settings, &r->watcher, e);
+	if (rc == 0)
+		rc = run_locked(r, e);
+	watcher_release(&r->watcher);
+	return rc;
+}
+
+/* Of a run that was made; as Puppet's, where it is asked for. */
+static int
+exit_status(const struct run *r, int rc, const struct err *e)
+{
+	const struct report *p = &r->report;
+	bool changed = p->noop ? !plan_is_empty(&r->plan) : p->result.begun;
+	int failed;
+
+	if (rc == 0)
+		return changed && r->o->detailed_exitcodes ? EXIT_CHANGED
+		                                           : EXIT_SAME;
+	failed = verb_failed(e);
+	if (r->refused != 0)
+		return r->refused;
+	if (failed != EXIT_FAILED || !r->o->detailed_exitcodes)
+		return failed;
+	if (changed)
+		return EXIT_CHANGED_FAILED;
+	return p->applied ? EXIT_AFTER_FAILED : EXIT_FAILED;
 }
 
 int
 verb_run(const struct options *o, const struct settings *s)
 {
-	struct run r = { .o = o, .settings = s, .settled = SETTLED_INIT };
+	struct run r = { .o = o,
+		.settings = s,
+		.watcher = WATCHER_INIT,
+		.settled = SETTLED_INIT };
 	struct err e = ERR_INIT;
-	bool changed;
 	int rc, status;
 
 	verb_raise_open_files();
@@ -328,21 +494,20 @@ verb_run(const struct options *o, const struct settings *s)
 	}
 	plan_init(&r.plan);
 	pin_init(&r.pin);
+	r.progress = verb_progress(o);
 	r.report = (struct report){ .settled = &r.settled,
 		.json = o->json,
 		.verbose = o->verbose,
+		.color = terminal_has_color(o->color, STDOUT_FILENO),
 		.noop = o->noop || o->verb == VERB_PLAN,
 		.is_plan = o->verb == VERB_PLAN,
 		.plan_id = r.pin.id,
 		.plan = &r.plan };
-	rc = run_locked(&r, &e);
-	changed = !plan_is_empty(&r.plan);
+	rc = watch_and_run(&r, &e);
+	status = exit_status(&r, rc, &e);
+	progress_free(r.progress);
 	plan_release(&r.plan);
 	pin_release(&r.pin);
 	settled_release(&r.settled);
-	if (rc != 0) {
-		status = verb_failed(&e);
-		return r.refused != 0 ? r.refused : status;
-	}
-	return changed && o->detailed_exitcodes ? EXIT_CHANGED : EXIT_SAME;
+	return status;
 }

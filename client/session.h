@@ -5,13 +5,17 @@
 #include "client/settings.h"
 #include "client/state.h"
 #include "common/crypto_tls.h"
+#include "common/progress.h"
 #include "transcripts/learn.h"
+
+struct watcher;
 
 struct session {
 	const struct settings *settings;
 	struct state state;
 	int root; /* held directory that is applied to */
 	time_t now;
+	struct progress *progress; /* borrowed, or NULL */
 	struct tls_identity *identity;
 	struct trust_store store;
 	struct trust *trust;
@@ -21,6 +25,9 @@ struct session {
 	struct applied applied;
 	struct release was;
 	const struct release_profile *was_profile; /* of was, or NULL */
+
+	/* Of a change that is to be confirmed, or NULL. */
+	const struct watcher *watcher;
 
 	/* The network. */
 	struct fetch_options fetch_options;

@@ -15,7 +15,8 @@
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
-	"prerun_command", "postrun_command", "command_timeout",
+	"prerun_command", "postrun_command", "command_timeout", "confirm",
+	"confirm_by", "runinterval", "splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
@@ -62,6 +63,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->wan_fallback = WAN_ALWAYS;
 	guard_init(&s->guard);
 	hooks_init(&s->hooks);
+	schedule_init(&s->schedule);
 	s->keep_runs = 10;
 	s->keep_age_days = 90;
 	s->keep_bytes = 1ULL << 30;
@@ -267,6 +269,28 @@ take_keep(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+take_confirm(const struct config_section *c, struct settings *s, struct err *e)
+{
+	uint64_t seconds = s->confirm_s;
+	const char *by = NULL;
+	int rc;
+
+	if ((rc = config_seconds(c, "confirm", &seconds, e)) != 0 ||
+	    (rc = config_string(c, "confirm_by", &by, e)) != 0)
+		return rc;
+	if (seconds > LIMIT_CONFIRM_S)
+		return config_complain(
+		    c, "confirm", e, "more than %d", LIMIT_CONFIRM_S);
+	s->confirm_s = (unsigned)seconds;
+	if (by == NULL)
+		return 0;
+	s->confirm_by_server = strcmp(by, "server") == 0;
+	return s->confirm_by_server || strcmp(by, "hand") == 0
+	    ? 0
+	    : config_complain(c, "confirm_by", e, "hand or server");
+}
+
+static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
 	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
@@ -278,8 +302,10 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = guard_take(c, &s->guard, e)) != 0 ||
 	    (rc = hooks_take(c, &s->hooks, e)) != 0 ||
 	    (rc = take_keep(c, s, e)) != 0 ||
+	    (rc = schedule_take(c, &s->schedule, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
+	    (rc = take_confirm(c, s, e)) != 0 ||
 	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
 		return rc;
 	if (port == 0 || wait_s > 86400)
@@ -332,6 +358,10 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = set(&s->server, server, e);
 	if (rc == 0 && o->max_delete != NULL)
 		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
+	if (rc == 0)
+		rc = schedule_flags(&s->schedule, o->runinterval, o->splay, e);
+	if (o->confirm_given)
+		s->confirm_s = o->confirm_s;
 	if (o->wait_given)
 		s->wait_ms = o->wait_ms;
 	return rc;
@@ -352,6 +382,10 @@ check(const struct settings *s, struct err *e)
 	if (!is_host(s->host))
 		return err_set(
 		    e, ERR_USAGE, "host %s: not a host name", s->host);
+	if (s->confirm_s > 0 && s->keep_runs == 0)
+		return err_set(e, ERR_USAGE,
+		    "confirm: nothing could be rolled back: keep_runs, "
+		    "keep_age or keep_bytes is 0");
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "client/guard.h"
 #include "client/hooks.h"
 #include "client/options.h"
+#include "client/schedule.h"
 #include "common/config.h"
 #include "common/limits.h"
 
@@ -32,7 +33,10 @@ struct settings {
 	char *ignore_xattrs; /* words as in waived.h; NULL: none */
 	struct guard guard;
 	struct hooks hooks;
+	struct schedule schedule;
 	unsigned wait_ms;
+	unsigned confirm_s; /* for a change to be confirmed; 0: need not be */
+	bool confirm_by_server; /* to reach one is enough */
 
 	/* How many runs can be undone; any of them 0: none. */
 	uint64_t keep_runs, keep_age_days, keep_bytes;

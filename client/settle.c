@@ -1,6 +1,7 @@
 /* After the commit; runs in the applier, under its lock. */
 #include "client/settle.h"
 
+#include "client/confirm.h"
 #include "client/held.h"
 #include "client/rollback.h"
 #include "client/triggers.h"
@@ -151,6 +152,8 @@ go_back(struct settling *g, struct err *e)
 		rc = rollback_plan(s, number, &plan, &g->out->to, e);
 	if (rc == 0)
 		rc = rollback_apply(s, &plan, &g->out->to, e);
+	if (rc == 0) /* nothing is left to be confirmed */
+		rc = confirm_forget(&s->state, e);
 	plan_release(&plan);
 	if (rc == 0) {
 		g->out->rolled_back = true;

@@ -61,7 +61,7 @@ state_lock(struct state *s, unsigned wait_ms, struct err *e)
 		rc = fsat_lock(s->lock_fd, wait_ms, e);
 	if (rc == ERR_CONFLICT)
 		return err_set(
-		    e, rc, "another run is under way (%s/lock)", s->path);
+		    e, ERR_BUSY, "another run is under way (%s/lock)", s->path);
 	return rc != 0 ? err_prefix(e, "%s", s->path) : 0;
 }
 

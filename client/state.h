@@ -17,7 +17,9 @@
  *     journal          a commit under way
  *     due.new due      triggers and checks that follow it: client/due.h
  *     last_error       why the last run failed
+ *     last_run_summary.yaml .json   what the last run came to (0644)
  *     plans/<id>       the last plans that were shown
+ *     confirm          a change that waits to be confirmed: client/confirm.h
  *     disabled         the operator's word that nothing is to change
  */
 #ifndef CLIENT_STATE_H
@@ -44,7 +46,7 @@ struct state {
 MUST_CHECK int state_open(
     struct state *s, const char *path, bool create, struct err *e);
 void state_release(struct state *s);
-/* ERR_CONFLICT when another run holds it. */
+/* ERR_BUSY when another run holds it. */
 MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
 /* Removes what a crash left half written.  The caller holds the lock. */
 MUST_CHECK int state_clean(const struct state *s, struct err *e);

@@ -4,12 +4,14 @@
 #include <stdio.h>
 
 #include "client/alarms.h"
+#include "client/confirm_undo.h"
 #include "client/disable.h"
 #include "client/due.h"
 #include "client/failure.h"
 #include "client/held.h"
 #include "client/journal.h"
 #include "client/session.h"
+#include "client/summary.h"
 #include "common/fsat.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -23,7 +25,10 @@ struct status {
 	struct held held_why;
 	struct disable disable;
 	struct due due; /* after the last change */
+	struct confirm confirm;
+	uint64_t left_ms; /* of confirm */
 	char last_error[FAILURE_BYTES];
+	struct summary_last last;
 };
 
 static bool
@@ -36,7 +41,8 @@ static bool
 is_wrong(const struct status *st)
 {
 	return st->alarms != 0 || st->interrupted || st->disabled ||
-	    is_due(st) || st->last_error[0] != '\0' || !st->s->has_applied;
+	    is_due(st) || st->last_error[0] != '\0' || !st->s->has_applied ||
+	    (st->confirm.stage != CONFIRM_NONE && st->left_ms == 0);
 }
 
 static void
@@ -57,7 +63,9 @@ look(struct session *s, struct status *st)
 		st->held_why.why[0] = '\0';
 	if (due_read(&s->state, &st->due, &ignored) != 0)
 		due_init(&st->due); /* mostly there is none */
+	confirm_look(s, &st->confirm, &st->left_ms);
 	failure_read(&s->state, st->last_error);
+	summary_last(&s->state, &st->last);
 	if (disable_read(&s->state, &st->disabled, &st->disable, &ignored) != 0)
 		err_clear(&ignored);
 }
@@ -69,6 +77,74 @@ print_due(const struct due *d)
 	for (size_t i = 0; i < d->count; i++)
 		(void)printf(" %s", d->list[i].name);
 	(void)printf("%s\n", d->check ? " and the checks" : "");
+}
+
+static void
+print_confirm(const struct status *st)
+{
+	const struct confirm *c = &st->confirm;
+	unsigned long long serial = c->serial;
+	unsigned long long left = (st->left_ms + 999) / 1000;
+	char until[TEXT_TIME_BYTES];
+
+	text_time(until, c->until);
+	if (c->stage == CONFIRM_UNDONE)
+		(void)printf("wrong     release %llu was not confirmed until "
+		             "%s: rolled back\n",
+		    serial, until);
+	else if (c->stage != CONFIRM_NONE && left == 0)
+		(void)printf("wrong     release %llu was not confirmed until "
+		             "%s: it is to be rolled back\n",
+		    serial, until);
+	else if (c->stage != CONFIRM_NONE)
+		(void)printf("waits     release %llu is rolled back in %llu s "
+		             "unless `pecia confirm` is said\n",
+		    serial, left);
+}
+
+static void
+add_confirm_json(const struct status *st, struct json *j, struct json *wrong)
+{
+	static const char *const words[] = { [CONFIRM_WAITING] = "waiting",
+		[CONFIRM_UNDOING] = "undoing",
+		[CONFIRM_UNDONE] = "undone" };
+	const struct confirm *c = &st->confirm;
+	struct json *child;
+	char until[TEXT_TIME_BYTES];
+
+	if (c->stage == CONFIRM_NONE)
+		return;
+	child = json_object_new();
+	text_time(until, c->until);
+	json_set_string(child, "state", words[c->stage]);
+	json_set_string(child, "channel", c->channel);
+	json_set_u64(child, "serial", c->serial);
+	json_set_string(child, "until", until);
+	json_set_u64(child, "seconds_left", (st->left_ms + 999) / 1000);
+	json_set_child(j, "confirm", child);
+	if (st->left_ms == 0)
+		json_append_string(wrong, "unconfirmed");
+}
+
+static void
+print_last(const struct summary_last *l)
+{
+	if (l->when[0] == '\0')
+		return;
+	(void)printf("last run  %s, %s, %.2f s%s%s\n", l->when, l->outcome,
+	    l->seconds, l->route[0] != '\0' ? ", " : "", l->route);
+}
+
+static struct json *
+last_json(const struct summary_last *l)
+{
+	struct json *j = json_object_new();
+
+	json_set_string(j, "started", l->when);
+	json_set_string(j, "outcome", l->outcome);
+	json_set_double(j, "seconds", l->seconds);
+	json_set_string(j, "route", l->route);
+	return j;
 }
 
 static void
@@ -86,6 +162,7 @@ print_status(const struct status *st)
 	} else {
 		(void)printf("release   none applied yet\n");
 	}
+	print_last(&st->last);
 	if (st->held > 0)
 		(void)printf("held      release %llu was rolled back%s%s: runs "
 		             "wait for a newer one\n",
@@ -102,6 +179,7 @@ print_status(const struct status *st)
 	for (const struct alarm_word *w = alarm_words; w->bit != 0; w++)
 		if ((st->alarms & w->bit) != 0)
 			(void)printf("wrong     %s\n", w->text);
+	print_confirm(st);
 	if (st->disabled)
 		(void)printf(
 		    "disabled  %s %s\n", st->disable.when, st->disable.message);
@@ -156,10 +234,13 @@ print_status_json(const struct status *st, struct err *e)
 		json_append_string(due, st->due.list[i].name);
 	if (st->last_error[0] != '\0')
 		json_append_string(wrong, st->last_error);
+	add_confirm_json(st, j, wrong);
 	json_set_bool(j, "disabled", st->disabled);
 	if (st->disabled)
 		json_set_string(j, "disabled_message", st->disable.message);
 	json_set_child(j, "due", due);
+	if (st->last.when[0] != '\0')
+		json_set_child(j, "last_run", last_json(&st->last));
 	json_set_child(j, "wrong", wrong);
 	rc = json_print(j, JSON_PRETTY, stdout, e);
 	json_free(j);

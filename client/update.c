@@ -110,6 +110,7 @@ start(struct session *s, struct err *e)
 	        s->failures < set->wan_failures);
 
 	s->fetch_options = (struct fetch_options){
+		.progress = s->progress,
 		.server = set->server,
 		.short_name = set->name,
 		.port = set->port,

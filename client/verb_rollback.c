@@ -1,4 +1,8 @@
 /* `pecia rollback`. */
+#include <unistd.h>
+
+#include "client/event.h"
+#include "client/confirm_undo.h"
 #include "client/report.h"
 #include "client/rollback.h"
 #include "client/rollback_due.h"
@@ -30,15 +34,22 @@ roll_back(const struct options *o, struct session *s, struct report *r,
 	struct err after = ERR_INIT;
 	struct kept_release to;
 	uint64_t number = 0;
-	int rc = rollback_find(s, &t, &number, e), settling = 0;
+	int rc = 0, settling = 0;
 
 	r->settled = &settled;
+	if (!t.is_serial)
+		rc = confirm_check_undone(s, e);
+	if (rc == 0)
+		rc = rollback_find(s, &t, &number, e);
 	if (rc == 0)
 		rc = rollback_plan(s, number, plan, &to, e);
 	if (rc == 0 && o->noop)
 		rc = foresee(s, plan, &to, &settled.outcomes, e);
 	else if (rc == 0)
 		rc = rollback_apply(s, plan, &to, e);
+	progress_end(s->progress);
+	if (rc == 0 && !o->noop)
+		rc = confirm_forget(&s->state, e);
 	if (rc == 0 && !o->noop)
 		settling =
 		    settle_triggers(s->settings, &s->state, &settled, &after);
@@ -57,7 +68,10 @@ int
 verb_rollback(const struct options *o, const struct settings *s)
 {
 	struct report report = {
-		.json = o->json, .verbose = o->verbose, .noop = o->noop
+		.json = o->json,
+		.verbose = o->verbose,
+		.noop = o->noop,
+		.color = terminal_has_color(o->color, STDOUT_FILENO),
 	};
 	struct err e = ERR_INIT;
 	struct session session;
@@ -66,14 +80,17 @@ verb_rollback(const struct options *o, const struct settings *s)
 	int rc;
 
 	verb_raise_open_files();
-	if (verb_open_recovered(s, &session, &e) != 0)
+	if ((o->json && event_start(o, s, &e) != 0) ||
+	    verb_open_recovered(s, &session, &e) != 0)
 		return verb_failed(&e);
+	session.progress = verb_progress(o);
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
 	rc = roll_back(o, &session, &report, &plan, &e);
 	changed = !plan_is_empty(&plan);
 	plan_release(&plan);
+	progress_free(session.progress);
 	session_release(&session);
 	if (rc != 0)
 		return verb_failed(&e);

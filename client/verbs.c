@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "client/apply.h"
+#include "client/confirm_undo.h"
 #include "common/log.h"
 
 verb_fn *
@@ -19,9 +21,11 @@ verb_find(enum verb verb)
 		{ VERB_BUCKET, verb_bucket },
 		{ VERB_DIFF, verb_diff },
 		{ VERB_WHICH, verb_which },
+		{ VERB_CONFIRM, verb_confirm },
 		{ VERB_DISABLE, verb_disable },
 		{ VERB_ENABLE, verb_enable },
 		{ VERB_RUN, verb_run },
+		{ VERB_DAEMON, verb_daemon },
 		{ VERB_PLAN, verb_run },
 		{ VERB_STATUS, verb_status },
 		{ VERB_VERIFY, verb_verify },
@@ -37,7 +41,18 @@ int
 verb_failed(const struct err *e)
 {
 	(void)fprintf(stderr, "pecia: %s\n", e->msg);
+	if (e->code == ERR_BUSY)
+		return EXIT_BUSY;
 	return e->code == ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/* Results for programs that are read on the same terminal stay whole. */
+struct progress *
+verb_progress(const struct options *o)
+{
+	return o->json && isatty(STDOUT_FILENO) == 1
+	    ? NULL
+	    : progress_new(o->verbose, o->color);
 }
 
 void
@@ -54,7 +69,7 @@ verb_raise_open_files(void)
 }
 
 int
-verb_open_recovered(
+verb_open_unsettled(
     const struct settings *s, struct session *session, struct err *e)
 {
 	bool recovered = false;
@@ -70,4 +85,20 @@ verb_open_recovered(
 		return rc;
 	log_event(LOG_NOTICE, "an interrupted run was finished", NULL);
 	return session_open(s, true, session, e);
+}
+
+int
+verb_open_recovered(
+    const struct settings *s, struct session *session, struct err *e)
+{
+	bool undone = false;
+	int rc;
+
+	if ((rc = verb_open_unsettled(s, session, e)) != 0)
+		return rc;
+	rc = confirm_settle(session, &undone, e);
+	if (rc == 0 && !undone)
+		return 0;
+	session_release(session);
+	return rc != 0 ? rc : session_open(s, true, session, e);
 }

@@ -489,30 +489,20 @@ config_string(const struct config_section *s, const char *key, const char **v,
 	return 0;
 }
 
-/* A number with one of the letters of `units` behind it, factors beside. */
+/* A number, perhaps with one of the letters of `units` behind it. */
 static int
 get_scaled(const struct config_section *s, const char *key, const char *units,
-    const uint64_t *factors, uint64_t *v, struct err *e)
+    int (*read)(const char *text, uint64_t *v), uint64_t *v, struct err *e)
 {
-	const char *text = NULL, *unit;
-	uint64_t n = 0, factor = 1;
-	size_t len;
-	int ret;
+	const char *text = NULL;
+	int ret = config_string(s, key, &text, e);
 
-	ret = config_string(s, key, &text, e);
 	if (ret != 0 || text == NULL)
 		return ret;
-	len = strlen(text);
-	unit = len > 0 ? strchr(units, text[len - 1]) : NULL;
-	if (unit != NULL) {
-		factor = factors[unit - units];
-		len--;
-	}
-	if (text_u64(text, len, INT64_MAX / factor, &n) != 0)
+	if (read(text, v) != 0)
 		return config_complain(s, key, e,
 		    "\"%s\" is no number, or too large (units: %s)", text,
 		    units);
-	*v = n * factor;
 	return 0;
 }
 
@@ -535,19 +525,14 @@ int
 config_seconds(
     const struct config_section *s, const char *key, uint64_t *v, struct err *e)
 {
-	static const uint64_t factors[] = { 1, 60, 3600, 86400 };
-
-	return get_scaled(s, key, "smhd", factors, v, e);
+	return get_scaled(s, key, "smhd", text_seconds, v, e);
 }
 
 int
 config_bytes(
     const struct config_section *s, const char *key, uint64_t *v, struct err *e)
 {
-	static const uint64_t factors[] = { 1ULL << 10, 1ULL << 20, 1ULL << 30,
-		1ULL << 40 };
-
-	return get_scaled(s, key, "KMGT", factors, v, e);
+	return get_scaled(s, key, "KMGT", text_size, v, e);
 }
 
 int

@@ -27,6 +27,7 @@ enum {
 	ERR_EXPIRED = -12,
 	ERR_UNSUPPORTED = -13, /* the target system cannot hold it */
 	ERR_CHANGED = -14,     /* a file changed while it was read */
+	ERR_BUSY = -15,        /* another process is at it: later */
 };
 
 struct err {

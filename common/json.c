@@ -341,6 +341,21 @@ json_get_u64(
 }
 
 int
+json_get_double(
+    const struct json_value *v, const char *key, double *n, struct err *e)
+{
+	const json_t *value = NULL;
+	int ret = get(v, key, &value, e);
+
+	if (ret != 0)
+		return ret;
+	if (!json_is_number(value))
+		return no_such(key, "number", e);
+	*n = json_number_value(value);
+	return 0;
+}
+
+int
 json_get_bool(
     const struct json_value *v, const char *key, bool *b, struct err *e)
 {

@@ -75,6 +75,9 @@ MUST_CHECK int json_get_u64(
     const struct json_value *v, const char *key, uint64_t *n, struct err *e);
 MUST_CHECK int json_get_i64(
     const struct json_value *v, const char *key, int64_t *n, struct err *e);
+/* Of any number. */
+MUST_CHECK int json_get_double(
+    const struct json_value *v, const char *key, double *n, struct err *e);
 MUST_CHECK int json_get_bool(
     const struct json_value *v, const char *key, bool *b, struct err *e);
 

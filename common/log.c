@@ -12,11 +12,14 @@
 #include "common/buf.h"
 #include "common/text.h"
 
+/* Its levels are macros of the names and values that ours have. */
+#include <syslog.h>
+
 static struct {
 	const char *program;
 	enum log_level most;
-	bool journal;
-} settings = { "pecia", LOG_INFO, false };
+	bool journal, syslog;
+} settings = { "pecia", LOG_INFO, false, false };
 
 static const char *const level_names[] = { "emerg", "alert", "crit", "error",
 	"warning", "notice", "info", "debug" };
@@ -43,6 +46,15 @@ log_start(const char *program, enum log_level most)
 	settings.program = program;
 	settings.most = most;
 	settings.journal = stderr_is_journal();
+}
+
+bool
+log_to_syslog(void)
+{
+	settings.syslog = !settings.journal;
+	if (settings.syslog)
+		openlog(settings.program, LOG_PID | LOG_CONS, LOG_DAEMON);
+	return settings.syslog;
 }
 
 int
@@ -118,15 +130,15 @@ begin(struct buf *line, enum log_level level, const char *event)
 	buf_init(line, LOG_LINE_BYTES);
 	if (settings.journal)
 		buf_addf(line, "<%d>", (int)level);
-	else
+	else if (!settings.syslog)
 		buf_addf(line, "%s: ", settings.program);
-	if (!settings.journal && level <= LOG_WARNING)
+	if (!settings.journal && !settings.syslog && level <= LOG_WARNING)
 		buf_addf(line, "%s: ", level_names[level]);
 	buf_add_str(line, event);
 }
 
 static void
-end(struct buf *line)
+end(struct buf *line, enum log_level level)
 {
 	const char *tail = line->failed != 0 ? " ...\n" : "\n";
 	size_t at = 0;
@@ -135,6 +147,10 @@ end(struct buf *line)
 	line->failed = 0;
 	line->max = LOG_LINE_BYTES + 8;
 	buf_add_str(line, tail);
+	if (settings.syslog) {
+		syslog((int)level, "%s", buf_str(line));
+		at = line->len;
+	}
 	while (at < line->len) {
 		n = write(STDERR_FILENO, line->data + at, line->len - at);
 		if (n < 0 && errno == EINTR)
@@ -158,7 +174,7 @@ log_event(enum log_level level, const char *event, ...)
 	va_start(ap, event);
 	add_pairs(&line, ap);
 	va_end(ap);
-	end(&line);
+	end(&line, level);
 }
 
 void
@@ -174,7 +190,7 @@ log_err(enum log_level level, const char *event, const struct err *e, ...)
 	add_pairs(&line, ap);
 	va_end(ap);
 	add_pair(&line, "error", e->msg);
-	end(&line);
+	end(&line, level);
 }
 
 const char *

@@ -34,6 +34,9 @@ enum log_level { /* as in syslog(3) */
 
 /* program stays the caller's and must live as long as the process. */
 void log_start(const char *program, enum log_level most);
+/* From now on lines go to syslog(3), but where stderr is the journal; whether
+ * they do, so that stderr is not needed any more. */
+bool log_to_syslog(void);
 /* "error", "warning", "notice", "info", "debug". */
 MUST_CHECK int log_parse_level(const char *name, enum log_level *level);
 

@@ -7,9 +7,8 @@
 #include <unistd.h>
 
 int
-notify_ready(struct err *e)
+notify_send(const char *lines, struct err *e)
 {
-	static const char message[] = "READY=1";
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	size_t len;
@@ -26,10 +25,16 @@ notify_ready(struct err *e)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, "socket");
-	if (sendto(fd, message, sizeof(message) - 1, MSG_NOSIGNAL,
+	if (sendto(fd, lines, strlen(lines), MSG_NOSIGNAL,
 	        (const struct sockaddr *)&addr,
 	        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
 		rc = err_sys(e, "%s", path);
 	close(fd);
 	return rc;
+}
+
+int
+notify_ready(struct err *e)
+{
+	return notify_send("READY=1", e);
 }

@@ -4,7 +4,10 @@
 
 #include "common/err.h"
 
-/* "READY=1" to the socket in NOTIFY_SOCKET; nothing where there is none. */
+/* "NAME=value" lines to the socket in NOTIFY_SOCKET; nothing where there is
+ * none. */
+MUST_CHECK int notify_send(const char *lines, struct err *e);
+/* "READY=1". */
 MUST_CHECK int notify_ready(struct err *e);
 
 #endif

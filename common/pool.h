@@ -25,7 +25,7 @@ MUST_CHECK int pool_new(
 /* Waits for all jobs; their errors are lost. */
 void pool_free(struct pool *p);
 
-/* Waits while the queue is full. */
+/* Waits while the queue is full, and then until half of it is free. */
 void pool_submit(struct pool *p, pool_fn *fn, void *arg);
 /* Whether a job failed since the last pool_wait; from any thread. */
 bool pool_has_failed(struct pool *p);

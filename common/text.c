@@ -150,6 +150,38 @@ text_u64(const char *s, size_t len, uint64_t max, uint64_t *v)
 	return 0;
 }
 
+static int
+read_scaled(
+    const char *s, const char *units, const uint64_t *factors, uint64_t *v)
+{
+	size_t len = strlen(s);
+	const char *unit = len > 0 ? strchr(units, s[len - 1]) : NULL;
+	uint64_t factor = unit != NULL ? factors[unit - units] : 1, n = 0;
+	int rc =
+	    text_u64(s, unit != NULL ? len - 1 : len, INT64_MAX / factor, &n);
+
+	if (rc == 0)
+		*v = n * factor;
+	return rc;
+}
+
+int
+text_seconds(const char *s, uint64_t *v)
+{
+	static const uint64_t factors[] = { 1, 60, 3600, 86400 };
+
+	return read_scaled(s, "smhd", factors, v);
+}
+
+int
+text_size(const char *s, uint64_t *v)
+{
+	static const uint64_t factors[] = { 1ULL << 10, 1ULL << 20, 1ULL << 30,
+		1ULL << 40 };
+
+	return read_scaled(s, "KMGT", factors, v);
+}
+
 int
 text_octal(const char *s, size_t len, uint32_t *v)
 {

@@ -29,6 +29,10 @@ MUST_CHECK int text_unescape(
 
 /* Canonical decimal (no sign, no leading zero) up to max (ERR_LIMIT past it). */
 MUST_CHECK int text_u64(const char *s, size_t len, uint64_t max, uint64_t *v);
+/* As operators write them: a number, or one with a unit behind it: s, m, h, d;
+ * K, M, G, T (powers of 1024). */
+MUST_CHECK int text_seconds(const char *s, uint64_t *v);
+MUST_CHECK int text_size(const char *s, uint64_t *v);
 /* Octal of exactly `len` digits (1 to 10), as in file modes. */
 MUST_CHECK int text_octal(const char *s, size_t len, uint32_t *v);
 

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "common/progress.h"
 #include "common/text.h"
 #include "server/ctl.h"
 #include "server/keys.h"
-#include "server/progress.h"
 #include "server/publish.h"
 
 /* Paths that --noop lists, of each transcript and kind. */
@@ -326,7 +326,7 @@ ctl_publish(const struct ctl_options *o, struct err *e)
 	if (ret == 0)
 		ret = load_keys(&r, e);
 	if (ret == 0) {
-		r.progress = progress_new();
+		r.progress = progress_new(false, TERMINAL_AUTO);
 		ret = publish(&r, e);
 		progress_free(r.progress);
 	}

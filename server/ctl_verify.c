@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "common/json.h"
+#include "common/progress.h"
 #include "common/text.h"
 #include "server/ctl.h"
-#include "server/progress.h"
 #include "transcripts/repo.h"
 
 /* Findings in one JSON document, which is held in memory. */
@@ -95,7 +95,7 @@ verify(
     const struct ctl_options *o, struct repo *r, bool *damaged, struct err *e)
 {
 	struct verifying v = { o->json ? json_array_new() : NULL, 0,
-		progress_new() };
+		progress_new(false, TERMINAL_AUTO) };
 	struct repo_verify how = { .anchor = o->has_anchor ? &o->anchor : NULL,
 		.finding = tell,
 		.progress = v.progress != NULL ? show_progress : NULL,

@@ -5,9 +5,9 @@
 #include <pthread.h>
 
 #include "common/pool.h"
+#include "common/progress.h"
 #include "common/table.h"
 #include "common/zst.h"
-#include "server/progress.h"
 #include "server/publish.h"
 #include "transcripts/manifest.h"
 #include "transcripts/object.h"

@@ -121,8 +121,8 @@ says "release 2 was rolled back on this machine: waiting for a newer one"
 says "nothing to change"
 echo drift >"$R/etc/over"
 check "a run mends what release 1 says" client a run --server "$origin" --json
-says '"held": 2'
-says '"serial": 1'
+says '"held":2'
+says '"serial":1'
 check "it did" grep -qx "of the second" "$R/etc/over"
 check "status" client a status
 says "release 2 was rolled back"

@@ -232,7 +232,7 @@ change_commit(struct change *c, int state, struct err *e)
 		ck_assert_str_eq(h.run_id, CHANGE_RUN);
 		ck_assert_str_eq(buf_str(&h.head), "the head");
 		ck_assert_str_eq(buf_str(&h.applied), "what is applied");
-		rc = commit_steps(c->root, j, e);
+		rc = commit_steps(c->root, j, NULL, e);
 	}
 	journal_free(j);
 	journal_header_release(&h);

@@ -233,7 +233,7 @@ START_TEST(endless_answers_end)
 	int ret;
 
 	visit_begin(&v, flood, &f);
-	ret = ASK(&v, .max_bytes = 100000);
+	ret = ASK(&v, .max_bytes = 100000, .idle_ms = 60000);
 	ck_assert_msg(ret == floods[_i].ret, "%d %s", ret, v.err.msg);
 	ck_assert_uint_le(v.body.len, 100000);
 	if (ret == 0)

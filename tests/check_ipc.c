@@ -338,6 +338,7 @@ START_TEST(throughput_is_measured)
 	double s;
 
 	make_pair(&a, &b);
+	memset(pattern, 0, sizeof(pattern));
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	ck_assert_int_eq(pthread_create(&t, NULL, send_much, a), 0);
 	while (got < MEASURED_BYTES) {

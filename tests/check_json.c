@@ -55,6 +55,7 @@ START_TEST(reads_back_what_it_wrote)
 	const char *s = NULL;
 	int64_t i64 = 0;
 	uint64_t u64 = 0;
+	double number = 0;
 	bool yes = false;
 	struct buf b;
 
@@ -83,6 +84,9 @@ START_TEST(reads_back_what_it_wrote)
 	ck_assert_int_eq(json_get_u64(v, "z", &u64, &e), ERR_FORMAT);
 	ck_assert_int_eq(json_get_i64(v, "z", &i64, &e), ERR_FORMAT);
 	ck_assert_int_eq(json_get_bool(v, "z", &yes, &e), ERR_FORMAT);
+	OK(json_get_double(v, "minus", &number, &e));
+	ck_assert(number < -6.5 && number > -7.5);
+	ck_assert_int_eq(json_get_double(v, "z", &number, &e), ERR_FORMAT);
 	ck_assert_int_eq(json_get_bool(NULL, NULL, &yes, &e), ERR_NOT_FOUND);
 	json_free(again);
 	json_free(j);

@@ -58,12 +58,12 @@ START_TEST(takes_each_flag)
 	     dd[] = "R", f[] = "--state=S", g[] = "--server=V",
 	     h[] = "--channel=N", i[] = "--host=H", k[] = "--noop",
 	     l[] = "--detailed-exitcodes", m[] = "--json",
-	     n[] = "--waitforlock=5", v[] = "-v";
-	char *argv[] = { a, b, c, d, dd, f, g, h, i, k, l, m, n, v, NULL };
+	     n[] = "--waitforlock=5", p[] = "--color=never", v[] = "-v";
+	char *argv[] = { a, b, c, d, dd, f, g, h, i, k, l, m, n, p, v, NULL };
 	struct options o;
 	struct err e = ERR_INIT;
 
-	ck_assert_int_eq(options_parse(14, argv, &o, &e), 0);
+	ck_assert_int_eq(options_parse(15, argv, &o, &e), 0);
 	ck_assert_str_eq(o.config, "C");
 	ck_assert_str_eq(o.root, "R");
 	ck_assert_str_eq(o.state, "S");
@@ -72,6 +72,7 @@ START_TEST(takes_each_flag)
 	ck_assert_str_eq(o.host, "H");
 	ck_assert(o.noop && o.detailed_exitcodes && o.json && o.verbose);
 	ck_assert(o.wait_given && o.wait_ms == 5000);
+	ck_assert_int_eq(o.color, TERMINAL_NEVER);
 }
 END_TEST
 
@@ -85,7 +86,7 @@ START_TEST(leaves_out_what_is_not_given)
 	    o.anchor == NULL && o.server == NULL && o.channel == NULL &&
 	    o.host == NULL);
 	ck_assert(!o.noop && !o.detailed_exitcodes && !o.json && !o.verbose &&
-	    !o.wait_given);
+	    !o.wait_given && o.color == TERMINAL_AUTO);
 }
 END_TEST
 
@@ -101,6 +102,9 @@ START_TEST(accepts_what_makes_sense)
 		{ "--version", "--noop" },
 		{ "run", "--waitforlock", "0" },
 		{ "run", "--waitforlock", "86400" },
+		{ "run", "--confirm", "0" },
+		{ "run", "--confirm", "86400" },
+		{ "confirm", "--json" },
 		{ "verify", "--json" },
 		{ "--root", "a", "run", "--root", "b" },
 		{ "rollback", "--to", "7", "--noop" },
@@ -147,6 +151,10 @@ START_TEST(says_what_is_wrong)
 		{ { "run", "run" }, "run: unexpected" },
 		{ { "run", "--", "--noop" }, "--noop: unexpected" },
 		{ { "init" }, "init needs --anchor" },
+		{ { "run", "--confirm", "5m" }, "--confirm 5m" },
+		{ { "run", "--confirm", "86401" }, "up to 86400" },
+		{ { "plan", "--confirm", "5" }, "--confirm belongs to run" },
+		{ { "confirm", "now" }, "now: unexpected" },
 		{ { "run", "--anchor", "x" }, "--anchor belongs to init" },
 		{ { "status", "--noop" }, "--noop belongs to run" },
 		{ { "init", "--anchor", "x", "--noop" },

@@ -288,6 +288,21 @@ static const struct prove_depth bounded = {
 static const struct prove_depth full = {
 	.every = 1, .singles = 60, .recovers = 8, .faults = 1
 };
+/* For the sanitizers, which look at the code more than at its ends. */
+static const struct prove_depth rough = {
+	.every = 30, .singles = 1, .recovers = 1, .faults = 29
+};
+
+/* As PROVE_DEPTH says. */
+static const struct prove_depth *
+depth(void)
+{
+	const char *name = getenv("PROVE_DEPTH");
+
+	if (name != NULL && strcmp(name, "full") == 0)
+		return &full;
+	return name != NULL && strcmp(name, "rough") == 0 ? &rough : &bounded;
+}
 
 static void
 say(const char *name, const struct prove_counts *c)
@@ -302,17 +317,14 @@ say(const char *name, const struct prove_counts *c)
 
 START_TEST(every_end_of_a_run_is_put_in_order)
 {
-	const char *depth = getenv("PROVE_DEPTH");
 	struct prove_counts c;
 
-	prove(&runs[_i],
-	    depth != NULL && strcmp(depth, "full") == 0 ? &full : &bounded,
-	    NULL, &c);
+	prove(&runs[_i], depth(), NULL, &c);
 	say(runs[_i].name, &c);
 	ck_assert_msg(c.failures == 0, "%zu failures, the first:\n%s",
 	    c.failures, c.first);
 	ck_assert_uint_gt(c.crash_points, 20);
-	ck_assert_uint_gt(c.faults, 20);
+	ck_assert_uint_gt(c.faults, depth() == &rough ? 10 : 20);
 }
 END_TEST
 
@@ -473,7 +485,8 @@ main(void)
 
 	tcase_set_timeout(t, 0);
 	tcase_add_loop_test(t, every_end_of_a_run_is_put_in_order, 0, RUNS);
-	tcase_add_loop_test(t, a_step_left_out_is_found, 0, DAMAGES);
+	if (depth() != &rough)
+		tcase_add_loop_test(t, a_step_left_out_is_found, 0, DAMAGES);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

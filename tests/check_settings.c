@@ -86,6 +86,10 @@ START_TEST(has_defaults)
 	ck_assert(!s.ignore_flags);
 	ck_assert_ptr_null(s.ignore_xattrs);
 	ck_assert_uint_eq(s.wait_ms, 0);
+	ck_assert_uint_eq(s.confirm_s, 0);
+	ck_assert(!s.confirm_by_server);
+	ck_assert_uint_eq(s.schedule.interval_s, 1800);
+	ck_assert_uint_eq(s.schedule.splay_s, 0);
 	settings_release(&s);
 }
 END_TEST
@@ -101,8 +105,9 @@ START_TEST(takes_every_key)
 	           "wan_fallback = after-failures 3\nignore = owner\n"
 	           "ignore = flags xattr:user.*\n"
 	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nkeep_runs = 3\nkeep_age = 4\n"
-	           "keep_bytes = 5K\n");
+	           "waitforlock = 2m\nconfirm = 5m\nconfirm_by = server\n"
+	           "keep_runs = 3\nkeep_age = 4\n"
+	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
 	ck_assert_str_eq(s.state, "/s");
@@ -123,9 +128,13 @@ START_TEST(takes_every_key)
 	ck_assert(s.ignore_flags);
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.confirm_s, 300);
+	ck_assert(s.confirm_by_server);
 	ck_assert_uint_eq(s.keep_runs, 3);
 	ck_assert_uint_eq(s.keep_age_days, 4);
 	ck_assert_uint_eq(s.keep_bytes, 5120);
+	ck_assert_uint_eq(s.schedule.interval_s, 3600);
+	ck_assert_uint_eq(s.schedule.splay_s, 600);
 	settings_release(&s);
 	/* Nothing to keep for any time, or in no space, is nothing kept. */
 	put_config("[main]\nkeep_bytes = 0\n");
@@ -156,20 +165,25 @@ START_TEST(flags_win_over_files)
 	struct settings s;
 
 	put_config("[main]\nroot = /r\nchannel = testing\nhost = web1\n"
-	           "waitforlock = 5\nstate = /nowhere\n");
+	           "waitforlock = 5\nstate = /nowhere\n"
+	           "runinterval = 1d\nsplay = 1d\n");
 	put_init("[main]\nchannel = early\n");
 	load((struct options){ .state = state,
 	         .root = "/R",
 	         .channel = "stable",
 	         .host = "web2",
 	         .wait_given = true,
-	         .wait_ms = 0 },
+	         .wait_ms = 0,
+	         .runinterval = "5m",
+	         .splay = "0" },
 	    &s);
 	ck_assert_str_eq(s.state, state);
 	ck_assert_str_eq(s.root, "/R");
 	ck_assert_str_eq(s.channel, "stable");
 	ck_assert_str_eq(s.host, "web2");
 	ck_assert_uint_eq(s.wait_ms, 0);
+	ck_assert_uint_eq(s.schedule.interval_s, 300);
+	ck_assert_uint_eq(s.schedule.splay_s, 0);
 	settings_release(&s);
 }
 END_TEST
@@ -226,6 +240,12 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nignore = xattr:\n", ":2: ignore: xattr:: " },
 		{ "[main]\nignore = xattr:*.x\n", ":2: ignore: xattr:*.x" },
 		{ "[main]\nwaitforlock = 2d\n", ":2: waitforlock: " },
+		{ "[main]\nconfirm = 2d\n", ":2: confirm: " },
+		{ "[main]\nconfirm = soon\n", ":2: confirm: " },
+		{ "[main]\nconfirm_by = me\n", ":2: confirm_by: " },
+		{ "[main]\nruninterval = 0\n", ":2: runinterval: " },
+		{ "[main]\nruninterval = 31d\n", ":2: runinterval: " },
+		{ "[main]\nsplay = soon\n", ":2: splay: " },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -280,6 +300,10 @@ START_TEST(refuses_flags_that_make_no_sense)
 		{ { .host = "" }, "host" },
 		{ { .server = "a:b" }, "server a:b" },
 		{ { .server = "a:0" }, "server a:0" },
+		{ { .runinterval = "0" }, "--runinterval 0: not 1s to 30d" },
+		{ { .runinterval = "often" }, "--runinterval often: not a" },
+		{ { .splay = "31d" }, "--splay 31d: more than 30d" },
+		{ { .splay = "-1" }, "--splay -1: not a number" },
 	};
 
 	put_config("");

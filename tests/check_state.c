@@ -71,7 +71,7 @@ START_TEST(one_run_at_a_time_holds_the_lock)
 
 	OK(state_lock(&state, 0, &e));
 	OK(state_open(&other, path, false, &e));
-	ck_assert_int_eq(state_lock(&other, 0, &e), ERR_CONFLICT);
+	ck_assert_int_eq(state_lock(&other, 0, &e), ERR_BUSY);
 	ck_assert_ptr_nonnull(strstr(e.msg, "another run is under way"));
 	ck_assert_ptr_nonnull(strstr(e.msg, path));
 	state_release(&other);

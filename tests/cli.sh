@@ -13,11 +13,23 @@ e2e_begin
 is_json() {
 	"$@" >"$T/json" && python3 -m json.tool "$T/json" >/dev/null
 }
-# member EXPRESSION: of the JSON that is_json saw last; it is true.
+# The same of a JSON object a line.
+are_events() {
+	"$@" >"$T/json" && python3 -c 'import json, sys
+[json.loads(line)["event"] for line in sys.stdin]' <"$T/json"
+}
+# member EXPRESSION: of the JSON, or the last event, that was seen last; it is
+# true.  named(EVENT) are the events of that name.
 member() {
 	python3 -c '
 import json, sys
-j = json.load(open(sys.argv[1]))
+text = open(sys.argv[1]).read()
+try:
+    j = json.loads(text)
+except ValueError:
+    all = [json.loads(line) for line in text.splitlines()]
+    j = all[-1]
+    named = lambda name: [e for e in all if e["event"] == name]
 sys.exit(not eval(sys.argv[2]))' "$T/json" "$1" || { cat "$T/json" && return 1; }
 }
 # unchanged NAME DIR... -- COMMAND...: the command ends well and writes nothing there.
@@ -190,14 +202,14 @@ check "--noop keeps statements and manifests only" test -z "$(find "$T/state-a" 
 	-newer "$T/before" ! -regex '.*/state-a/\(root\|seen\|release\|manifest\)/[^/]*' \
 	! -name roster)"
 check "--noop says 0 without --detailed-exitcodes" client a run --server "$origin" --noop
-check "run --noop --json" is_json client a run --server "$origin" --noop --json
-check "it lists paths" member 'j["noop"] and any(c["path"] == "three" for c in j["changes"])'
+check "run --noop --json" are_events client a run --server "$origin" --noop --json
+check "it lists paths" member 'j["noop"] and any(c["path"] == "three" for c in named("change"))'
 check_exit 2 "run changes" client a run --server "$origin" --detailed-exitcodes
 check "run changes nothing" client a run --server "$origin" --detailed-exitcodes
 says "nothing to change"
 unchanged "run --noop of the same" "$T/root-a" "$T/state-a" -- \
 	client a run --server "$origin" --noop
-check "run --json" is_json client a run --server "$origin" --json
+check "run --json" are_events client a run --server "$origin" --json
 check "it is unchanged" member 'not j["changed"] and j["serial"] == 2 and j["site"] == "origin"'
 check "status" client a status
 for line in "release   2 of production, profile default" "site origin" "good until"; do
@@ -267,8 +279,8 @@ let_go() {
 	rm -f "$T/hold" "$T/held"
 }
 hold "$T/state-a/lock"
-refuses 1 "another run is under way" client a run --server "$origin"
-refuses 1 "another run is under way" client a run --server "$origin" --waitforlock 1
+refuses 75 "another run is under way" client a run --server "$origin"
+refuses 75 "another run is under way" client a run --server "$origin" --waitforlock 1
 client a run --server "$origin" --waitforlock 60 >"$T/waiting" 2>&1 &
 waiting=$!
 check "status asks for no lock" client a status

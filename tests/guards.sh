@@ -103,7 +103,7 @@ publish "tree=$S:/data" --exact
 id=$(plan_id)
 matches '^change file data/etc/motd '
 check "the same again" test "$(plan_id)" = "$id"
-check "as JSON" grep -q "\"plan\": \"$id\"" <(client a plan --server "$origin" --json)
+check "as JSON" grep -q "\"plan\":\"$id\"" <(client a plan --server "$origin" --json)
 refuses 64 "not the name" run --plan 12
 echo drift >"$R/etc/other"
 refuses 5 "+ delete file data/etc/other

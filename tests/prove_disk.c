@@ -196,6 +196,74 @@ disk_set_xattr(
 	buf_release(&old);
 }
 
+/* ---- walking ---- */
+
+/* One path of a file below the top. */
+static void
+path_of(const struct disk *d, uint64_t id, char path[LIMIT_PATH_BYTES + 1])
+{
+	char *end = path + LIMIT_PATH_BYTES, *at = end;
+
+	*end = '\0';
+	while (id != d->top) {
+		const struct disk_name *n = d->names;
+		size_t len;
+
+		while (n < d->names + d->name_count && n->file != id)
+			n++;
+		ck_assert(n < d->names + d->name_count);
+		len = strlen(n->name);
+		ck_assert_int_gt(at - path, (ptrdiff_t)len + 1);
+		if (at < end)
+			*--at = '/';
+		at = memcpy(at - len, n->name, len);
+		id = n->dir;
+	}
+	if (at == end)
+		*--at = '.';
+	memmove(path, at, (size_t)(end - at) + 1);
+}
+
+static int
+open_number(const struct disk *d, int top, uint64_t id)
+{
+	char path[LIMIT_PATH_BYTES + 1];
+	int fd;
+
+	path_of(d, id, path);
+	fd = openat(top, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	MUST(fd);
+	return fd;
+}
+
+/* What can be reached from the top, each file once, a directory before what it
+ * holds: where they are in d->files.  The caller frees it. */
+static size_t *
+reachable(const struct disk *d, size_t *count)
+{
+	size_t *order = calloc(d->file_count + 1, sizeof(*order));
+	bool *seen = calloc(d->file_count + 1, sizeof(*seen));
+
+	ck_assert(order != NULL && seen != NULL);
+	order[0] = (size_t)(disk_find(d, d->top) - d->files);
+	*count = 1;
+	for (size_t i = 0; i < *count; i++) {
+		for (size_t j = 0; j < d->name_count; j++) {
+			size_t at;
+
+			if (d->names[j].dir != d->files[order[i]].id)
+				continue;
+			at =
+			    (size_t)(disk_find(d, d->names[j].file) - d->files);
+			if (!seen[at])
+				order[(*count)++] = at;
+			seen[at] = true;
+		}
+	}
+	free(seen);
+	return order;
+}
+
 /* ---- reading ---- */
 
 struct reading {
@@ -242,7 +310,7 @@ read_content(struct disk_file *f, int dir, const char *name)
 }
 
 static uint64_t
-read_one(const struct reading *r, int dir, const char *name, bool *is_new)
+read_one(const struct reading *r, int dir, const char *name)
 {
 	struct disk_file *f;
 	struct stat st;
@@ -250,8 +318,7 @@ read_one(const struct reading *r, int dir, const char *name, bool *is_new)
 
 	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
 	id = r->number != NULL ? r->number(st.st_ino) : st.st_ino;
-	*is_new = disk_find(r->d, id) == NULL;
-	if (!*is_new)
+	if (disk_find(r->d, id) != NULL)
 		return id;
 	f = disk_add_file(r->d, id);
 	f->mode = st.st_mode;
@@ -265,26 +332,15 @@ read_one(const struct reading *r, int dir, const char *name, bool *is_new)
 }
 
 static void
-read_below(const struct reading *r, int dir, uint64_t id)
+read_dir(const struct reading *r, int dir, uint64_t id)
 {
 	struct fsat_names names;
 	struct err e = ERR_INIT;
-	bool is_new;
 
 	ck_assert_int_eq(fsat_list(dir, &names, &e), 0);
-	for (size_t i = 0; i < names.count; i++) {
-		const char *name = names.names[i];
-		uint64_t child = read_one(r, dir, name, &is_new);
-		int fd = -1;
-
-		disk_add_name(r->d, id, name, child);
-		if (!S_ISDIR(disk_find(r->d, child)->mode))
-			continue;
-		ck_assert_msg(
-		    fsat_open_dir(dir, name, &fd, &e) == 0, "%s", e.msg);
-		read_below(r, fd, child);
-		close(fd);
-	}
+	for (size_t i = 0; i < names.count; i++)
+		disk_add_name(
+		    r->d, id, names.names[i], read_one(r, dir, names.names[i]));
 	fsat_names_release(&names);
 }
 
@@ -292,19 +348,28 @@ void
 disk_read(struct disk *d, int dir, uint64_t (*number)(uint64_t inode))
 {
 	struct reading r = { d, number };
-	bool is_new;
 
 	disk_init(d);
-	d->top = read_one(&r, dir, ".", &is_new);
-	read_below(&r, dir, d->top);
+	d->top = read_one(&r, dir, ".");
+	/* What a directory holds comes behind it. */
+	for (size_t i = 0; i < d->file_count; i++) {
+		int fd;
+
+		if (!S_ISDIR(d->files[i].mode))
+			continue;
+		fd = open_number(d, dir, d->files[i].id);
+		read_dir(&r, fd, d->files[i].id);
+		close(fd);
+	}
 }
 
 /* ---- writing ---- */
 
 struct writing {
 	const struct disk *d;
+	int top;
 	void (*made)(uint64_t id, uint64_t inode);
-	char **paths; /* of each file that was made, for its other names */
+	size_t *first; /* 1 + the name by which each file was made, or 0 */
 };
 
 static void
@@ -321,11 +386,21 @@ write_xattrs(const struct disk_file *f, int dir, const char *name)
 		    "%s", e.msg);
 }
 
+static const struct disk_name *
+first_name(const struct writing *w, const struct disk_file *f)
+{
+	size_t first = w->first[f - w->d->files];
+
+	return first > 0 ? &w->d->names[first - 1] : NULL;
+}
+
 static void
-write_meta(const struct writing *w, const struct disk_file *f, int dir,
-    const char *name)
+write_meta(const struct writing *w, const struct disk_file *f)
 {
 	const struct timespec times[2] = { { 0, UTIME_OMIT }, f->mtime };
+	const struct disk_name *n = first_name(w, f);
+	const char *name = n != NULL ? n->name : ".";
+	int dir = open_number(w->d, w->top, n != NULL ? n->dir : f->id);
 	struct stat st;
 
 	MUST(fchownat(dir, name, f->uid, f->gid, AT_SYMLINK_NOFOLLOW));
@@ -336,6 +411,7 @@ write_meta(const struct writing *w, const struct disk_file *f, int dir,
 	MUST(utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
 	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
 	w->made(f->id, st.st_ino);
+	close(dir);
 }
 
 static void
@@ -366,48 +442,36 @@ write_one(const struct disk_file *f, int dir, const char *name)
 	}
 }
 
-static void write_below(
-    struct writing *w, int dir, uint64_t id, const char *path, int top);
-
+/* Gives a file its name, and makes it if this is its first. */
 static void
-write_name(struct writing *w, int dir, const struct disk_name *n,
-    const char *path, int top)
+write_name(struct writing *w, int dir, const struct disk_name *n)
 {
-	struct disk_file *f = disk_find(w->d, n->file);
-	size_t at = (size_t)(f - w->d->files);
+	const struct disk_file *f = disk_find(w->d, n->file);
+	const struct disk_name *first = first_name(w, f);
 	int fd;
 
-	if (w->paths[at] != NULL) {
-		MUST(linkat(top, w->paths[at], dir, n->name, 0));
+	if (first != NULL) {
+		fd = open_number(w->d, w->top, first->dir);
+		MUST(linkat(fd, first->name, dir, n->name, 0));
+		close(fd);
 		return;
 	}
-	w->paths[at] = strdup(path);
-	if (!S_ISDIR(f->mode)) {
-		write_one(f, dir, n->name);
-	} else {
+	w->first[f - w->d->files] = (size_t)(n - w->d->names) + 1;
+	if (S_ISDIR(f->mode))
 		MUST(mkdirat(dir, n->name, 0700));
-		fd = openat(dir, n->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		MUST(fd);
-		write_below(w, fd, f->id, path, top);
-		close(fd);
-	}
-	write_meta(w, f, dir, n->name);
+	else
+		write_one(f, dir, n->name);
 }
 
 static void
-write_below(struct writing *w, int dir, uint64_t id, const char *path, int top)
+write_dir(struct writing *w, uint64_t id)
 {
-	char child[LIMIT_PATH_BYTES + 1];
+	int fd = open_number(w->d, w->top, id);
 
-	for (size_t i = 0; i < w->d->name_count; i++) {
-		const struct disk_name *n = &w->d->names[i];
-
-		if (n->dir != id)
-			continue;
-		(void)snprintf(child, sizeof(child), "%s%s%s", path,
-		    *path != '\0' ? "/" : "", n->name);
-		write_name(w, dir, n, child, top);
-	}
+	for (size_t i = 0; i < w->d->name_count; i++)
+		if (w->d->names[i].dir == id)
+			write_name(w, fd, &w->d->names[i]);
+	close(fd);
 }
 
 static void
@@ -427,16 +491,20 @@ void
 disk_write(
     const struct disk *d, int dir, void (*made)(uint64_t id, uint64_t inode))
 {
-	struct writing w = { .d = d, .made = made };
+	struct writing w = { .d = d, .top = dir, .made = made };
+	size_t count, *order = reachable(d, &count);
 
-	w.paths = calloc(d->file_count + 1, sizeof(*w.paths));
-	ck_assert_ptr_nonnull(w.paths);
+	w.first = calloc(d->file_count + 1, sizeof(*w.first));
+	ck_assert_ptr_nonnull(w.first);
 	empty(dir);
-	write_below(&w, dir, d->top, "", dir);
-	write_meta(&w, disk_find(d, d->top), dir, ".");
-	for (size_t i = 0; i < d->file_count; i++)
-		free(w.paths[i]);
-	free(w.paths);
+	for (size_t i = 0; i < count; i++)
+		if (S_ISDIR(d->files[order[i]].mode))
+			write_dir(&w, d->files[order[i]].id);
+	/* A directory's mode and times come after what it holds. */
+	while (count-- > 0)
+		write_meta(&w, &d->files[order[count]]);
+	free(w.first);
+	free(order);
 }
 
 /* ---- comparing ---- */
@@ -452,9 +520,8 @@ mix(uint64_t state, const void *data, size_t len)
 }
 
 static uint64_t
-hash_file(const struct disk *d, uint64_t id)
+hash_file(const struct disk *d, const struct disk_file *f)
 {
-	const struct disk_file *f = disk_find(d, id);
 	uint64_t sum = mix(f->id, &f->mode, 3 * sizeof(f->mode)), names = 0;
 
 	sum = mix(sum, &f->mtime, sizeof(f->mtime));
@@ -462,16 +529,22 @@ hash_file(const struct disk *d, uint64_t id)
 	sum = mix(sum, f->xattrs.data, f->xattrs.len);
 	/* In any order. */
 	for (size_t i = 0; i < d->name_count; i++)
-		if (d->names[i].dir == id)
-			names += mix(hash_file(d, d->names[i].file),
-			    d->names[i].name, strlen(d->names[i].name));
+		if (d->names[i].dir == f->id)
+			names += mix(d->names[i].file, d->names[i].name,
+			    strlen(d->names[i].name));
 	return mix(sum, &names, sizeof(names));
 }
 
 uint64_t
 disk_hash(const struct disk *d)
 {
-	return hash_file(d, d->top);
+	size_t count, *order = reachable(d, &count);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sum += hash_file(d, &d->files[order[i]]);
+	free(order);
+	return sum;
 }
 
 struct comparing {
@@ -479,12 +552,18 @@ struct comparing {
 	enum disk_how how;
 	struct buf *why;
 	uint64_t *pairs; /* the number in `have` of each file of `want` */
+	size_t *dirs;    /* files of `want` to be looked into */
+	size_t count;
 };
 
 static bool
-differs(const struct comparing *c, const char *path, const char *what)
+differs(const struct comparing *c, const struct disk *d, uint64_t id,
+    const char *what)
 {
-	buf_addf(c->why, "%s: %s", *path != '\0' ? path : ".", what);
+	char path[LIMIT_PATH_BYTES + 1];
+
+	path_of(d, id, path);
+	buf_addf(c->why, "%s: %s", path, what);
 	return false;
 }
 
@@ -495,72 +574,68 @@ same_bytes(const struct buf *a, const struct buf *b)
 	    (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-static bool
-same_meta(const struct comparing *c, const struct disk_file *w,
-    const struct disk_file *h, const char *path)
+/* What of the metadata is another, or NULL. */
+static const char *
+other_meta(const struct disk_file *w, const struct disk_file *h)
 {
 	if (w->mode != h->mode)
-		return differs(c, path, "another mode");
+		return "another mode";
 	if (w->uid != h->uid || w->gid != h->gid)
-		return differs(c, path, "another owner");
+		return "another owner";
 	if (!S_ISDIR(w->mode) && w->rdev != h->rdev)
-		return differs(c, path, "another device");
+		return "another device";
 	if (w->mtime.tv_sec != h->mtime.tv_sec ||
 	    w->mtime.tv_nsec != h->mtime.tv_nsec)
-		return differs(c, path, "another time");
-	if (!same_bytes(&w->xattrs, &h->xattrs))
-		return differs(c, path, "other attributes");
+		return "another time";
+	return same_bytes(&w->xattrs, &h->xattrs) ? NULL : "other attributes";
+}
+
+/* What a directory holds is left for later. */
+static bool
+same_file(
+    struct comparing *c, const struct disk_file *w, const struct disk_file *h)
+{
+	uint64_t *pair = &c->pairs[w - c->want->files];
+	const char *what = NULL;
+
+	if ((w->mode & S_IFMT) != (h->mode & S_IFMT))
+		what = "another type";
+	else if (c->how == DISK_EXACT && other_meta(w, h) != NULL)
+		what = other_meta(w, h);
+	else if (!same_bytes(&w->data, &h->data))
+		what = "other content";
+	else if (c->how == DISK_EXACT && *pair != 0 && *pair != h->id)
+		what = "not the same file as its other name";
+	if (what != NULL)
+		return differs(c, c->want, w->id, what);
+	if (S_ISDIR(w->mode))
+		c->dirs[c->count++] = (size_t)(w - c->want->files);
+	*pair = h->id;
 	return true;
 }
 
-static bool same_below(struct comparing *c, const struct disk_file *w,
-    const struct disk_file *h, const char *path);
-
 static bool
-same_file(struct comparing *c, const struct disk_file *w,
-    const struct disk_file *h, const char *path)
+same_names(struct comparing *c, uint64_t want, uint64_t have)
 {
-	uint64_t *pair = &c->pairs[w - c->want->files];
-
-	if ((w->mode & S_IFMT) != (h->mode & S_IFMT))
-		return differs(c, path, "another type");
-	if (c->how == DISK_EXACT && !same_meta(c, w, h, path))
-		return false;
-	if (!same_bytes(&w->data, &h->data))
-		return differs(c, path, "other content");
-	if (c->how == DISK_EXACT && *pair != 0 && *pair != h->id)
-		return differs(c, path, "not the same file as its other name");
-	*pair = h->id;
-	return !S_ISDIR(w->mode) || same_below(c, w, h, path);
-}
-
-static bool
-same_below(struct comparing *c, const struct disk_file *w,
-    const struct disk_file *h, const char *path)
-{
-	char child[LIMIT_PATH_BYTES + 1];
-
 	for (size_t i = 0; i < c->want->name_count; i++) {
 		const struct disk_name *n = &c->want->names[i], *other;
 
-		if (n->dir != w->id)
+		if (n->dir != want)
 			continue;
-		(void)snprintf(child, sizeof(child), "%s/%s", path, n->name);
-		other = disk_name(c->have, h->id, n->name);
+		other = disk_name(c->have, have, n->name);
 		if (other == NULL)
-			return differs(c, child, "is not there");
+			return differs(c, c->want, n->file, "is not there");
 		if (!same_file(c, disk_find(c->want, n->file),
-		        disk_find(c->have, other->file), child))
+		        disk_find(c->have, other->file)))
 			return false;
 	}
 	for (size_t i = 0; i < c->have->name_count; i++) {
 		const struct disk_name *n = &c->have->names[i];
 
-		if (c->how == DISK_HOLDS || n->dir != h->id ||
-		    disk_name(c->want, w->id, n->name) != NULL)
-			continue;
-		(void)snprintf(child, sizeof(child), "%s/%s", path, n->name);
-		return differs(c, child, "should not be there");
+		if (c->how != DISK_HOLDS && n->dir == have &&
+		    disk_name(c->want, want, n->name) == NULL)
+			return differs(
+			    c, c->have, n->file, "should not be there");
 	}
 	return true;
 }
@@ -569,18 +644,25 @@ bool
 disk_same(const struct disk *want, const struct disk *have, const char *path,
     enum disk_how how, struct buf *why)
 {
-	struct comparing c = { want, have, how, why, NULL };
+	struct comparing c = { want, have, how, why, NULL, NULL, 0 };
 	const struct disk_file *w = disk_at(want, path);
 	const struct disk_file *h = disk_at(have, path);
 	bool same;
 
-	if (w == NULL || h == NULL)
-		return (w == NULL && h == NULL) ||
-		    differs(&c, path,
-		        w == NULL ? "should not be there" : "is not there");
+	if (w == NULL || h == NULL) {
+		if (w != h)
+			buf_addf(why, "%s: %s", path,
+			    w == NULL ? "should not be there" : "is not there");
+		return w == h;
+	}
 	c.pairs = calloc(want->file_count, sizeof(*c.pairs));
-	ck_assert_ptr_nonnull(c.pairs);
-	same = same_file(&c, w, h, path);
+	c.dirs = calloc(want->file_count, sizeof(*c.dirs));
+	ck_assert(c.pairs != NULL && c.dirs != NULL);
+	same = same_file(&c, w, h);
+	for (size_t i = 0; same && i < c.count; i++)
+		same = same_names(
+		    &c, want->files[c.dirs[i]].id, c.pairs[c.dirs[i]]);
 	free(c.pairs);
+	free(c.dirs);
 	return same;
 }

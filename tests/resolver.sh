@@ -27,7 +27,7 @@ if [ -z "${work-}" ]; then
 	done
 	unshare "${user[@]}" -nm ip link set lo up 2>/dev/null ||
 		{ echo "no network namespace to be had here" && exit 77; }
-	work=$(mktemp -d "${TMPDIR:-/tmp}/resolver.XXXXXX")
+	work=$(mktemp -d "${TMPDIR:-/tmp}/resolver.XXXXXX") || exit 1
 	export work
 	unshare "${user[@]}" -nm "$0"
 	status=$?

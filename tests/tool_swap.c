@@ -35,7 +35,7 @@ end(int signal_number)
 static _Noreturn void
 fail(const char *what)
 {
-	fprintf(stderr, "tool_swap: %s: %s\n", what, strerror(errno));
+	(void)fprintf(stderr, "tool_swap: %s: %s\n", what, strerror(errno));
 	exit(1);
 }
 
@@ -83,7 +83,8 @@ main(int argc, char **argv)
 	int count = argc - 3;
 
 	if (count < 1 || count > DIRS_MAX) {
-		fprintf(stderr, "usage: tool_swap ASIDE ELSEWHERE DIR...\n");
+		(void)fprintf(
+		    stderr, "usage: tool_swap ASIDE ELSEWHERE DIR...\n");
 		return 2;
 	}
 	if (sigaction(SIGTERM, &act, NULL) != 0)

@@ -28,10 +28,10 @@ release() {
 	publish "$@" --message "$what"
 	client_run a "$origin"
 	check "$what: the same" same_tree "$S" "$R"
-	picture "$R" "$T/state-a" >"$T/before"
+	picture_of_quiet "$R" "$T/state-a" >"$T/before"
 	client_run a "$origin"
 	cp "$T/out" "$T/said"
-	picture "$R" "$T/state-a" >"$T/after"
+	picture_of_quiet "$R" "$T/state-a" >"$T/after"
 	check "$what: then nothing to change" grep -q "nothing to change" "$T/said"
 	check "$what: and nothing is written" diff "$T/before" "$T/after"
 	check "$what: verify finds nothing" client a verify

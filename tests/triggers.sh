@@ -45,7 +45,7 @@ did() {
 # field FILE EXPRESSION: of a JSON document d.
 field() {
 	python3 -c 'import json, sys
-d = json.load(open(sys.argv[1]))
+d = json.loads(open(sys.argv[1]).readlines()[-1]) # the summary
 print(eval(sys.argv[2]))' "$@" >"$T/out" 2>&1
 }
 

@@ -662,6 +662,8 @@ compare_wanted(struct walk *w, struct err *e)
 			rc = compare_next(w, entry, e);
 		if (rc != 0)
 			return rc;
+		progress_set(
+		    w->o->progress, w->totals.entries, w->totals.read_bytes);
 	}
 	while (w->depth > 0) {
 		rc = frame_pop(w, e);

@@ -5,6 +5,7 @@
 #define TRANSCRIPTS_COMPARE_H
 
 #include "common/fsat.h"
+#include "common/progress.h"
 #include "transcripts/layer.h"
 #include "transcripts/statcache.h"
 
@@ -51,6 +52,7 @@ struct compare_options {
 	int root; /* held directory that paths are below */
 	struct layer *want;
 	struct statcache_reader *cache; /* NULL: everything is read */
+	struct progress *progress;      /* or NULL */
 	bool dir_times; /* of all listed directories, not of exact ones alone */
 	/* Waived by name: not compared, and left as they are. */
 	bool ignore_owner, ignore_flags;

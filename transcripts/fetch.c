@@ -10,6 +10,7 @@
 #include "common/fsat.h"
 #include "common/fscalls.h"
 #include "common/ipc.h"
+#include "common/progress.h"
 #include "common/sandbox.h"
 #include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
@@ -425,6 +426,7 @@ fetch_race(struct fetch *f, const struct fetch_get *gets, size_t count,
 struct download {
 	int fd;
 	struct digest_state *hash;
+	struct progress *progress;
 };
 
 static int
@@ -433,6 +435,7 @@ take_to_file(void *arg, const void *data, size_t len, struct err *e)
 	struct download *d = arg;
 
 	digest_add(d->hash, data, len);
+	progress_add(d->progress, 0, len);
 	return fsat_write_all(d->fd, data, len, e);
 }
 
@@ -523,7 +526,9 @@ int
 fetch_download(struct fetch *f, const char *path, const struct digest *digest,
     uint64_t size_bytes, int fd, struct err *e)
 {
-	struct download d = { .fd = fd, .hash = f->hash };
+	struct download d = {
+		.fd = fd, .hash = f->hash, .progress = f->options->progress
+	};
 	uint64_t have = 0;
 	int rc;
 
@@ -540,7 +545,9 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
     uint64_t size_bytes, int fd, struct err *e)
 {
 	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
-	struct download d = { .fd = fd, .hash = f->hash };
+	struct download d = {
+		.fd = fd, .hash = f->hash, .progress = f->options->progress
+	};
 	struct fetch_answer answer = { .status = 0 };
 	struct digest got;
 	int rc;

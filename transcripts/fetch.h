@@ -15,6 +15,7 @@
 #include "common/crypto_digest.h"
 #include "common/limits.h"
 
+struct progress;
 struct tls_identity;
 struct fetch;
 
@@ -29,8 +30,9 @@ struct fetch_options {
 	const char *const *extras; /* a roster's addresses, tried last */
 	size_t extra_count;
 	const struct tls_identity *identity; /* ours; may be NULL */
-	const char *user;        /* whom the fetcher becomes when root */
-	const char *resolv_conf; /* NULL: /etc/resolv.conf */
+	const char *user;          /* whom the fetcher becomes when root */
+	const char *resolv_conf;   /* NULL: /etc/resolv.conf */
+	struct progress *progress; /* told of files as they come; or NULL */
 };
 
 MUST_CHECK int fetch_start(

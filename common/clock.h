@@ -1,0 +1,10 @@
+/* Time that passed, by a clock that nobody sets. */
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
+
+#include <time.h>
+
+/* Of clock_gettime(CLOCK_MONOTONIC). */
+double clock_seconds_since(const struct timespec *start);
+
+#endif
