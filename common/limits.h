@@ -54,7 +54,7 @@
 #define LIMIT_TRIGGER_PATHS    256   /* patterns of one trigger */
 #define LIMIT_CHECK_ATTEMPTS   100
 #define LIMIT_CHECK_INTERVAL_S 3600 /* between attempts */
-#define LIMIT_INTERVAL_S     2592000 /* from run to run of pecia daemon: 30 days */
+#define LIMIT_INTERVAL_S       2592000 /* from run to run of pecia daemon: 30 days */
 
 #define LIMIT_CONFIRM_S 86400 /* that a change may wait to be confirmed */
 
