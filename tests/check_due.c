@@ -144,6 +144,7 @@ START_TEST(nothing_due_leaves_no_file)
 	start(&d, 7);
 	OK(due_prepare(&state, &d, &e));
 	ck_assert_int_eq(fsat_stat(state.dir, DUE_NEW, &st, &e), ERR_NOT_FOUND);
+	due_release(&d);
 }
 END_TEST
 
@@ -182,6 +183,7 @@ START_TEST(nothing_takes_the_place_of_something)
 	OK(due_prepare(&state, &d, &e));
 	OK(due_publish(state.dir, &e));
 	must_be("", 0, false);
+	due_release(&d);
 }
 END_TEST
 
