@@ -63,7 +63,7 @@ run_at() { # SITE OPTION...
 	client "$1" run "${@:2}"
 	local status=$?
 	in_host
-	return $status
+	return "$status"
 }
 applied() { # SITE TREE
 	same_tree "$T/$2" "$T/root-$1"
