@@ -214,11 +214,19 @@ report_settled(const struct settled *s, struct json *j)
 		json_set_u64(j, "rolled_back_to", s->to.serial);
 }
 
+int
+report_outcomes(const struct report *r, struct err *e)
+{
+	return r->json || r->settled == NULL
+	    ? 0
+	    : outcomes_print(&r->settled->outcomes, r->verbose, e);
+}
+
 static int
 print_settled(const struct report *r, struct err *e)
 {
 	const struct settled *s = r->settled;
-	int rc = s == NULL ? 0 : outcomes_print(&s->outcomes, r->verbose, e);
+	int rc = report_outcomes(r, e);
 
 	if (rc != 0 || s == NULL || !s->rolled_back)
 		return rc;

@@ -379,6 +379,14 @@ count_triggers(const struct outcomes *o, struct summary *sum)
 	}
 }
 
+/* One that was not made may have been stopped by a trigger. */
+static int
+report(const struct run *r, int rc, struct err *e)
+{
+	return rc == 0 || r->is_done ? report_run(&r->report, e)
+	                             : report_outcomes(&r->report, e);
+}
+
 /* How it went, in all the places where that is looked for. */
 static int
 conclude(struct run *r, int rc, struct err *e)
@@ -389,8 +397,7 @@ conclude(struct run *r, int rc, struct err *e)
 
 	r->report.seconds = clock_seconds_since(&r->start);
 	count_triggers(&r->settled.outcomes, &sum);
-	if ((rc == 0 || r->is_done) && report_run(&r->report, &told) != 0 &&
-	    rc == 0) {
+	if (report(r, rc, &told) != 0 && rc == 0) {
 		*e = told;
 		rc = e->code;
 	}

@@ -42,10 +42,11 @@ did() {
 		not_so "not just: $*"
 	fi
 }
-# field FILE EXPRESSION: of a JSON document d.
+# field FILE EXPRESSION: of a summary d, which is the last event, or all there is.
 field() {
 	python3 -c 'import json, sys
-d = json.loads(open(sys.argv[1]).readlines()[-1]) # the summary
+text = open(sys.argv[1]).read()
+d = json.loads(text if text.startswith("{\n") else text.splitlines()[-1])
 print(eval(sys.argv[2]))' "$@" >"$T/out" 2>&1
 }
 
@@ -128,6 +129,10 @@ says "release 7 of production"
 # ---- before: failure changes nothing ----
 
 conf <<CONF
+[trigger ask]
+paths = /etc
+phase = before
+command = $(say ask "echo asked")
 [trigger stop]
 paths = /etc
 phase = before
@@ -140,12 +145,21 @@ echo three >"$S/etc/web/conf"
 publish "$T/site.conf"
 picture "$R" | sed 's/ [0-9.]*@.*//; s/ [0-9.]*$//' >"$T/before"
 refuses 1 "nothing was changed: trigger stop /bin/sh: exit status 3; it said: not now" run
-did "stop stop 8"
+matches '^trigger before ask: done in '
+says "trigger before stop: failed: trigger stop /bin/sh: exit status 3"
+says "    | not now"
+did "ask ask 8" "stop stop 8"
 check "nothing was changed" grep -qx two "$R/etc/web/conf"
 check "nothing staged is left" test -z "$(find "$R" -name '.pecia-*')"
 check "nothing is due" test ! -e "$T/state-a/due" -a ! -e "$T/state-a/due.new"
 check_exit 1 "status knows" client a status
 says "last run failed"
+check "as JSON" test "$(run --json 2>/dev/null >"$T/json"; echo $?)" = 1
+seen='[(t["name"], t["ok"], t["status"], t["output"]) for t in d["triggers"]], d["outcome"], d["changed"]'
+for file in "$T/json" "$T/state-a/last_run_summary.json"; do
+	check "parses" field "$file" "$seen"
+	says "([('ask', True, 0, 'asked\n'), ('stop', False, 3, 'not now\n')], 'failed', False)"
+done
 
 # ---- after: failures are told, the others run, no shell, time is bounded ----
 
