@@ -294,7 +294,6 @@ static int
 hooked_run(struct run *r, struct err *e)
 {
 	const struct settings *s = r->settings;
-	struct err after = ERR_INIT;
 	int rc = 0;
 
 	if (r->report.noop)
@@ -303,14 +302,7 @@ hooked_run(struct run *r, struct err *e)
 	if (rc != 0)
 		return rc;
 	rc = one_run(r, e);
-	if (hooks_postrun(&s->hooks, s->root, rc == 0, &after) == 0)
-		return rc;
-	if (rc != 0) {
-		log_err(LOG_ERROR, "postrun_command failed", &after, NULL);
-		return rc;
-	}
-	*e = after;
-	return err_prefix(e, "the run was made, but");
+	return hooks_conclude(&s->hooks, s->root, "run", rc, e);
 }
 
 /* What a crash left to be done after its commit comes first.  If that took the
@@ -327,8 +319,12 @@ settled_run(struct run *r, struct err *e)
 	if (was != 0)
 		log_err(LOG_ERROR, "after an interrupted run", &rest, NULL);
 	r->is_done = r->settled.rolled_back;
-	if (!r->settled.rolled_back)
-		rc = hooked_run(r, e);
+	if (r->is_done) { /* the one that was interrupted ends here */
+		*e = rest;
+		return hooks_conclude(
+		    &r->settings->hooks, r->settings->root, "rollback", was, e);
+	}
+	rc = hooked_run(r, e);
 	if (rc == 0 && was != 0) {
 		*e = rest;
 		rc = e->code;

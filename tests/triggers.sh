@@ -373,7 +373,11 @@ touch "$T/kill" "$T/ill"
 check_exit 137 "killed" run
 rm "$T/kill"
 check "changed" grep -qx ten "$R/etc/web/conf"
+cp "$T/client.conf" "$T/plain.conf"
+echo "postrun_command = /bin/sh -c 'echo \$PECIA_RESULT >>$T/did'" >>"$T/client.conf"
 refuses 1 "was rolled back, release $n is applied again" run
+check "what comes after a run comes after that" grep -qx failure "$T/did"
+mv "$T/plain.conf" "$T/client.conf"
 check "back" grep -qx nine "$R/etc/web/conf"
 check "nothing is due" test ! -e "$T/state-a/due"
 
