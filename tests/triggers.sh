@@ -118,6 +118,26 @@ says "[('early', 'before', 0, 'one\\n'), ('second', 'after', 0, 'said\\n')]"
 sed -i 's/^paths = .nothing/paths = \/nothing \/here/' "$T/site.conf"
 publish "$T/site.conf"
 grep -qx '~ trigger never' "$T/publish.out" || fail "publish does not say what changed"
+
+# moved ORDER WORDS: with the triggers in that order, these are listed.
+moved() {
+	python3 - "$T/site.conf" "$1" >"$T/moved.conf" <<-'PYTHON'
+		import re, sys
+		head, *triggers = re.split(r"(?m)^(?=\[trigger )", open(sys.argv[1]).read())
+		by_name = {re.match(r"\[trigger (.*)]", t)[1]: t for t in triggers}
+		print(head + "".join(by_name[name] for name in sys.argv[2].split()))
+	PYTHON
+	peciactl publish "$T/moved.conf" --noop >"$T/out" 2>&1
+	check "moved: $1" test "$(sed -n 's/^\([-+~>]\) trigger /\1/p' "$T/out" | tr '\n' ' ')" = "$2"
+}
+moved "second first elsewhere never early" ""
+moved "first elsewhere never early second" ">second "
+moved "early second first elsewhere never" ">early "
+moved "early never elsewhere first second" ">never >elsewhere >first >second "
+moved "first second never elsewhere early" ">second >elsewhere "
+moved "elsewhere second first early" "-never >elsewhere "
+check "as JSON" grep -q '"change": "moved"' <(peciactl publish "$T/moved.conf" --noop --json)
+
 check "shown" peciactl show
 says "trigger     never: after, 300 s"
 says "            path     /here"
