@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "client/due.h"
+#include "client/kept.h"
 #include "common/crypto_digest.h"
 #include "tests/prove.h"
 #include "transcripts/repo.h"
@@ -26,6 +27,15 @@ set_up_client(const struct scene *s)
 }
 
 static void
+set_up_rollback(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+
+	set_up_client(s);
+	OK(scene_run(s, &e));
+}
+
+static void
 set_up_new_client(const struct scene *s)
 {
 	struct err e = ERR_INIT;
@@ -38,7 +48,7 @@ static bool
 is_leftover(const char *name)
 {
 	static const char *const names[] = { "journal", "stages", "dirtimes",
-		"journal.new", "due.new", NULL };
+		"lifted", "journal.new", "due.new", NULL };
 
 	for (size_t i = 0; names[i] != NULL; i++)
 		if (strcmp(name, names[i]) == 0)
@@ -75,11 +85,61 @@ says_applied(const struct disk *now, const struct disk *end, struct buf *why)
 	return same;
 }
 
+/* When it was made, which its facts say, is another matter. */
+static bool
+keeps_one(const struct disk *now, const struct disk *end, const char *name,
+    struct buf *why)
+{
+	static const char *const parts[] = { "before", "f" };
+	struct kept_facts facts;
+	struct err e = ERR_INIT;
+	char path[80];
+	const struct disk_file *f;
+
+	(void)snprintf(path, sizeof(path), "state/kept/%s/facts", name);
+	f = disk_at(now, path);
+	if (f == NULL ||
+	    kept_parse(buf_str(&f->data), f->data.len, &facts, &e) != 0) {
+		buf_addf(why, "%s: %s", path, f == NULL ? "missing" : e.msg);
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		(void)snprintf(
+		    path, sizeof(path), "state/kept/%s/%s", name, parts[i]);
+		if (!disk_same(end, now, path, DISK_CONTENT, why))
+			return false;
+	}
+	return true;
+}
+
+/* The kept runs are those of the end, and whole. */
+static bool
+keeps(const struct disk *now, const struct disk *end, struct buf *why)
+{
+	const struct disk_file *want = disk_at(end, "state/kept");
+	const struct disk_file *have = disk_at(now, "state/kept");
+	size_t more = 0;
+
+	for (size_t i = 0; have != NULL && i < now->name_count; i++)
+		more += now->names[i].dir == have->id;
+	for (size_t i = 0; want != NULL && i < end->name_count; i++) {
+		if (end->names[i].dir != want->id)
+			continue;
+		if (!keeps_one(now, end, end->names[i].name, why))
+			return false;
+		more--;
+	}
+	if (more > 0)
+		buf_add_str(why, "more is kept");
+	return more == 0;
+}
+
 static bool
 client_is_at(const struct disk *now, const struct disk *end, struct buf *why)
 {
 	return disk_same(end, now, "root", DISK_EXACT, why) &&
-	    says_applied(now, end, why) && has_no_leftovers(now, why);
+	    says_applied(now, end, why) && keeps(now, end, why) &&
+	    has_no_leftovers(now, why);
 }
 
 static bool
@@ -92,7 +152,7 @@ has_nothing_due(const struct disk *now, struct buf *why)
 }
 
 static bool
-is_due(const struct disk *now, const char *path)
+is_due(const struct disk *now, const char *path, bool with_checks)
 {
 	const struct disk_file *f = disk_at(now, path);
 	struct err e = ERR_INIT;
@@ -102,7 +162,7 @@ is_due(const struct disk *now, const char *path)
 	if (f == NULL ||
 	    due_parse(buf_str(&f->data), f->data.len, &due, &e) != 0)
 		return false;
-	whole = due.count == 1 && due.check;
+	whole = due.count == 1 && due.check == with_checks;
 	due_release(&due);
 	return whole;
 }
@@ -110,21 +170,37 @@ is_due(const struct disk *now, const char *path)
 /* A journal is carried out whatever comes: so what follows it is known, and
  * stays so when it is gone. */
 static bool
-client_knows_what_is_due(
-    const struct disk *now, const struct prove_ends *ends, struct buf *why)
+knows_what_is_due(const struct disk *now, const struct prove_ends *ends,
+    bool with_checks, struct buf *why)
 {
 	struct buf ignored;
 	bool is_new;
 
 	if (disk_at(now, "state/journal") != NULL) {
 		buf_add_str(why, "a journal, and nothing is due after it");
-		return is_due(now, "state/due.new") || is_due(now, "state/due");
+		return is_due(now, "state/due.new", with_checks) ||
+		    is_due(now, "state/due", with_checks);
 	}
 	buf_init(&ignored, 4096);
 	is_new = says_applied(now, &ends->new, &ignored);
 	buf_release(&ignored);
 	buf_add_str(why, "what is due is not taken for it");
 	return !is_new || disk_at(now, "state/due.new") == NULL;
+}
+
+static bool
+client_knows_what_is_due(
+    const struct disk *now, const struct prove_ends *ends, struct buf *why)
+{
+	return knows_what_is_due(now, ends, true, why);
+}
+
+/* Checks are those of a run. */
+static bool
+rollback_knows_what_is_due(
+    const struct disk *now, const struct prove_ends *ends, struct buf *why)
+{
+	return knows_what_is_due(now, ends, false, why);
 }
 
 static bool
@@ -261,6 +337,13 @@ static const struct prove_run runs[] = {
 	    .set_up = set_up_new_client,
 	    .act = scene_run,
 	    .is_fit_to_read = client_knows_what_is_due,
+	    .recover = scene_recover,
+	    .is_old_or_new = client_is_old_or_new,
+	    .is_new = client_is_new },
+	{ .name = "rollback",
+	    .set_up = set_up_rollback,
+	    .act = scene_rollback,
+	    .is_fit_to_read = rollback_knows_what_is_due,
 	    .recover = scene_recover,
 	    .is_old_or_new = client_is_old_or_new,
 	    .is_new = client_is_new },
@@ -459,8 +542,9 @@ static const struct {
 	{ "apply without the journal's last record", 0, forget_record },
 	{ "apply without the fsync of what is due", 0, forget_due_fsync },
 	{ "apply without making it due", 0, forget_due },
-	{ "publish without its syncfs", 2, forget_syncfs },
-	{ "replicate without its syncfs", 3, forget_syncfs },
+	{ "rollback without its journal", 2, forget_journal },
+	{ "publish without its syncfs", 3, forget_syncfs },
+	{ "replicate without its syncfs", 4, forget_syncfs },
 };
 #define DAMAGES ((int)(sizeof(damages) / sizeof(damages[0])))
 

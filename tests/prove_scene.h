@@ -35,9 +35,12 @@ MUST_CHECK int scene_publish(
 MUST_CHECK int scene_replicate(const struct scene *s, struct err *e);
 /* Makes the client's root and state. */
 void scene_set_up_client(const struct scene *s);
-/* What `pecia run` does; ERR_SYS with what it said when it fails. */
+/* What `pecia run` does; ERR_SYS with what it said when it fails, or when it
+ * leaves out what was due. */
 MUST_CHECK int scene_run(const struct scene *s, struct err *e);
-/* What it does first, after a crash. */
+/* What `pecia rollback --to 1` does; fine as well when that is applied. */
+MUST_CHECK int scene_rollback(const struct scene *s, struct err *e);
+/* What both do first, after a crash. */
 MUST_CHECK int scene_recover(const struct scene *s, struct err *e);
 
 #endif
