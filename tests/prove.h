@@ -40,6 +40,7 @@ struct prove_depth {
 	size_t singles;  /* reorderings of single calls, at each of those */
 	size_t recovers; /* crash points whose recovery is cut off as well */
 	size_t faults;   /* each n-th call that is made to fail */
+	size_t enough;   /* failures, after which no more is tried; 0: all is */
 };
 
 #define PROVE_TOLD 6 /* failures */
@@ -50,8 +51,9 @@ struct prove_counts {
 	char first[PROVE_TOLD * 1024]; /* the first ones, a line each */
 };
 
-/* Damages the recording as an error in the program would; may be NULL. */
-typedef void (*prove_damage)(struct trail *t);
+/* Damages the recording as an error in the program would; may be NULL.  Returns
+ * the first call that it changed: up to there all is as without it. */
+typedef size_t (*prove_damage)(struct trail *t);
 
 void prove(const struct prove_run *run, const struct prove_depth *depth,
     prove_damage damage, struct prove_counts *out);

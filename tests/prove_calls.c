@@ -4,7 +4,6 @@
 #endif
 #include "tests/prove_calls.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -16,6 +15,7 @@
 
 #include "common/fscalls.h"
 #include "common/limits.h"
+#include "tests/must.h"
 
 #define NUMBERS    8192 /* power of two */
 #define FIRST_NEW  ((uint64_t)1 << 32)
@@ -277,7 +277,7 @@ call_copy_file_range(
 		c->file = ours;
 		c->offset = (uint64_t)at;
 		copied = buf_reserve(&c->data, (size_t)n);
-		ck_assert_int_eq(pread(to, copied, (size_t)n, at), n);
+		must(pread(to, copied, (size_t)n, at) == n);
 		buf_commit(&c->data, (size_t)n);
 	}
 	return done(n);

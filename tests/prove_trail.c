@@ -1,10 +1,11 @@
 /* Recorded calls: durability, dependence, replay. */
 #include "tests/prove_trail.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "tests/must.h"
 
 void
 trail_init(struct trail *l)
@@ -32,7 +33,7 @@ trail_add(struct trail *l, enum trail_kind kind)
 	if (l->count == l->room) {
 		l->room = l->room == 0 ? 256 : 2 * l->room;
 		l->calls = reallocarray(l->calls, l->room, sizeof(*l->calls));
-		ck_assert_ptr_nonnull(l->calls);
+		must(l->calls != NULL);
 	}
 	c = &l->calls[l->count++];
 	memset(c, 0, sizeof(*c));
