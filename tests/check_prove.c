@@ -27,6 +27,17 @@ set_up_client(const struct scene *s)
 }
 
 static void
+set_up_flagged(const struct scene *s)
+{
+	struct err e = ERR_INIT;
+
+	OK(scene_publish(s, s->origin, SCENE_FLAGGED_BEFORE, &e));
+	scene_set_up_client(s);
+	OK(scene_run(s, &e));
+	OK(scene_publish(s, s->origin, SCENE_FLAGGED_AFTER, &e));
+}
+
+static void
 set_up_rollback(const struct scene *s)
 {
 	struct err e = ERR_INIT;
@@ -347,6 +358,14 @@ static const struct prove_run runs[] = {
 	    .recover = scene_recover,
 	    .is_old_or_new = client_is_old_or_new,
 	    .is_new = client_is_new },
+	{ .name = "apply over flags",
+	    .needs_flags = true,
+	    .set_up = set_up_flagged,
+	    .act = scene_run,
+	    .is_fit_to_read = client_knows_what_is_due,
+	    .recover = scene_recover,
+	    .is_old_or_new = client_is_old_or_new,
+	    .is_new = client_is_new },
 	{ .name = "publish",
 	    .is_origin_watched = true,
 	    .set_up = set_up_repository,
@@ -398,11 +417,21 @@ say(const char *name, const struct prove_counts *c)
 	(void)fflush(stdout);
 }
 
+static void
+pass_over(const char *name)
+{
+	(void)printf(
+	    "%s: passed over: the disk in memory holds no flags\n", name);
+}
+
 START_TEST(every_end_of_a_run_is_put_in_order)
 {
 	struct prove_counts c;
 
-	prove(&runs[_i], depth(), NULL, &c);
+	if (!prove(&runs[_i], depth(), NULL, &c)) {
+		pass_over(runs[_i].name);
+		return;
+	}
 	say(runs[_i].name, &c);
 	ck_assert_msg(c.failures == 0, "%zu failures, the first:\n%s",
 	    c.failures, c.first);
@@ -479,6 +508,13 @@ static size_t
 forget_journal(struct trail *t)
 {
 	return forget_rename(t, "journal");
+}
+
+/* Flags are taken off, and nobody knows. */
+static size_t
+forget_lifted(struct trail *t)
+{
+	return forget_rename(t, "lifted");
 }
 
 static void
@@ -561,8 +597,9 @@ static const struct {
 	{ "apply without the fsync of what is due", 0, forget_due_fsync },
 	{ "apply without making it due", 0, forget_due },
 	{ "rollback without its journal", 2, forget_journal },
-	{ "publish without its syncfs", 3, forget_syncfs },
-	{ "replicate without its syncfs", 4, forget_syncfs },
+	{ "apply over flags without noting them", 3, forget_lifted },
+	{ "publish without its syncfs", 4, forget_syncfs },
+	{ "replicate without its syncfs", 5, forget_syncfs },
 };
 #define DAMAGES ((int)(sizeof(damages) / sizeof(damages[0])))
 
@@ -572,7 +609,10 @@ START_TEST(a_step_left_out_is_found)
 		.enough = depth() == &full ? 0 : 1 };
 	struct prove_counts c;
 
-	prove(&runs[damages[_i].run], &shallow, damages[_i].damage, &c);
+	if (!prove(&runs[damages[_i].run], &shallow, damages[_i].damage, &c)) {
+		pass_over(damages[_i].what);
+		return;
+	}
 	say(damages[_i].what, &c);
 	ck_assert_uint_gt(c.failures, 0);
 }

@@ -369,7 +369,6 @@ record(struct proving *p)
 {
 	struct err e = ERR_INIT;
 
-	scene_make(&p->scene, p->run->is_origin_watched);
 	p->run->set_up(&p->scene);
 	disk_read(&p->ends.old, p->scene.watched, NULL);
 	calls_put_disk(&p->ends.old, p->scene.watched);
@@ -383,24 +382,35 @@ record(struct proving *p)
 	p->counts->calls = p->trail.count;
 }
 
-void
+static void
+try_all(struct proving *p, prove_damage damage)
+{
+	size_t first = 0;
+
+	record(p);
+	if (damage != NULL)
+		first = damage(&p->trail);
+	try_crashes(p, &p->ends.old, first);
+	try_recoveries(p);
+	if (damage == NULL)
+		try_faults(p);
+}
+
+bool
 prove(const struct prove_run *run, const struct prove_depth *depth,
     prove_damage damage, struct prove_counts *out)
 {
 	struct proving p = { .run = run, .depth = depth, .counts = out };
-	size_t first = 0;
+	bool can;
 
 	memset(out, 0, sizeof(*out));
 	p.seen = calloc(SEEN, sizeof(*p.seen));
 	must(p.seen != NULL);
 	calls_begin();
-	record(&p);
-	if (damage != NULL)
-		first = damage(&p.trail);
-	try_crashes(&p, &p.ends.old, first);
-	try_recoveries(&p);
-	if (damage == NULL)
-		try_faults(&p);
+	scene_make(&p.scene, run->is_origin_watched);
+	can = p.scene.has_flags || !run->needs_flags;
+	if (can)
+		try_all(&p, damage);
 	calls_end();
 	scene_remove(&p.scene);
 	trail_release(&p.trail);
@@ -408,4 +418,5 @@ prove(const struct prove_run *run, const struct prove_depth *depth,
 	disk_release(&p.ends.new);
 	disk_release(&p.ends.recovered);
 	free(p.seen);
+	return can;
 }

@@ -17,6 +17,7 @@ struct prove_ends {
 struct prove_run {
 	const char *name;
 	bool is_origin_watched;
+	bool needs_flags; /* of chattr; without them it is passed over */
 	/* Makes the watched directory as it is before the run. */
 	void (*set_up)(const struct scene *s);
 	int (*act)(const struct scene *s, struct err *e);
@@ -55,7 +56,8 @@ struct prove_counts {
  * the first call that it changed: up to there all is as without it. */
 typedef size_t (*prove_damage)(struct trail *t);
 
-void prove(const struct prove_run *run, const struct prove_depth *depth,
+/* false: the disk here cannot hold the run's tree, and nothing was tried. */
+bool prove(const struct prove_run *run, const struct prove_depth *depth,
     prove_damage damage, struct prove_counts *out);
 
 #endif

@@ -601,6 +601,23 @@ call_removexattr(const char *path, const char *name)
 	    ours, name, NULL, 0, fscalls_kernel.removexattr(path, name));
 }
 
+static int
+call_setflags(int fd, int flags)
+{
+	uint64_t ours = number_of_fd(fd);
+	struct trail_call *c;
+	int ret;
+
+	if (fails(ours))
+		return (int)done(-1);
+	ret = fscalls_kernel.setflags(fd, flags);
+	if ((c = note(ours, ret == 0, TRAIL_FLAGS)) != NULL) {
+		c->file = ours;
+		c->flags = (uint32_t)flags & DISK_FLAGS;
+	}
+	return (int)done(ret);
+}
+
 /* ---- durability: recorded, and not waited for ---- */
 
 static int
@@ -651,6 +668,7 @@ static const struct fscalls table = {
 	.setxattr = call_setxattr,
 	.removexattrat = call_removexattrat,
 	.removexattr = call_removexattr,
+	.setflags = call_setflags,
 	.fsync = call_fsync,
 	.syncfs = call_syncfs,
 };

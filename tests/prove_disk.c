@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -306,6 +307,20 @@ read_content(struct disk_file *f, int dir, const char *name)
 	}
 }
 
+static uint32_t
+read_flags(int dir, const char *name)
+{
+	uint32_t flags = 0;
+	struct statx x;
+
+	MUST(statx(dir, name, AT_SYMLINK_NOFOLLOW, 0, &x));
+	if ((x.stx_attributes & STATX_ATTR_APPEND) != 0)
+		flags |= FS_APPEND_FL;
+	if ((x.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+		flags |= FS_IMMUTABLE_FL;
+	return flags;
+}
+
 static uint64_t
 read_one(const struct reading *r, int dir, const char *name)
 {
@@ -323,6 +338,7 @@ read_one(const struct reading *r, int dir, const char *name)
 	f->gid = st.st_gid;
 	f->rdev = st.st_rdev;
 	f->mtime = st.st_mtim;
+	f->flags = read_flags(dir, name);
 	read_content(f, dir, name);
 	read_xattrs(f, dir, name);
 	return id;
@@ -390,6 +406,19 @@ first_name(const struct writing *w, const struct disk_file *f)
 }
 
 static void
+write_flags(int dir, const char *name, uint32_t flags)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int all = 0;
+
+	MUST(fd);
+	MUST(ioctl(fd, FS_IOC_GETFLAGS, &all));
+	all = (all & ~(int)DISK_FLAGS) | (int)flags;
+	MUST(ioctl(fd, FS_IOC_SETFLAGS, &all));
+	close(fd);
+}
+
+static void
 write_meta(const struct writing *w, const struct disk_file *f)
 {
 	const struct timespec times[2] = { { 0, UTIME_OMIT }, f->mtime };
@@ -404,6 +433,8 @@ write_meta(const struct writing *w, const struct disk_file *f)
 	if (!S_ISLNK(f->mode))
 		MUST(fchmodat(dir, name, f->mode & 07777, 0));
 	MUST(utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
+	if (f->flags != 0)
+		write_flags(dir, name, f->flags);
 	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
 	w->made(f->id, st.st_ino);
 	close(dir);
@@ -469,16 +500,47 @@ write_dir(struct writing *w, uint64_t id)
 	close(fd);
 }
 
+/* Of all that is below. */
 static void
-empty(int dir)
+take_flags_off(int dir)
+{
+	struct disk d;
+
+	disk_read(&d, dir, NULL);
+	for (size_t i = 0; i < d.file_count; i++) {
+		const struct disk_file *f = &d.files[i];
+		char path[LIMIT_PATH_BYTES + 1];
+
+		if (f->flags == 0)
+			continue;
+		path_of(&d, f->id, path);
+		write_flags(dir, path, 0);
+	}
+	disk_release(&d);
+}
+
+static bool
+try_empty(int dir, struct err *e)
 {
 	struct fsat_names names;
+	int rc = fsat_list(dir, &names, e);
+
+	for (size_t i = 0; rc == 0 && i < names.count; i++)
+		rc = fsat_remove_tree(dir, names.names[i], e);
+	fsat_names_release(&names);
+	return rc == 0;
+}
+
+void
+disk_empty(int dir)
+{
 	struct err e = ERR_INIT;
 
-	must_do(fsat_list(dir, &names, &e));
-	for (size_t i = 0; i < names.count; i++)
-		must_do(fsat_remove_tree(dir, names.names[i], &e));
-	fsat_names_release(&names);
+	if (try_empty(dir, &e))
+		return;
+	take_flags_off(dir);
+	err_clear(&e);
+	must(try_empty(dir, &e));
 }
 
 void
@@ -490,7 +552,7 @@ disk_write(
 
 	w.first = calloc(d->file_count + 1, sizeof(*w.first));
 	must(w.first != NULL);
-	empty(dir);
+	disk_empty(dir);
 	for (size_t i = 0; i < count; i++)
 		if (S_ISDIR(d->files[order[i]].mode))
 			write_dir(&w, d->files[order[i]].id);
@@ -516,7 +578,7 @@ mix(uint64_t state, const void *data, size_t len)
 static uint64_t
 hash_file(const struct disk *d, const struct disk_file *f)
 {
-	uint64_t sum = mix(f->id, &f->mode, 3 * sizeof(f->mode)), names = 0;
+	uint64_t sum = mix(f->id, &f->mode, 4 * sizeof(f->mode)), names = 0;
 
 	sum = mix(sum, &f->mtime, sizeof(f->mtime));
 	sum = mix(sum, f->data.data, f->data.len);
@@ -578,6 +640,8 @@ other_meta(const struct disk_file *w, const struct disk_file *h)
 		return "another owner";
 	if (!S_ISDIR(w->mode) && w->rdev != h->rdev)
 		return "another device";
+	if (w->flags != h->flags)
+		return "other flags";
 	if (w->mtime.tv_sec != h->mtime.tv_sec ||
 	    w->mtime.tv_nsec != h->mtime.tv_nsec)
 		return "another time";

@@ -17,6 +17,7 @@
 #include "server/pull.h"
 #include "server/repo_trust.h"
 #include "tests/prove_command.h"
+#include "tests/prove_disk.h"
 #include "tests/prove_fetch.h"
 #include "tests/trees.h"
 #include "transcripts/learn.h"
@@ -71,6 +72,45 @@ static const struct spec after[] = {
 	F("same", "1"),
 	H("zlink", "same"),
 	END,
+};
+
+/* What chattr protects changes, goes, holds what does, and comes. */
+static const struct spec flagged_before[] = {
+	D("."),
+	F("append", "1", .flags = MANIFEST_APPEND),
+	D("dir", .flags = MANIFEST_IMMUTABLE),
+	F("dir/changed", "1", .flags = MANIFEST_IMMUTABLE),
+	F("dir/gone", "1"),
+	F("gone", "1", .flags = MANIFEST_IMMUTABLE),
+	F("meta", "1", .flags = MANIFEST_IMMUTABLE),
+	F("off", "1", .flags = MANIFEST_IMMUTABLE),
+	F("on", "1"),
+	F("same", "1", .flags = MANIFEST_IMMUTABLE),
+	END,
+};
+
+static const struct spec flagged_after[] = {
+	D(".", .sec = 77),
+	F("append", "12", .flags = MANIFEST_APPEND),
+	D("dir", .flags = MANIFEST_IMMUTABLE),
+	F("dir/changed", "2", .flags = MANIFEST_IMMUTABLE),
+	F("meta", "1", 0600, .flags = MANIFEST_IMMUTABLE),
+	F("off", "1"),
+	F("on", "1", .flags = MANIFEST_APPEND),
+	F("same", "1", .flags = MANIFEST_IMMUTABLE),
+	H("zlink", "same"),
+	END,
+};
+
+static const struct {
+	const char *name;
+	const struct spec *specs;
+	bool has_flags;
+} trees[] = {
+	[SCENE_BEFORE] = { "before", before, false },
+	[SCENE_AFTER] = { "after", after, false },
+	[SCENE_FLAGGED_BEFORE] = { "flagged-before", flagged_before, true },
+	[SCENE_FLAGGED_AFTER] = { "flagged-after", flagged_after, true },
 };
 
 /* In place of the C library's: each run waits for the clock's grain before it
@@ -236,8 +276,7 @@ scene_publish(
 	if (rc == 0)
 		rc = origin_load(&o, e);
 	if (rc == 0)
-		rc = publish_with_one_thread(
-		    s, &o, tree == SCENE_BEFORE ? "before" : "after", e);
+		rc = publish_with_one_thread(s, &o, trees[tree].name, e);
 	origin_release(&o);
 	return rc;
 }
@@ -456,8 +495,10 @@ scene_make(struct scene *s, bool is_origin_watched)
 	(void)snprintf(s->origin, sizeof(s->origin), "%s/origin", s->top.path);
 	memset(&s->server, 7, sizeof(s->server));
 	OK(key_generate(&s->key, &e));
-	make_tree(s, "before", before);
-	make_tree(s, "after", after);
+	s->has_flags = spec_has_flags(s->watched);
+	for (size_t i = 0; i < sizeof(trees) / sizeof(*trees); i++)
+		if (s->has_flags || !trees[i].has_flags)
+			make_tree(s, trees[i].name, trees[i].specs);
 	make_origin(s, is_origin_watched ? s->repo : s->origin);
 	choose_settings(s);
 	if (!is_origin_watched) {
@@ -473,5 +514,6 @@ scene_remove(struct scene *s)
 	settings_release(&s->client);
 	key_free(s->key);
 	close(s->watched);
+	disk_empty(s->top.fd);
 	scratch_remove(&s->top);
 }

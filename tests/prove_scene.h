@@ -11,11 +11,14 @@
 enum {
 	SCENE_BEFORE, /* the trees */
 	SCENE_AFTER,
+	SCENE_FLAGGED_BEFORE, /* only with has_flags */
+	SCENE_FLAGGED_AFTER,
 };
 
 struct scene {
 	struct scratch top;
 	int watched;            /* top/watched */
+	bool has_flags;         /* chattr's can be set there */
 	char repo[300];         /* top/watched/repo */
 	char origin[300];       /* top/origin */
 	struct repo *upstream;  /* the origin, for clients and mirrors */

@@ -47,7 +47,7 @@ trail_describe(const struct trail_call *c, struct buf *text)
 {
 	static const char *const words[] = { "create", "link", "unlink",
 		"rename", "exchange", "write", "truncate", "owner", "mode",
-		"time", "attribute", "sync", "sync all", "nothing" };
+		"time", "flags", "attribute", "sync", "sync all", "nothing" };
 
 	buf_addf(text, "%s %s%s%s of file %llu", words[c->kind],
 	    c->name != NULL ? c->name : "", c->to_name != NULL ? " to " : "",
@@ -268,6 +268,9 @@ file_call(struct disk_file *f, const struct trail_call *c, bool zeroed)
 		break;
 	case TRAIL_TIME:
 		f->mtime = c->time;
+		break;
+	case TRAIL_FLAGS:
+		f->flags = c->flags;
 		break;
 	case TRAIL_XATTR:
 		disk_set_xattr(f, c->name,
