@@ -385,14 +385,14 @@ static const struct prove_run runs[] = {
 #define RUNS ((int)(sizeof(runs) / sizeof(runs[0])))
 
 static const struct prove_depth bounded = {
-	.every = 10, .singles = 3, .recovers = 2, .faults = 13
+	.kills = 1, .every = 10, .singles = 3, .recovers = 2, .faults = 13
 };
 static const struct prove_depth full = {
-	.every = 1, .singles = 60, .recovers = 8, .faults = 1
+	.kills = 1, .every = 1, .singles = 60, .recovers = 8, .faults = 1
 };
 /* For the sanitizers, which look at the code more than at its ends. */
 static const struct prove_depth rough = {
-	.every = 30, .singles = 1, .recovers = 1, .faults = 29
+	.kills = 4, .every = 30, .singles = 1, .recovers = 1, .faults = 29
 };
 
 /* As PROVE_DEPTH says. */
@@ -616,8 +616,9 @@ static const struct {
 
 START_TEST(a_step_left_out_is_found)
 {
-	const struct prove_depth shallow = { .every = 8,
-		.enough = depth() == &full ? 0 : 1 };
+	const struct prove_depth shallow = {
+		.kills = 1, .every = 8, .enough = depth() == &full ? 0 : 1
+	};
 	struct prove_counts c;
 
 	if (!is_wanted(damages[_i].what))

@@ -215,7 +215,6 @@ kill_after(struct proving *p, const struct disk *from, size_t count)
 	must(kept != NULL);
 	memset(kept, TRAIL_KEPT, count);
 	p->what = "killed";
-	p->call = count;
 	p->counts->crash_points++;
 	try_state(p, from, count, kept);
 	free(kept);
@@ -233,8 +232,12 @@ try_crashes(struct proving *p, const struct disk *from, size_t first)
 {
 	for (size_t count = first; count <= p->trail.count && !is_enough(p);
 	     count++) {
-		kill_after(p, from, count);
-		if (count % p->depth->every == 0 || count == p->trail.count)
+		bool last = count == p->trail.count;
+
+		p->call = count;
+		if (last || count % p->depth->kills == 0)
+			kill_after(p, from, count);
+		if (last || count % p->depth->every == 0)
 			cut_power(p, from, count);
 	}
 }

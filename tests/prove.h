@@ -37,6 +37,7 @@ struct prove_run {
 
 /* How much is tried. */
 struct prove_depth {
+	size_t kills;    /* each n-th call a kill is tried after */
 	size_t every;    /* each n-th call a power cut is tried at */
 	size_t singles;  /* reorderings of single calls, at each of those */
 	size_t recovers; /* crash points whose recovery is cut off as well */
