@@ -228,6 +228,16 @@ cmp -s "$T/usb/root.pem" "$T/keys/root.pem" && fail "the root key was not replac
 check "all is signed" peciactl --repo "$A" verify --anchor "$anchor"
 stop "$started"
 
+# ---- evidence of a fork counts as seen ----
+
+cp -a "$T/kill" "$T/forked"
+mkdir -p "$T/forked/evidence/channel"
+touch "$T/forked/evidence/channel/production.20.other" \
+	"$T/forked/evidence/channel/production-not.30.other" \
+	"$T/forked/evidence/channel/production.40.note"
+check "promoted beside evidence" peciactl_at "$T/forked" promote --offline
+says "release 2 goes on as serial 21"
+
 # ---- promotion that is killed, at each of its calls ----
 
 tool_kill_at 0 "$T/calls" true
