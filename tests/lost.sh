@@ -133,6 +133,16 @@ refuses 1 "another origin publishes now" peciactl rotate head
 check "nothing was signed" is "$(serial_of "$O")" 3
 check "--noop asks nobody" peciactl publish "base=$S:/data" --noop
 
+# It may have signed as many as the others, with --offline.
+cp -a "$O" "$T/equal"
+for text in fourth fifth; do
+	edit "$text"
+	peciactl --repo "$T/equal" publish "base=$S:/data" --offline >"$T/out" 2>&1 || fail "publish $text"
+done
+check "serial 5 too" is "$(serial_of "$T/equal")" 5
+edit revenant
+refuses 1 "another release of a serial that is here too" peciactl --repo "$T/equal" publish "base=$S:/data"
+
 # Mirrors that are down or swallow packets hinder nobody.
 cp -a "$T/dead" "$T/deaf"
 python3 -c '
@@ -259,6 +269,22 @@ if [ $? != 77 ]; then
 	calls=$(cat "$T/calls")
 	echo "$kills kills in $calls calls, $early before it was an origin's"
 	check "some were killed" test "$kills" -ge 5 -a "$early" -ge 4
+
+	kills=0
+	for ((n = 2; ; n += 8)); do
+		rm -rf "$T/try" "$T/try-keys"
+		cp -a "$T/dead" "$T/try"
+		cp -a "$T/keys" "$T/try-keys"
+		rotate=(peciactl --repo "$T/try" --keys "$T/try-keys" rotate root release head --offline)
+		tool_kill_at "$n" "$T/calls" "${rotate[@]}" >"$T/out" 2>&1
+		[ $? = 137 ] || break
+		kills=$((kills + 1))
+		"${rotate[@]}" >"$T/out" 2>&1 || not_so "rotation after call $n"
+		peciactl --repo "$T/try" verify --anchor "$anchor" >"$T/out" 2>&1 || not_so "verify after call $n"
+		peciactl --repo "$T/try" --keys "$T/try-keys" publish "base=$S:/data" --offline >"$T/out" 2>&1 ||
+			not_so "publish after call $n"
+	done
+	check "rotations were killed" test "$kills" -ge 5
 fi
 
 done_checks
