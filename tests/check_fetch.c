@@ -66,7 +66,7 @@ expect_error(int rc, int code, const char *word)
 
 START_TEST(gets_what_there_is)
 {
-	uint64_t in = 0, out = 0;
+	struct fetch_traffic counts = { .received = 0 };
 	struct digest key;
 
 	site_add_text(&site[0], "GET /v1/roster", "200 OK", "ETag: \"abc\"\r\n",
@@ -91,9 +91,10 @@ START_TEST(gets_what_there_is)
 	/* All that over one connection. */
 	ck_assert_uint_eq(site[0].server.counts->connections, 1);
 	ck_assert_uint_eq(site[0].server.counts->certificates, 1);
-	OK(&visit, fetch_traffic(visit.fetch, &in, &out, &visit.e));
-	ck_assert_uint_gt(in, 300);
-	ck_assert_uint_gt(out, 300);
+	OK(&visit, fetch_traffic(visit.fetch, &counts, &visit.e));
+	ck_assert_uint_gt(counts.received, 300);
+	ck_assert_uint_gt(counts.sent, 300);
+	ck_assert(digest_equal(&counts.key, &key));
 	stop();
 }
 END_TEST
@@ -487,7 +488,7 @@ kill_when_asked(void *arg)
 
 START_TEST(outlives_its_fetcher)
 {
-	uint64_t in, out;
+	struct fetch_traffic counts;
 	struct killing k;
 	char want[64];
 
@@ -505,7 +506,7 @@ START_TEST(outlives_its_fetcher)
 	expect_error(get("/v1/release/slow"), ERR_NET, "fetcher");
 	ck_assert_int_eq(pthread_join(k.thread, NULL), 0);
 	expect_error(get("/v1/roster"), ERR_NET, "the fetcher is gone");
-	expect_error(fetch_traffic(visit.fetch, &in, &out, &visit.e), ERR_NET,
+	expect_error(fetch_traffic(visit.fetch, &counts, &visit.e), ERR_NET,
 	    "the fetcher is gone");
 	/* The new one goes on with the next server, and knows the keys. */
 	OK(&visit, fetch_visit_next(&visit));

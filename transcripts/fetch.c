@@ -259,12 +259,14 @@ fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
 	if (rc != 0)
 		return rc;
 	reader_init(&r, msg.data, msg.len);
-	if (reader_u32(&r, &tried) != 0 ||
+	if (reader_u32(&r, &tried) != 0 || reader_u32(&r, &peer->beyond) != 0 ||
 	    reader_text(&r, peer->source, sizeof(peer->source)) != 0 ||
 	    reader_text(&r, peer->route, sizeof(peer->route)) != 0 ||
-	    reader_text(&r, peer->address, sizeof(peer->address)) != 0)
+	    reader_text(&r, peer->address, sizeof(peer->address)) != 0 ||
+	    reader_text(&r, peer->passed, sizeof(peer->passed)) != 0 ||
+	    reader_text(&r, peer->search, sizeof(peer->search)) != 0)
 		return fetch_out_of_step(f, e);
-	f->tried = tried;
+	f->tried = peer->number = tried;
 	return 0;
 }
 
@@ -571,8 +573,7 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
 /* ---- counting ---- */
 
 int
-fetch_traffic(
-    struct fetch *f, uint64_t *received, uint64_t *sent, struct err *e)
+fetch_traffic(struct fetch *f, struct fetch_traffic *out, struct err *e)
 {
 	struct ipc_msg msg;
 	struct reader r;
@@ -584,7 +585,9 @@ fetch_traffic(
 	if (rc != 0)
 		return rc;
 	reader_init(&r, msg.data, msg.len);
-	if (reader_u64(&r, received) != 0 || reader_u64(&r, sent) != 0)
+	if (reader_u64(&r, &out->received) != 0 ||
+	    reader_u64(&r, &out->sent) != 0 ||
+	    reader_copy(&r, out->key.b, DIGEST_BYTES) != 0)
 		return fetch_out_of_step(f, e);
 	return 0;
 }

@@ -27,8 +27,9 @@ enum {
 enum {
 	WIRE_OK = 64,
 	WIRE_FAILED, /* u32 -code, text */
-	WIRE_PEER,   /* u32 candidates tried so far, three texts NUL-ended:
-			   * source, route, address */
+	WIRE_PEER,   /* u32 candidates tried so far, u32 of these beyond the
+			   * search, five texts NUL-ended: source, route,
+			   * address, what was passed over, the search */
 	WIRE_ANSWER, /* u32 status, u32 which, u64 range start, digest of
 			   * the server's key, u8 known, etag NUL-ended */
 	WIRE_DATA,
@@ -38,7 +39,8 @@ enum {
 	WIRE_MISSING,    /* digest */
 	WIRE_MEMBER,     /* u8 kind, digest, basis */
 	WIRE_MEMBER_END, /* as OBJECT_END */
-	WIRE_COUNTED,    /* u64 received, u64 sent */
+	WIRE_COUNTED,    /* u64 received, u64 sent, digest of the key of the
+			   * server that answered last */
 };
 
 #define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */

@@ -91,17 +91,18 @@ digest_cmp(const void *a, const void *b)
 }
 
 /* A server that no roster lists may still be asked for what changes: our
- * roster could be out of date.  It never sees our certificate. */
+ * roster could be out of date.  It never sees our certificate.  A connection
+ * that is made again may lead to a stranger: it does not hear what we lack. */
 static enum tls_verdict
 judge(void *arg, const struct digest *spki)
 {
 	const struct fetcher *f = arg;
 
-	return f->key_count > 0 &&
-	        bsearch(spki, f->keys, f->key_count, sizeof(*f->keys),
-	            digest_cmp) != NULL
-	    ? TLS_KNOWN
-	    : TLS_STRANGER;
+	if (f->key_count > 0 &&
+	    bsearch(spki, f->keys, f->key_count, sizeof(*f->keys),
+	        digest_cmp) != NULL)
+		return TLS_KNOWN;
+	return f->content ? TLS_REFUSE : TLS_STRANGER;
 }
 
 static int
@@ -119,6 +120,7 @@ take_keys(
 	f->key_count = old + n;
 	qsort(keys, f->key_count, sizeof(*keys), digest_cmp);
 	/* A stranger may be known now, and the other way round. */
+	f->content = false;
 	if (f->http != NULL)
 		f->tls.verdict = judge(f, &f->tls.peer);
 	return send_ok(f, e);
@@ -161,9 +163,19 @@ start_resolver(struct fetcher *f, struct err *e)
 
 	resolver_free(f->resolver);
 	f->resolver = NULL;
-	f->tried = 0;
+	f->tried = f->beyond = 0;
+	f->candidate.count = 0;
+	f->reasons_told = 0;
 	buf_clear(&f->reasons);
 	return resolver_new(&r, &f->resolver, e);
+}
+
+/* The search, or the operator's word, does not lead there. */
+static bool
+is_beyond(const struct fetcher *f)
+{
+	return f->candidate.source == RESOLVER_BY_FALLBACK ||
+	    f->candidate.source == RESOLVER_BY_ROSTER;
 }
 
 static int
@@ -174,9 +186,10 @@ next_candidate(struct fetcher *f, struct err *e)
 	if (f->resolver == NULL && (rc = start_resolver(f, e)) != 0)
 		return rc;
 	rc = resolver_next(f->resolver, &f->candidate, e);
-	if (rc == 0)
+	if (rc == 0) {
 		f->tried++;
-	else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
+		f->beyond += is_beyond(f) ? 1 : 0;
+	} else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
 		char names[ERR_MSG_BYTES];
 
 		(void)snprintf(names, sizeof(names), "%s", e->msg);
@@ -185,29 +198,60 @@ next_candidate(struct fetcher *f, struct err *e)
 	return rc;
 }
 
+/* The addresses of the candidate that are left come before the next one. */
 static int
-open_connection(struct fetcher *f, size_t *index, struct err *e)
+next_place(struct fetcher *f, struct err *e)
 {
-	const struct resolver_candidate *c = &f->candidate;
+	struct resolver_candidate *c = &f->candidate;
+
+	if (f->http != NULL && c->count > 0) {
+		c->count--;
+		memmove(&c->addrs[f->address], &c->addrs[f->address + 1],
+		    (c->count - f->address) * sizeof(*c->addrs));
+	}
+	drop_connection(f);
+	return c->count > 0 ? 0 : next_candidate(f, e);
+}
+
+static int
+open_connection(struct fetcher *f, struct err *e)
+{
+	struct resolver_candidate *c = &f->candidate;
 	struct http_client_options o = { .fd = -1,
 		.port = c->port,
 		.host_header = c->host,
 		.tls = &f->tls };
 	int rc;
 
-	drop_connection(f);
-	rc = dial(c->addrs, c->count, NULL, &o.fd, index, e);
-	if (rc != 0)
-		return err_prefix(e, "%s", c->host);
-	o.address = c->addrs[*index].text;
-	rc = http_client_new(&o, &f->http, e);
-	if (rc != 0)
-		close(o.fd);
-	return rc;
+	rc = dial(c->addrs, c->count, NULL, &o.fd, &f->address, e);
+	if (rc == 0) {
+		o.address = c->addrs[f->address].text;
+		if ((rc = http_client_new(&o, &f->http, e)) != 0)
+			close(o.fd);
+	}
+	if (rc == 0)
+		return 0;
+	c->count = 0; /* each of them was tried */
+	return err_prefix(e, "%s", c->host);
+}
+
+/* Adds what is new of the reasons; beyond the search also what came of it. */
+static void
+add_passed(struct fetcher *f, struct buf *b)
+{
+	const char *trace = is_beyond(f) ? resolver_trace(f->resolver) : "";
+
+	buf_addf(b, "%.*s", FETCH_PASSED_BYTES - 1,
+	    buf_str(&f->reasons) + f->reasons_told);
+	f->reasons_told = f->reasons.len;
+	buf_add_byte(b, '\0');
+	for (size_t i = 0; trace[i] != '\0' && i < FETCH_PASSED_BYTES - 1; i++)
+		buf_add_byte(b, trace[i] == '\n' ? ';' : (uint8_t)trace[i]);
+	buf_add_byte(b, '\0');
 }
 
 static int
-send_peer(struct fetcher *f, size_t index, struct err *e)
+send_peer(struct fetcher *f, struct err *e)
 {
 	const struct resolver_candidate *c = &f->candidate;
 	char route[RESOLVER_DESCRIBE_BYTES];
@@ -215,13 +259,16 @@ send_peer(struct fetcher *f, size_t index, struct err *e)
 	struct buf b;
 	int rc;
 
-	resolver_describe(c, index, route);
+	resolver_describe(c, f->address, route);
 	buf_init(&b, LIMIT_IPC_BYTES);
 	buf_add_u32(&b, f->tried);
+	buf_add_u32(&b, f->beyond);
 	buf_add(&b, source, strlen(source) + 1);
 	buf_add(&b, route, strlen(route) + 1);
-	buf_addf(&b, "%s port %u", c->addrs[index].text, (unsigned)c->port);
+	buf_addf(
+	    &b, "%s port %u", c->addrs[f->address].text, (unsigned)c->port);
 	buf_add_byte(&b, '\0');
+	add_passed(f, &b);
 	rc = buf_check(&b, "answer", e);
 	if (rc == 0)
 		rc = ipc_send(f->ipc, WIRE_PEER, b.data, b.len, e);
@@ -235,19 +282,20 @@ connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct err why = ERR_INIT;
 	struct reader r;
 	uint32_t pass_over;
-	size_t index = 0;
 
 	reader_init(&r, msg->data, msg->len);
 	if (reader_u32(&r, &pass_over) != 0)
 		return err_set(e, ERR_FORMAT, "connect request");
-	for (; pass_over > 0; pass_over--)
+	for (; pass_over > 0; pass_over--) {
 		if (next_candidate(f, &why) != 0)
 			return fetcher_fail(f, &why, e);
+		f->candidate.count = 0;
+	}
 	for (;;) {
-		if (next_candidate(f, &why) != 0)
+		if (next_place(f, &why) != 0)
 			return fetcher_fail(f, &why, e);
-		if (open_connection(f, &index, &why) == 0)
-			return send_peer(f, index, e);
+		if (open_connection(f, &why) == 0)
+			return send_peer(f, e);
 		buf_addf(&f->reasons, "%s; ", why.msg);
 	}
 }
@@ -272,7 +320,8 @@ fetcher_http(struct fetcher *f, const struct http_request *req,
 {
 	if (f->http == NULL)
 		return err_set(e, ERR_NET, "not connected");
-	if (!is_metadata(req->path) && f->tls.verdict != TLS_KNOWN)
+	f->content = !is_metadata(req->path);
+	if (f->content && f->tls.verdict != TLS_KNOWN)
 		return err_set(
 		    e, ERR_VERIFY, "the server's key is not in the roster");
 	return http_client_do(f->http, req, resp, e);
@@ -459,6 +508,7 @@ answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 		reqs[i].sink = keep_data;
 		reqs[i].arg = &bodies[i];
 	}
+	f->content = false;
 	if (f->http == NULL)
 		rc = err_set(&why, ERR_NET, "not connected");
 	else
@@ -482,9 +532,10 @@ answer_traffic(struct fetcher *f, struct err *e)
 
 	if (f->http != NULL)
 		http_client_bytes(f->http, &in, &out);
-	buf_init(&b, 16);
+	buf_init(&b, 16 + DIGEST_BYTES);
 	buf_add_u64(&b, f->received + in);
 	buf_add_u64(&b, f->sent + out);
+	buf_add(&b, f->tls.peer.b, DIGEST_BYTES);
 	rc = buf_check(&b, "answer", e);
 	if (rc == 0)
 		rc = ipc_send(f->ipc, WIRE_COUNTED, b.data, b.len, e);
