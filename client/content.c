@@ -347,6 +347,7 @@ with_servers(struct content *c, size_t i,
 
 	for (;;) {
 		rc = step(c, i, &why);
+		served_count(c->s);
 		if (rc == 0)
 			return 0;
 		if (!is_servers_fault(rc))

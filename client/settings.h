@@ -34,7 +34,8 @@ struct settings {
 	struct guard guard;
 	struct hooks hooks;
 	struct schedule schedule;
-	unsigned wait_ms;
+	unsigned wait_ms;        /* for the lock */
+	unsigned server_wait_ms; /* for servers that are gone */
 	unsigned confirm_s; /* for a change to be confirmed; 0: need not be */
 	bool confirm_by_server; /* to reach one is enough */
 

@@ -82,6 +82,7 @@ START_TEST(has_defaults)
 	ck_assert_uint_eq(s.port, 7440);
 	ck_assert(s.srv);
 	ck_assert_int_eq(s.wan_fallback, WAN_ALWAYS);
+	ck_assert_uint_eq(s.server_wait_ms, 4000);
 	ck_assert(!s.ignore_owner);
 	ck_assert(!s.ignore_flags);
 	ck_assert_ptr_null(s.ignore_xattrs);
@@ -105,7 +106,7 @@ START_TEST(takes_every_key)
 	           "wan_fallback = after-failures 3\nignore = owner\n"
 	           "ignore = flags xattr:user.*\n"
 	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nconfirm = 5m\nconfirm_by = server\n"
+	           "waitforlock = 2m\nwaitforserver = 0\nconfirm = 5m\nconfirm_by = server\n"
 	           "keep_runs = 3\nkeep_age = 4\n"
 	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
 	load((struct options){ 0 }, &s);
@@ -128,6 +129,7 @@ START_TEST(takes_every_key)
 	ck_assert(s.ignore_flags);
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.server_wait_ms, 0);
 	ck_assert_uint_eq(s.confirm_s, 300);
 	ck_assert(s.confirm_by_server);
 	ck_assert_uint_eq(s.keep_runs, 3);
@@ -231,6 +233,7 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nport = 0\n", ":2: port: " },
 		{ "[main]\nport = 65536\n", ":2: port: " },
 		{ "[main]\nport = x\n", ":2: port: " },
+		{ "[main]\nwaitforserver = 2d\n", ":2: waitforserver: " },
 		{ "[main]\nsrv = perhaps\n", ":2: srv: " },
 		{ "[main]\nwan_fallback = sometimes\n", ":2: wan_fallback: " },
 		{ "[main]\nwan_fallback = after-failures\n", ":2: " },
