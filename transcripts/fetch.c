@@ -431,6 +431,13 @@ struct download {
 	struct progress *progress;
 };
 
+void
+fetch_hash_anew(struct fetch *f)
+{
+	f->has_part = false;
+	digest_reset(f->hash);
+}
+
 static int
 take_to_file(void *arg, const void *data, size_t len, struct err *e)
 {
@@ -534,6 +541,7 @@ fetch_download(struct fetch *f, const char *path, const struct digest *digest,
 	uint64_t have = 0;
 	int rc;
 
+	f->has_part = false;
 	rc = hash_existing(fd, size_bytes, d.hash, &have, e);
 	if (rc == 0 && (digest == NULL || have < size_bytes))
 		rc = ask_rest(f, path, size_bytes, have, &d, e);
@@ -542,11 +550,11 @@ fetch_download(struct fetch *f, const char *path, const struct digest *digest,
 	return rc != 0 ? err_prefix(e, "%s", path) : 0;
 }
 
-int
-fetch_text(struct fetch *f, const char *path, const struct digest *digest,
-    uint64_t size_bytes, int fd, struct err *e)
+/* *spliced: it is of two answers. */
+static int
+ask_text(struct fetch *f, const struct fetch_get *get,
+    const struct digest *digest, int fd, bool *spliced, struct err *e)
 {
-	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
 	struct download d = {
 		.fd = fd, .hash = f->hash, .progress = f->options->progress
 	};
@@ -554,20 +562,45 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
 	struct digest got;
 	int rc;
 
-	digest_reset(f->hash);
-	rc = ask(f, WIRE_GET_TEXT, &get, 0, &answer, e);
+	fetch_hash_anew(f);
+	rc = ask(f, WIRE_GET_TEXT, get, 0, &answer, e);
+	*spliced = answer.status == 206 || answer.status == 416;
 	if (rc == 0)
-		rc = read_body(f, size_bytes, take_to_file, &d, e);
+		rc = read_body(f, get->max_bytes, take_to_file, &d, e);
 	if (rc != 0)
-		return err_prefix(e, "%s", path);
-	if (answer.status != 200)
+		return rc;
+	if (answer.status != 200 && !*spliced)
 		return err_set(e,
 		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET,
-		    "%s: status %d", path, answer.status);
+		    "status %d", answer.status);
 	digest_end(f->hash, &got);
-	if (!digest_equal(&got, digest))
-		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
-	return 0;
+	return digest_equal(&got, digest)
+	    ? 0
+	    : err_set(e, ERR_VERIFY, "wrong digest");
+}
+
+int
+fetch_text(struct fetch *f, const char *path, const struct digest *digest,
+    uint64_t size_bytes, int fd, struct err *e)
+{
+	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
+	struct err first = ERR_INIT;
+	bool spliced = false;
+	int rc = ask_text(f, &get, digest, fd, &spliced, &first);
+
+	/* No fault of this server, if it compressed the text otherwise than the
+	 * one that the beginning is from. */
+	if (spliced && rc != 0 && !f->broken && rc != ERR_NET &&
+	    rc != ERR_TIMEOUT) {
+		err_clear(&first);
+		rc = start_over(fd, f->hash, &first);
+		if (rc == 0)
+			rc = ask_text(f, &get, digest, fd, &spliced, &first);
+	}
+	if (rc == 0)
+		return 0;
+	*e = first;
+	return err_prefix(e, "%s", path);
 }
 
 /* ---- counting ---- */

@@ -95,8 +95,9 @@ MUST_CHECK int fetch_race(struct fetch *f, const struct fetch_get *gets,
 MUST_CHECK int fetch_download(struct fetch *f, const char *path,
     const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
 
-/* A gzip'd text (a manifest) decoded into fd; digest and size are the text's.
- * What fd has after an error is of no use. */
+/* A gzip'd text (a manifest) decoded into fd, which is empty; digest and size
+ * are the text's.  What fd has after an error is of no use; but when it was cut
+ * off, the next call for this path asks for the rest only. */
 MUST_CHECK int fetch_text(struct fetch *f, const char *path,
     const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
 
@@ -120,6 +121,11 @@ struct fetch_taker {
 	int (*end)(void *arg, const struct fetch_want *want, const char *bad,
 	    struct err *e);
 	int (*missing)(void *arg, const struct fetch_want *want, struct err *e);
+	/* NULL, or the taker keeps what it has of an object in which a call was
+	 * cut off (ERR_NET, ERR_TIMEOUT), and wants it first in the next call:
+	 * this may then come in place of begin, and only the rest after it.  If
+	 * begin comes for it, or missing, what is kept is of no use. */
+	int (*rest)(void *arg, const struct fetch_want *want, struct err *e);
 };
 /* Any count; asked for in batches.  0 also when some were missing or bad. */
 MUST_CHECK int fetch_objects(struct fetch *f, const struct fetch_want *wants,

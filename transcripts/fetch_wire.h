@@ -13,8 +13,11 @@ enum {
 	WIRE_GET_TEXT,    /* the same, of a gzip'd text that is decoded */
 	WIRE_RACE,        /* u32 count, gets -> ANSWER DATA* OK | FAILED */
 	WIRE_WANT,        /* (digest, u64 size)*: collected for WIRE_OBJECTS */
-	WIRE_OBJECTS,     /* u8 form -> per want one of OBJECT DATA* OBJECT_END,
-			   * WHOLE, MISSING; then OK | FAILED at any point */
+	WIRE_OBJECTS,     /* u8 form, u8 whether REST is understood -> per want
+			   * one of OBJECT DATA* OBJECT_END, WHOLE, MISSING;
+			   * then OK | FAILED at any point.  Of the first one
+			   * REST DATA* OBJECT_END too: what is left of the
+			   * object in which the last request FAILED */
 	WIRE_UNPACK,      /* u64 size, with a descriptor -> (MEMBER, answered by
 			   * TAKE or SKIP; after TAKE: DATA* MEMBER_END)* OK |
 			   * FAILED */
@@ -37,6 +40,7 @@ enum {
 	WIRE_OBJECT_END, /* text: why it is bad, empty when it is not */
 	WIRE_WHOLE,      /* digest, content or frame: a small object at once */
 	WIRE_MISSING,    /* digest */
+	WIRE_REST,       /* digest */
 	WIRE_MEMBER,     /* u8 kind, digest, basis */
 	WIRE_MEMBER_END, /* as OBJECT_END */
 	WIRE_COUNTED,    /* u64 received, u64 sent, digest of the key of the

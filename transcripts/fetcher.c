@@ -405,14 +405,6 @@ answer_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	return send_ok(f, e);
 }
 
-static int
-write_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	const int *fd = arg;
-
-	return fsat_write_all(*fd, data, len, e);
-}
-
 /* Decodes the gzip'd body in fd and passes at most max_bytes on. */
 static int
 pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
@@ -436,6 +428,65 @@ pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
 	return rc;
 }
 
+static void
+forget_text(struct fetcher *f)
+{
+	if (f->text.fd >= 0)
+		close(f->text.fd);
+	f->text.fd = -1;
+}
+
+static int
+start_text(struct fetcher *f, const char *path, struct err *e)
+{
+	forget_text(f);
+	(void)snprintf(f->text.path, sizeof(f->text.path), "%s", path);
+	f->text.fd = memfd_create("text", MFD_CLOEXEC);
+	return f->text.fd >= 0 ? 0 : err_sys(e, "memfd");
+}
+
+/* A server that knows no ranges begins anew. */
+static int
+text_begin(void *arg, const struct http_response *resp, struct err *e)
+{
+	struct fetcher *f = arg;
+	char path[sizeof(f->text.path)];
+
+	if (resp->status == 206)
+		return 0;
+	memcpy(path, f->text.path, sizeof(path));
+	return start_text(f, path, e);
+}
+
+static int
+text_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	const struct fetcher *f = arg;
+
+	return fsat_write_all(f->text.fd, data, len, e);
+}
+
+/* What is there of this text already. */
+static int
+resume_text(struct fetcher *f, const char *path, uint64_t *have, struct err *e)
+{
+	off_t end;
+
+	if (f->text.fd >= 0 && strcmp(f->text.path, path) != 0)
+		forget_text(f);
+	if (f->text.fd < 0)
+		return start_text(f, path, e);
+	end = lseek(f->text.fd, 0, SEEK_END);
+	*have = end > 0 ? (uint64_t)end : 0;
+	return end >= 0 ? 0 : err_sys(e, "compressed text");
+}
+
+static bool
+is_cut(int rc)
+{
+	return rc == ERR_NET || rc == ERR_TIMEOUT;
+}
+
 static int
 answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
@@ -444,22 +495,25 @@ answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct parsed_get get;
 	struct reader r;
 	uint64_t text_bytes;
-	int fd, rc;
+	int rc;
 
 	reader_init(&r, msg->data, msg->len);
 	if (parse_get(&r, &get) != 0)
 		return err_set(e, ERR_FORMAT, "text request");
-	if ((fd = memfd_create("text", MFD_CLOEXEC)) < 0)
-		return err_sys(e, "memfd");
+	if ((rc = resume_text(f, get.req.path, &get.req.offset, e)) != 0)
+		return rc;
 	text_bytes = get.req.max_bytes;
 	get.req.max_bytes += text_bytes / 64 + TEXT_SLACK;
-	get.req.sink = write_data;
-	get.req.arg = &fd;
+	get.req.begin = text_begin;
+	get.req.sink = text_data;
+	get.req.arg = f;
 	rc = fetcher_http(f, &get.req, &resp, &why);
 	if (rc == 0 && (rc = send_answer(f, &resp, 0, e)) == 0 &&
-	    resp.status == 200)
-		rc = pass_text(f, fd, text_bytes, &why, e);
-	close(fd);
+	    (resp.status == 200 || resp.status == 206))
+		rc = pass_text(f, f->text.fd, text_bytes, &why, e);
+	/* For the next server: not what was decoded, or answered otherwise. */
+	if (!is_cut(rc) && resp.status != 404)
+		forget_text(f);
 	if (rc != 0 && why.code != 0)
 		return fetcher_fail(f, &why, e);
 	return rc != 0 ? rc : send_ok(f, e);
@@ -641,12 +695,13 @@ give_up_privileges(int fd, const struct fetch_options *options, struct err *e)
 int
 fetcher_run(int fd, const struct fetch_options *options)
 {
-	struct fetcher f = { .options = options };
+	struct fetcher f = { .options = options, .text.fd = -1 };
 	struct err e = ERR_INIT;
 	int rc;
 
 	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
 	buf_init(&f.reasons, REASONS_BYTES);
+	fetcher_objects_init(&f);
 	f.tls.identity = options->identity;
 	f.tls.judge = judge;
 	f.tls.arg = &f;
@@ -664,6 +719,8 @@ fetcher_run(int fd, const struct fetch_options *options)
 	ipc_free(f.ipc);
 	buf_release(&f.wants);
 	buf_release(&f.reasons);
+	buf_release(&f.object.small);
+	forget_text(&f);
 	free(f.keys);
 	return rc == ERR_NET ? 0 : 1;
 }
