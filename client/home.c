@@ -9,11 +9,14 @@
 int
 home_read(struct session *s, struct err *e)
 {
+	const char *told = s->settings->site;
 	struct err mine = ERR_INIT;
 	struct buf b;
 	int rc;
 
-	s->home[0] = '\0';
+	(void)snprintf(s->home, sizeof(s->home), "%s", told != NULL ? told : "");
+	if (told != NULL)
+		return 0;
 	buf_init(&b, sizeof(s->home));
 	rc = fsat_read_file(
 	    s->state.dir, HOME_NAME, sizeof(s->home) - 1, &b, &mine);
@@ -39,7 +42,8 @@ home_is_found(const struct session *s)
 static bool
 is_home(const struct session *s)
 {
-	if (!home_is_found(s) || s->peer.number > 1)
+	if (!home_is_found(s) || s->peer.number > 1 ||
+	    s->settings->site != NULL)
 		return false;
 	return strcmp(s->peer.source, "server") != 0 || s->home[0] == '\0';
 }

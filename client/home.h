@@ -1,5 +1,5 @@
-/* Home: the site that this machine belongs to, which is where the search for a
- * server leads to first.  Remembered in the state directory as `home`, so that
+/* Home: the site that this machine belongs to: what the settings say, or where
+ * the search for a server leads to first.  The latter is remembered in the state directory as `home`, so that
  * what crossed the lines between sites can be told from what did not when the
  * search leads elsewhere. */
 #ifndef CLIENT_HOME_H

@@ -16,7 +16,7 @@
 #define SERVER_WAIT_MS 4000 /* longer than a restart of peciad takes */
 
 static const char *const keys[] = { "root", "state", "channel", "environment",
-	"host", "name", "server", "user", "fallback", "port", "srv",
+	"host", "name", "site", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "waitforserver", "max_delete",
 	"protect",
 	"prerun_command", "postrun_command", "command_timeout", "confirm",
@@ -33,6 +33,7 @@ settings_release(struct settings *s)
 	free(s->channel);
 	free(s->host);
 	free(s->name);
+	free(s->site);
 	free(s->server);
 	free(s->user);
 	free(s->ignore_xattrs);
@@ -111,7 +112,8 @@ check_text(const struct config_section *c, const char *key, const char *v,
 
 	if (*v == '\0')
 		fault = "empty";
-	else if (strcmp(key, "channel") == 0 || strcmp(key, "environment") == 0)
+	else if (strcmp(key, "channel") == 0 ||
+	    strcmp(key, "environment") == 0 || strcmp(key, "site") == 0)
 		fault = text_is_name(v, strlen(v)) ? NULL : "not a name";
 	else if (strcmp(key, "host") == 0 || strcmp(key, "name") == 0)
 		fault = is_host(v) ? NULL : "not a host name";
@@ -133,6 +135,7 @@ take_texts(const struct config_section *c, struct settings *s, struct err *e)
 		{ "channel", &s->channel },
 		{ "environment", &s->channel },
 		{ "host", &s->host },
+		{ "site", &s->site },
 		{ "name", &s->name },
 		{ "server", &s->server },
 		{ "user", &s->user },

@@ -21,6 +21,7 @@ enum wan_fallback {
 
 struct settings {
 	char *root, *state, *channel, *host, *name;
+	char *site;   /* our own; NULL: where the search leads */
 	char *server; /* NULL: search */
 	char *user;   /* whom the fetcher becomes */
 	char **fallbacks;

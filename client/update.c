@@ -302,10 +302,8 @@ pass_over(struct session *s, const char *route, const struct err *why)
 static int
 accept_server(struct session *s, struct err *e)
 {
-	int rc = home_learn(s, e);
-
 	served_count(s);
-	return rc != 0 ? rc : count_failures(s, home_is_found(s), e);
+	return count_failures(s, home_is_found(s), e);
 }
 
 static int
@@ -323,7 +321,8 @@ find_server(struct session *s, struct err *e)
 			continue;
 		}
 		if (learn_all(s, &why) == 0)
-			return accept_server(s, e);
+			return home_learn(s, e) != 0 ? e->code
+			                             : accept_server(s, e);
 		pass_over(s, s->peer.route, &why);
 	}
 	return no_server(s, &why, e);

@@ -100,7 +100,7 @@ START_TEST(takes_every_key)
 	struct settings s;
 
 	put_config("[main]\nroot = /r\nstate = /s\nchannel = testing\n"
-	           "host = web1\nname = mirror\nserver = a.example:8443\n"
+	           "host = web1\nname = mirror\nsite = site-a\nserver = a.example:8443\n"
 	           "user = fetch\nfallback = b.example c.example:1\n"
 	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
 	           "wan_fallback = after-failures 3\nignore = owner\n"
@@ -115,6 +115,7 @@ START_TEST(takes_every_key)
 	ck_assert_str_eq(s.channel, "testing");
 	ck_assert_str_eq(s.host, "web1");
 	ck_assert_str_eq(s.name, "mirror");
+	ck_assert_str_eq(s.site, "site-a");
 	ck_assert_str_eq(s.server, "a.example:8443");
 	ck_assert_str_eq(s.user, "fetch");
 	ck_assert_uint_eq(s.fallback_count, 3);
@@ -229,6 +230,7 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nfallback = a b: c\n", ":2: fallback: b:" },
 		{ "[main]\nchannel = a/b\n", ":2: channel: a/b: not a name" },
 		{ "[main]\nenvironment = .x\n", ":2: environment: " },
+		{ "[main]\nsite = .x\n", ":2: site: .x: not a name" },
 		{ "[main]\nroot =\n", ":2: root: " },
 		{ "[main]\nport = 0\n", ":2: port: " },
 		{ "[main]\nport = 65536\n", ":2: port: " },
