@@ -246,7 +246,7 @@ knows_more(const struct session *s)
 	const struct roster *roster = trust_roster(s->trust);
 
 	return roster != NULL && !s->search.home_only &&
-	    s->settings->fallback_count == 0 &&
+	    s->settings->server == NULL && s->settings->fallback_count == 0 &&
 	    roster->version != s->search.roster;
 }
 

@@ -19,6 +19,7 @@ Actions:
   cut=N          true Content-Length, N bytes, then the end
   stall=N        true Content-Length, N bytes, then nothing
   hold=N         true Content-Length, N bytes, the rest when RULES says so no more
+  late=N         N seconds before it says anything
   drip           true Content-Length, a byte a second
   long=N short=N Content-Length says N more or less than there is
   unsized        no Content-Length, the end says it
@@ -171,6 +172,7 @@ class Connection:
     def answer(self, method, path, body):
         """Whether the connection goes on."""
         rule = rule_for(self.args, path)
+        time.sleep(int(rule.get("late", 0)))
         if "raw" in rule or "noise" in rule:
             self.tls.sendall(bytes.fromhex(rule["raw"]) if "raw" in rule
                              else os.urandom(5000))

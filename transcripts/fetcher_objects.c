@@ -3,6 +3,9 @@
  *
  * The stream: for each digest asked for, in that order, 32 bytes digest, 8
  * bytes length of the frame (all ones: not here), the frame. */
+#include <time.h>
+
+#include "common/clock.h"
 #include "transcripts/fetcher_impl.h"
 
 #define HEADER_BYTES (DIGEST_BYTES + 8)
@@ -11,6 +14,9 @@
 #define SMALL_BYTES (WIRE_PIECE_BYTES - DIGEST_BYTES)
 /* A frame may be a little longer than its content. */
 #define FRAME_SLACK 1024
+/* What all of them may take beyond what LIMIT_MIN_RATE allows for their bytes:
+ * a server that is slow to answer each is slow. */
+#define GRACE_S 30
 /* Less of a frame is not worth a request of its own. */
 #define PART_BYTES 65536
 
@@ -29,6 +35,10 @@ struct stream {
 	bool bad;  /* the rest of the frame is passed over */
 	char why[256];
 	struct buf small;
+	/* Of those asked for one by one: seconds waited for the server, and
+	 * spent in the sink; bytes they may have had. */
+	double waited_s, held_s;
+	uint64_t due_bytes;
 };
 
 static void
@@ -245,11 +255,36 @@ static int
 single_data(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct stream *s = arg;
+	struct timespec begin;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	if (!s->in_frame)
+		rc = frame_begin(s, e);
+	if (rc == 0)
+		rc = frame_feed(s, data, len, e);
+	s->held_s += clock_seconds_since(&begin);
+	return rc;
+}
+
+/* One request; time is short for all of them together. */
+static int
+timed_http(struct stream *s, const struct http_request *req,
+    struct http_response *resp, struct err *e)
+{
+	struct timespec begin;
 	int rc;
 
-	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
-		return rc;
-	return frame_feed(s, data, len, e);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	rc = fetcher_http(s->f, req, resp, e);
+	s->waited_s += clock_seconds_since(&begin);
+	s->due_bytes += req->max_bytes;
+	if (rc == 0 &&
+	    s->waited_s - s->held_s >
+	        GRACE_S + (double)s->due_bytes / LIMIT_MIN_RATE)
+		rc = err_set(e, ERR_TIMEOUT,
+		    "objects slower than %d bytes a second", LIMIT_MIN_RATE);
+	return rc;
 }
 
 /* Only the rest of it was asked for. */
@@ -283,7 +318,7 @@ get_object(struct stream *s, struct err *e)
 		req.offset = s->done;
 		req.begin = rest_begin;
 	}
-	if ((rc = fetcher_http(s->f, &req, &resp, e)) != 0)
+	if ((rc = timed_http(s, &req, &resp, e)) != 0)
 		return err_prefix(e, "%s", path);
 	if (resp.status == 404) {
 		s->in_frame = false;
