@@ -10,8 +10,7 @@ content_drop_part(struct content *c, struct err *e)
 {
 	return c->current == NULL
 	    ? 0
-	    : content_file_end(
-	          c, "broken off", &c->counts.object_files, e);
+	    : content_file_end(c, "broken off", &c->counts.object_files, e);
 }
 
 static int

@@ -14,7 +14,8 @@ home_read(struct session *s, struct err *e)
 	struct buf b;
 	int rc;
 
-	(void)snprintf(s->home, sizeof(s->home), "%s", told != NULL ? told : "");
+	(void)snprintf(
+	    s->home, sizeof(s->home), "%s", told != NULL ? told : "");
 	if (told != NULL)
 		return 0;
 	buf_init(&b, sizeof(s->home));

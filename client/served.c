@@ -20,8 +20,8 @@ find_site(struct served *v, const char *site, bool away)
 	if (v->count == sizeof(v->sites) / sizeof(v->sites[0]))
 		return &v->sites[v->count - 1];
 	v->sites[v->count].away = away;
-	(void)snprintf(v->sites[v->count].site, sizeof(v->sites[0].site), "%s",
-	    site);
+	(void)snprintf(
+	    v->sites[v->count].site, sizeof(v->sites[0].site), "%s", site);
 	return &v->sites[v->count++];
 }
 
@@ -137,8 +137,8 @@ served_parse(const struct json_value *v, struct served *out)
 	struct err ignored = ERR_INIT;
 
 	out->count = 0;
-	for (size_t i = 0; i < json_length(list) && out->count < LIMIT_CANDIDATES;
-	     i++) {
+	for (size_t i = 0;
+	     i < json_length(list) && out->count < LIMIT_CANDIDATES; i++) {
 		const struct json_value *one = json_item(list, i);
 		struct served_site *to = &out->sites[out->count];
 		const char *name;

@@ -168,8 +168,7 @@ start(struct session *s, struct err *e)
 		.port = set->port,
 		.no_srv = !set->srv,
 		.fallbacks = (const char *const *)set->fallbacks,
-		.fallback_count =
-		    s->search.home_only ? 0 : set->fallback_count,
+		.fallback_count = s->search.home_only ? 0 : set->fallback_count,
 		.identity = s->identity,
 		.user = set->user,
 	};
@@ -181,8 +180,7 @@ start(struct session *s, struct err *e)
 static int
 count_failures(struct session *s, bool at_home, struct err *e)
 {
-	return state_set_failures(
-	    &s->state, at_home ? 0 : s->failures + 1, e);
+	return state_set_failures(&s->state, at_home ? 0 : s->failures + 1, e);
 }
 
 static int
@@ -281,8 +279,7 @@ connect_next(struct session *s, struct err *e)
 			continue;
 		} else {
 			/* Nobody was there at all. */
-			s->search.died =
-			    s->search.died || s->troubles.len == 0;
+			s->search.died = s->search.died || s->troubles.len == 0;
 			if (!may_return(s))
 				return rc;
 		}

@@ -505,8 +505,7 @@ is_too_slow(struct leg *l, uint64_t now)
 	if (taken <= l->held_ns + l->c->grace_ns)
 		return false;
 	taken -= l->held_ns;
-	slow =
-	    (bytes - l->window_bytes) / l->c->min_rate < taken / NS_PER_S;
+	slow = (bytes - l->window_bytes) / l->c->min_rate < taken / NS_PER_S;
 	l->window_ns = now;
 	l->window_bytes = bytes;
 	l->held_ns = 0;

@@ -228,8 +228,7 @@ large_path(void)
 	char hex[DIGEST_HEX];
 
 	digest_hex(&wants[LARGE].digest, hex);
-	(void)snprintf(
-	    path, sizeof(path), "GET /v1/object/%.2s/%s", hex, hex);
+	(void)snprintf(path, sizeof(path), "GET /v1/object/%.2s/%s", hex, hex);
 	return path;
 }
 
@@ -244,13 +243,13 @@ fetch_rest(struct taken *t)
 		.missing = taken_missing,
 		.rest = taken_rest };
 
-	ck_assert_int_eq(fetch_objects(visit.fetch, wants, CONTENTS, &taker,
-	                     &visit.e),
+	ck_assert_int_eq(
+	    fetch_objects(visit.fetch, wants, CONTENTS, &taker, &visit.e),
 	    ERR_NET);
 	buf_clear(&t->text);
 	err_clear(&visit.e);
-	return fetch_objects(visit.fetch, wants + LARGE, CONTENTS - LARGE,
-	    &taker, &visit.e);
+	return fetch_objects(
+	    visit.fetch, wants + LARGE, CONTENTS - LARGE, &taker, &visit.e);
 }
 
 static const struct {

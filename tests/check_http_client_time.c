@@ -159,8 +159,7 @@ START_TEST(a_slow_server_that_goes_on_is_stayed_with)
 	        .stall_ms = 5000,
 	        .grace_ms = 1000,
 	        .min_rate = 1000 });
-	ck_assert_msg(
-	    ASK(&v, .max_bytes = 30000) == 0, "%s", v.err.msg);
+	ck_assert_msg(ASK(&v, .max_bytes = 30000) == 0, "%s", v.err.msg);
 	ck_assert_uint_eq(v.body.len, STEADY_PIECES * 100);
 	visit_end(&v);
 }

@@ -100,13 +100,15 @@ START_TEST(takes_every_key)
 	struct settings s;
 
 	put_config("[main]\nroot = /r\nstate = /s\nchannel = testing\n"
-	           "host = web1\nname = mirror\nsite = site-a\nserver = a.example:8443\n"
+	           "host = web1\nname = mirror\nsite = site-a\nserver = "
+	           "a.example:8443\n"
 	           "user = fetch\nfallback = b.example c.example:1\n"
 	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
 	           "wan_fallback = after-failures 3\nignore = owner\n"
 	           "ignore = flags xattr:user.*\n"
 	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nwaitforserver = 0\nconfirm = 5m\nconfirm_by = server\n"
+	           "waitforlock = 2m\nwaitforserver = 0\nconfirm = "
+	           "5m\nconfirm_by = server\n"
 	           "keep_runs = 3\nkeep_age = 4\n"
 	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
 	load((struct options){ 0 }, &s);

@@ -35,8 +35,8 @@ sample_report(void)
 	(void)snprintf(
 	    session.peer.source, sizeof(session.peer.source), "search");
 	session.served = (struct served){ .count = 2,
-		.sites = { { "site-a", false, 5000, 600 },
-		    { "", true, 70, 8 } } };
+		.sites = {
+		    { "site-a", false, 5000, 600 }, { "", true, 70, 8 } } };
 	session.head.serial = 42;
 	session.profile = &profile;
 	items[0].op = PLAN_CREATE;

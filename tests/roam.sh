@@ -150,7 +150,6 @@ check "the rest of the data transcript" asked $A '^GET /v1/data/.* from=1500000'
 
 # ---- cut, and dead: another site has the rest ----
 
-before=$(wc -l <"$T/requests-$B")
 rules $A <<<'/v1/data cut=1500000 last'
 client_copy one m
 runs m "s['site'] == 'site-b' and s['source'] == 'fallback' and s['home'] == 'site-a' and

@@ -571,8 +571,8 @@ ask_text(struct fetch *f, const struct fetch_get *get,
 		return rc;
 	if (answer.status != 200 && !*spliced)
 		return err_set(e,
-		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET,
-		    "status %d", answer.status);
+		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET, "status %d",
+		    answer.status);
 	digest_end(f->hash, &got);
 	return digest_equal(&got, digest)
 	    ? 0

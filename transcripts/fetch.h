@@ -46,10 +46,10 @@ MUST_CHECK int fetch_set_keys(
 
 #define FETCH_PASSED_BYTES 1024
 struct fetch_peer {
-	uint32_t number; /* of candidates so far, this one included */
-	uint32_t beyond; /* of these, from fallbacks and roster */
-	char source[16]; /* "server", "srv", "search", "fallback", "roster" */
-	char route[512]; /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
+	uint32_t number;  /* of candidates so far, this one included */
+	uint32_t beyond;  /* of these, from fallbacks and roster */
+	char source[16];  /* "server", "srv", "search", "fallback", "roster" */
+	char route[512];  /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
 	char address[64]; /* numeric, with port */
 	/* Who could not be connected to since the last call, and why: texts,
 	 * each ended by "; ". */

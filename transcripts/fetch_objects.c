@@ -186,7 +186,8 @@ fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
 
 	rc = send_wants(f, wants, count, e);
 	if (rc == 0)
-		rc = fetch_request(f, WIRE_OBJECTS, request, sizeof(request), e);
+		rc =
+		    fetch_request(f, WIRE_OBJECTS, request, sizeof(request), e);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		t.want = &wants[i];
 		rc = take_object(&t, e);

@@ -30,17 +30,17 @@ struct fetcher {
 	struct ipc *ipc;
 	struct resolver *resolver;
 	struct resolver_candidate candidate; /* addresses not used up */
-	size_t address; /* of the candidate: the connection's */
+	size_t address;           /* of the candidate: the connection's */
 	struct http_client *http; /* to the current candidate, or NULL */
 	struct tls_client tls;
 	bool content;        /* what is asked for now is not for strangers */
 	struct digest *keys; /* sorted */
 	size_t key_count;
 	uint32_t tried, beyond; /* as in struct fetch_peer */
-	bool no_batch;      /* this server has no POST /v1/objects */
-	struct buf wants;   /* WIRE_WANT_BYTES each */
-	struct buf reasons; /* why candidates were passed over */
-	size_t reasons_told; /* of these */
+	bool no_batch;          /* this server has no POST /v1/objects */
+	struct buf wants;       /* WIRE_WANT_BYTES each */
+	struct buf reasons;     /* why candidates were passed over */
+	size_t reasons_told;    /* of these */
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
