@@ -140,8 +140,6 @@ start_fetcher(struct session *s, struct err *e)
 {
 	int rc;
 
-	fetch_stop(s->fetch);
-	s->fetch = NULL;
 	if ((rc = list_extras(s, e)) != 0)
 		return rc;
 	rc = fetch_start(&s->fetch_options, &s->fetch, e);
@@ -265,6 +263,8 @@ connect_next(struct session *s, struct err *e)
 	int rc;
 
 	for (;;) {
+		if (s->fetch == NULL && (rc = start_fetcher(s, e)) != 0)
+			return rc;
 		rc = fetch_connect(s->fetch, &s->peer, e);
 		if (rc == 0) {
 			note_passed(s, &s->peer);
@@ -274,8 +274,8 @@ connect_next(struct session *s, struct err *e)
 			return rc;
 		} else if (knows_more(s)) {
 			served_count(s);
-			if ((rc = start_fetcher(s, e)) != 0)
-				return rc;
+			fetch_stop(s->fetch);
+			s->fetch = NULL;
 			continue;
 		} else {
 			/* Nobody was there at all. */
