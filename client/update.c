@@ -246,13 +246,14 @@ knows_more(const struct session *s)
 	    roster->version != s->search.roster;
 }
 
-/* The line between sites is not for what a moment's patience mends: home is
- * gone back to once before it is left. */
+/* The line between sites is not for what a little patience mends: before home
+ * is left it is gone back to once; where it was there in this run, as often as
+ * there is time. */
 static bool
 leaves_home(const struct session *s)
 {
 	return !home_is_found(s) && s->peer.number > s->peer.beyond &&
-	    s->search.returns == 0;
+	    (s->search.returns == 0 || s->search.losses > 0);
 }
 
 /* The next candidate.  ERR_NOT_FOUND: there is none, and was none after some

@@ -105,6 +105,9 @@ so() {
 		sys.exit(not eval(f"({sys.argv[2]})"))
 	PYTHON
 }
+failures() { # CLIENT N
+	[ "$(cat "$T/state-$1/failures" 2>/dev/null || echo 0)" = "$2" ]
+}
 runs() { # CLIENT WORDS [TREE]: a run that must do, whose summary says so
 	check "$1 runs" client "$1" run
 	check "$1: $2" so "$1" "$2"
@@ -132,7 +135,7 @@ echo "a whole run: $whole bytes, its manifest $manifest, the data transcript $da
 
 at $A a
 at $B b
-configure "fallback = $B"
+configure "fallback = $B" "waitforserver = 1"
 rules $A <<-RULES
 	/v1/manifest cut=$((manifest / 2)) once
 	/v1/objects cut=2000000 once
@@ -155,6 +158,7 @@ client_copy one m
 runs m "s['site'] == 'site-b' and s['source'] == 'fallback' and s['home'] == 'site-a' and
 	1500000 < got['site-a'] < 1550000 and got['site-b'] < $data - 1450000 and
 	got['site-b'] <= s['bytes_between_sites'] < got['site-b'] + 20000 and '$A' in s['passed_over']"
+check "it was not at home to the end" failures m 1
 check "the rest of it" asked $B '^GET /v1/data/.* from=1500000'
 check "status" client m status
 matches '^served    by site site-b \(fallback\): site-a 1\.[0-9]+ MB, site-b 1\.[0-9]+ MB; 1\.[0-9]+ MB between sites$'
@@ -168,6 +172,7 @@ matches '"source": "fallback"'
 at $A a
 rules $A </dev/null
 runs m 's["site"] == "site-a" and s["bytes_between_sites"] == 0 and s["outcome"] == "unchanged"'
+check "it was at home" failures m 0
 check "home is told" client m run
 matches "^pecia -> pecia.site-a.example \(search\) -> $A \(site-a\)\$"
 
@@ -182,7 +187,7 @@ at $A a
 at $A2 a2
 rules $A <<<'/v1/data cut=1500000 last'
 : >"$T/requests-$B"
-configure "fallback = $B" "name = two"
+configure "fallback = $B" "waitforserver = 1" "name = two"
 client_copy one m
 runs m "s['mirror'] == 'a2' and s['bytes_between_sites'] == 0 and got['site-a'] < $data * 1.03"
 check "the first address was asked" asked $A '^GET /v1/data'
@@ -230,9 +235,6 @@ down $A
 
 # ---- wan_fallback ----
 
-failures() { # CLIENT N
-	[ "$(cat "$T/state-$1/failures" 2>/dev/null || echo 0)" = "$2" ]
-}
 : >"$T/requests-$B"
 configure "fallback = $B" "wan_fallback = never" "waitforserver = 0"
 client_copy one m
@@ -318,7 +320,7 @@ down $A
 tc qdisc add dev lo root tbf rate 100mbit burst 256kb latency 100ms 2>/dev/null || skip "no tc tbf here"
 head -c 12000000 /dev/urandom >"$T/tree/huge"
 publish "machine=$T/tree:/" --exact --message three
-configure "fallback = $B"
+configure "fallback = $B" "waitforserver = 60"
 : >"$T/requests-$B"
 listen=$A:7440
 alone serve "$T/peciad.log" --repo "$PECIA_REPO" --identity "$T/id-a"

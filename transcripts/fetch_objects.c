@@ -107,7 +107,8 @@ object_rest(struct taking *t, struct err *e)
 	struct fetch *f = t->f;
 	int rc;
 
-	if (!f->has_part || !digest_equal(&f->part, &t->want->digest))
+	if (!f->has_part || t->taker->rest == NULL ||
+	    !digest_equal(&f->part, &t->want->digest))
 		return fetch_out_of_step(f, e);
 	f->has_part = false;
 	t->got = f->part_bytes;

@@ -318,7 +318,7 @@ get_object(struct stream *s, struct err *e)
 		req.offset = s->done;
 		req.begin = rest_begin;
 	}
-	if ((rc = timed_http(s, &req, &resp, e)) != 0)
+	if (timed_http(s, &req, &resp, e) != 0)
 		return err_prefix(e, "%s", path);
 	if (resp.status == 404) {
 		s->in_frame = false;
