@@ -129,7 +129,7 @@ START_TEST(what_came_before_does_not_excuse_a_trickle)
 }
 END_TEST
 
-#define STEADY_PIECES 250
+#define STEADY_BYTES 25000
 
 static void
 be_steady(struct tls_peer *p, const void *arg)
@@ -140,11 +140,10 @@ be_steady(struct tls_peer *p, const void *arg)
 	memset(piece, 'x', sizeof(piece) - 1);
 	piece[sizeof(piece) - 1] = '\0';
 	(void)snprintf(head, sizeof(head),
-	    "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n",
-	    STEADY_PIECES * 100);
+	    "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", STEADY_BYTES);
 	if (!tls_peer_request(p) || !tls_peer_say(p, head))
 		return;
-	for (int i = 0; i < STEADY_PIECES && tls_peer_say(p, piece); i++)
+	for (int i = 0; i < STEADY_BYTES / 100 && tls_peer_say(p, piece); i++)
 		usleep(10000);
 }
 
@@ -160,7 +159,7 @@ START_TEST(a_slow_server_that_goes_on_is_stayed_with)
 	        .grace_ms = 1000,
 	        .min_rate = 1000 });
 	ck_assert_msg(ASK(&v, .max_bytes = 30000) == 0, "%s", v.err.msg);
-	ck_assert_uint_eq(v.body.len, STEADY_PIECES * 100);
+	ck_assert_uint_eq(v.body.len, STEADY_BYTES);
 	visit_end(&v);
 }
 END_TEST
