@@ -76,7 +76,8 @@
 #define LIMIT_CONNECT_MS        5000  /* one connection attempt */
 #define LIMIT_STAGGER_MS        250   /* RFC 8305 section 5 */
 #define LIMIT_STALL_MS          15000 /* no byte for so long: the peer is gone */
-#define LIMIT_MIN_RATE          1024 /* bytes a second, averaged over a transfer */
+#define LIMIT_MIN_RATE          1024 /* bytes a second, in every 30 s of a transfer */
+#define LIMIT_LOSSES            16 /* servers lost in a run before none is gone back to */
 #define LIMIT_WAIT_S            300  /* longest long poll */
 #define LIMIT_LOOK_MIRRORS      16   /* asked before an origin signs */
 #define LIMIT_LOOK_MS           5000 /* all of them together, at once */
