@@ -11,13 +11,22 @@ plan_init(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
+/* Most items have neither target nor attributes. */
+static char no_text[] = "";
+
+static void
+text_free(char *text)
+{
+	if (text != no_text)
+		free(text);
+}
+
 static void
 item_release(struct plan_item *item)
 {
 	free(item->path);
-	free(item->target);
-	free(item->xattrs);
-	free(item->stage);
+	text_free(item->target);
+	text_free(item->xattrs);
 }
 
 void
@@ -65,7 +74,7 @@ grow(void *list, size_t count, size_t *room, size_t size)
 static int
 copy_text(char **dst, const char *src, size_t len, struct err *e)
 {
-	*dst = strndup(src, len);
+	*dst = len == 0 ? no_text : strndup(src, len);
 	return *dst != NULL ? 0 : err_memory(e);
 }
 
@@ -237,26 +246,10 @@ is_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
-static int
-name_stage(
-    struct plan_item *item, const char *run_id, size_t number, struct err *e)
-{
-	const char *slash = strrchr(item->path, '/');
-	int dir_len = slash == NULL ? 0 : (int)(slash - item->path) + 1;
-
-	if (asprintf(&item->stage, "%.*s" PLAN_STAGE_PREFIX "%s-%zu", dir_len,
-	        item->path, run_id, number) < 0) {
-		item->stage = NULL;
-		return err_memory(e);
-	}
-	return 0;
-}
-
-static int
-place_stages(struct plan *p, const char *run_id, struct err *e)
+static void
+place_stages(struct plan *p)
 {
 	size_t root = PLAN_NO_ROOT;
-	int rc;
 
 	for (size_t i = 0; i < p->item_count; i++) {
 		struct plan_item *item = &p->items[i];
@@ -269,11 +262,8 @@ place_stages(struct plan *p, const char *run_id, struct err *e)
 			continue;
 		}
 		item->root = i;
-		if ((rc = name_stage(item, run_id, i, e)) != 0)
-			return rc;
 		root = item->type == MANIFEST_DIR ? i : PLAN_NO_ROOT;
 	}
-	return 0;
 }
 
 static int
@@ -461,15 +451,13 @@ int
 plan_finish(
     struct plan *p, struct layer *layer, const char *run_id, struct err *e)
 {
-	int rc;
-
+	(void)snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
 	if (p->item_count > 0)
 		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
 	unique_deletes(p);
 	mark_inside(p);
 	/* Stages first: they say which directories' content changes. */
-	if ((rc = place_stages(p, run_id, e)) != 0)
-		return rc;
+	place_stages(p);
 	return add_touches(p, layer, e);
 }
 
@@ -477,12 +465,13 @@ int
 plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
     size_t size, struct err *e)
 {
-	const struct plan_item *root;
-	int n;
+	const struct plan_item *root = &p->items[item->root];
+	const char *slash = strrchr(root->path, '/');
+	int n, dir_len = slash == NULL ? 0 : (int)(slash - root->path) + 1;
 
-	root = &p->items[item->root];
-	n = snprintf(
-	    dst, size, "%s%s", root->stage, item->path + strlen(root->path));
+	n = snprintf(dst, size, "%.*s" PLAN_STAGE_PREFIX "%s-%zu%s", dir_len,
+	    root->path, p->run_id, item->root,
+	    item->path + strlen(root->path));
 	if (n < 0 || (size_t)n >= size)
 		return err_set(
 		    e, ERR_LIMIT, "%s: path too long to stage", item->path);

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "client/meta.h"
-#include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/fscalls.h"
@@ -24,7 +23,7 @@ struct stage {
 	struct plan_item *item; /* the file being written */
 	int fd;
 	uint64_t at; /* its bytes so far, when it has holes */
-	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
+	char path[PLAN_STAGE_BYTES]; /* of the stage being made */
 };
 
 int
@@ -70,7 +69,7 @@ place_of(struct stage *s, const struct plan_item *item, int *dir,
 	rc = plan_stage_path(s->plan, item, s->path, sizeof(s->path), e);
 	if (rc == 0)
 		rc = dirstack_at(s->dirs, s->path, dir, name, e);
-	return rc != 0 ? rc : syncs_add(&s->syncs, *dir, e);
+	return rc != 0 ? rc : syncs_follow(&s->syncs, s->dirs, *dir, e);
 }
 
 /* Stages have names that nobody knows. */
@@ -337,7 +336,7 @@ static int
 make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
 {
 	const struct plan_item *first = plan_find(s->plan, item->target);
-	char from[LIMIT_PATH_BYTES + 64];
+	char from[PLAN_STAGE_BYTES];
 	const char *name, *from_name;
 	int dir, from_dir, rc;
 
@@ -371,7 +370,7 @@ set_dir_meta(struct stage *s, const struct plan_item *item, struct err *e)
 }
 
 int
-stage_finish(struct stage *s, struct err *e)
+stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 {
 	struct plan *p = s->plan;
 	int rc = 0;
@@ -388,5 +387,9 @@ stage_finish(struct stage *s, struct err *e)
 		if (is_staged(item) && item->type == MANIFEST_DIR)
 			rc = say_path(set_dir_meta(s, item, e), item, e);
 	}
-	return rc != 0 ? rc : syncs_all(&s->syncs, e);
+	if (rc != 0)
+		return rc;
+	*syncs = s->syncs;
+	s->syncs = (struct syncs)SYNCS_INIT;
+	return 0;
 }
