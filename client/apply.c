@@ -417,9 +417,8 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	progress_begin(s->progress, "committing", "");
 	progress_expect(s->progress, plan->item_count + plan->delete_count, 0);
 	journal_header_release(&h);
-	return rc != 0
-	    ? rc
-	    : carry_out_journal(s, s->head.channel, s->progress, e);
+	return rc != 0 ? rc
+	               : carry_out_journal(s, s->head.channel, s->progress, e);
 }
 
 /* Whether a file of the state is there; in doubt, it is. */

@@ -470,8 +470,7 @@ plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
 	int n, dir_len = slash == NULL ? 0 : (int)(slash - root->path) + 1;
 
 	n = snprintf(dst, size, "%.*s" PLAN_STAGE_PREFIX "%s-%zu%s", dir_len,
-	    root->path, p->run_id, item->root,
-	    item->path + strlen(root->path));
+	    root->path, p->run_id, item->root, item->path + strlen(root->path));
 	if (n < 0 || (size_t)n >= size)
 		return err_set(
 		    e, ERR_LIMIT, "%s: path too long to stage", item->path);

@@ -87,7 +87,7 @@ struct plan {
 	size_t spared_count, spared_room;
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
-	uint64_t write_bytes; /* of regular files that are staged */
+	uint64_t write_bytes;           /* of regular files that are staged */
 	char run_id[PLAN_RUN_ID_BYTES]; /* in the names of stages */
 };
 

@@ -22,7 +22,7 @@ struct stage {
 	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
-	uint64_t at; /* its bytes so far, when it has holes */
+	uint64_t at;                 /* its bytes so far, when it has holes */
 	char path[PLAN_STAGE_BYTES]; /* of the stage being made */
 };
 
@@ -318,8 +318,13 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	const char *name;
 	int dir, fd = -1, rc;
 
-	if ((rc = place_of(s, from, &dir, &name, e)) != 0 ||
-	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
+	/* The other stack: both files' directories stay held. */
+	rc = plan_stage_path(s->plan, from, s->path, sizeof(s->path), e);
+	if (rc == 0)
+		rc = dirstack_at(s->firsts, s->path, &dir, &name, e);
+	if (rc == 0)
+		rc = fsat_open_file(dir, name, &fd, e);
+	if (rc != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
 		rc = has_holes(item) ? copy_with_holes(s, fd, e)

@@ -35,12 +35,12 @@
 struct state {
 	int dir;
 	int lock_fd;
-	char *path; /* for messages */
+	char *path;       /* for messages */
 	bool syncs_later; /* what is written is old or new at a crash, and
 			   * durable with the syncfs that follows */
 };
-#define STATE_INIT \
- {                 \
+#define STATE_INIT    \
+ {                    \
   -1, -1, NULL, false \
  }
 

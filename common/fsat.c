@@ -537,7 +537,11 @@ fsat_temporary(
 }
 
 /* How much of a replaced file is synced. */
-enum sync_level { SYNC_NOTHING, SYNC_CONTENT, SYNC_NAME };
+enum sync_level {
+	SYNC_NOTHING,
+	SYNC_CONTENT,
+	SYNC_NAME
+};
 
 struct content {
 	const void *data;
