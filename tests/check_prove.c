@@ -440,6 +440,26 @@ forget_record(struct trail *t)
 	sum->offset = steps->data.len;
 }
 
+/* What the commit did is synced by nothing when its journal goes. */
+static void
+forget_last_syncfs(struct trail *t)
+{
+	for (size_t i = find_rename(t, "journal"); i < t->count; i++)
+		if (t->calls[i].kind == TRAIL_SYNC_ALL)
+			t->calls[i].kind = TRAIL_NOTHING;
+}
+
+/* The journal names stages that may not be there. */
+static void
+forget_first_syncfs(struct trail *t)
+{
+	size_t journal = find_rename(t, "journal");
+
+	for (size_t i = 0; i < journal; i++)
+		if (t->calls[i].kind == TRAIL_SYNC_ALL)
+			t->calls[i].kind = TRAIL_NOTHING;
+}
+
 /* The head is switched with nothing below it synced. */
 static void
 forget_syncfs(struct trail *t)
@@ -459,6 +479,9 @@ static const struct {
 	{ "apply without the journal's last record", 0, forget_record },
 	{ "apply without the fsync of what is due", 0, forget_due_fsync },
 	{ "apply without making it due", 0, forget_due },
+	{ "apply without the syncfs before its journal", 0,
+	    forget_first_syncfs },
+	{ "apply without the syncfs of its commit", 0, forget_last_syncfs },
 	{ "publish without its syncfs", 2, forget_syncfs },
 	{ "replicate without its syncfs", 3, forget_syncfs },
 };
