@@ -222,6 +222,7 @@ send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
 	size_t len = parts[1].iov_len + parts[2].iov_len;
 	uint8_t header[HEADER_BYTES];
 	struct cmsghdr *c;
+	bool waits = false;
 	int ret;
 
 	if (parts[1].iov_len > LIMIT_IPC_BYTES || len > LIMIT_IPC_BYTES)
@@ -229,10 +230,6 @@ send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
 		    len, LIMIT_IPC_BYTES);
 	put_header(header, type, (uint32_t)len | (fd >= 0 ? HAS_FD : 0));
 	parts[0] = (struct iovec){ header, sizeof(header) };
-	if (fd >= 0 && (ret = send_held(ipc, e)) != 0)
-		return ret;
-	if (fd < 0 && (hold(ipc, parts, &ret, e) || ret != 0))
-		return ret;
 	if (fd >= 0) {
 		m.msg_control = control;
 		m.msg_controllen = sizeof(control);
@@ -242,7 +239,14 @@ send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
 		c->cmsg_len = CMSG_LEN(sizeof(fd));
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
-	return send_all(ipc->fd, &m, e);
+	if (fd >= 0)
+		ret = send_held(ipc, e);
+	else
+		waits = hold(ipc, parts, &ret, e);
+	if (ret == 0 && !waits)
+		ret = send_all(ipc->fd, &m, e);
+	parts[0] = (struct iovec){ 0 };
+	return ret;
 }
 
 void
