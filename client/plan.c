@@ -11,29 +11,11 @@ plan_init(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
-/* Most items have neither target nor attributes. */
-static char no_text[] = "";
-
-static void
-text_free(char *text)
-{
-	if (text != no_text)
-		free(text);
-}
-
-static void
-item_release(struct plan_item *item)
-{
-	free(item->path);
-	text_free(item->target);
-	text_free(item->xattrs);
-}
-
 void
 plan_release(struct plan *p)
 {
 	for (size_t i = 0; i < p->item_count; i++)
-		item_release(&p->items[i]);
+		free(p->items[i].path);
 	for (size_t i = 0; i < p->delete_count; i++)
 		free(p->deletes[i].path);
 	for (size_t i = 0; i < p->touch_count; i++)
@@ -74,7 +56,7 @@ grow(void *list, size_t count, size_t *room, size_t size)
 static int
 copy_text(char **dst, const char *src, size_t len, struct err *e)
 {
-	*dst = len == 0 ? no_text : strndup(src, len);
+	*dst = strndup(src, len);
 	return *dst != NULL ? 0 : err_memory(e);
 }
 
@@ -111,13 +93,41 @@ op_of(const struct compare_diff *diff)
 	return PLAN_REPLACE;
 }
 
+/* Appends a text to a block that has room for it. */
+static char *
+put_text(char **at, const char *text, size_t len)
+{
+	char *start = *at;
+
+	if (len > 0)
+		memcpy(start, text, len);
+	start[len] = '\0';
+	*at += len + 1;
+	return start;
+}
+
+/* One block for all three: there are many items. */
+static int
+copy_texts(struct plan_item *item, const char *path,
+    const struct manifest_entry *m, struct err *e)
+{
+	const char *target = m->target != NULL ? m->target : "";
+	size_t path_len = strlen(path), target_len = strlen(target);
+	char *at = malloc(path_len + target_len + m->xattrs.len + 3);
+
+	if (at == NULL)
+		return err_memory(e);
+	item->path = put_text(&at, path, path_len);
+	item->target = put_text(&at, target, target_len);
+	item->xattrs = put_text(&at, m->xattrs.text, m->xattrs.len);
+	return 0;
+}
+
 static int
 fill_item(
     struct plan_item *item, const struct compare_diff *diff, struct err *e)
 {
 	const struct manifest_entry *m = &diff->want->m;
-	const char *target = m->target != NULL ? m->target : "";
-	int rc;
 
 	item->op = op_of(diff);
 	item->bits = diff->bits;
@@ -138,13 +148,7 @@ fill_item(
 		item->had_flags = diff->have->flags;
 	}
 	item->rdev = makedev(m->major, m->minor);
-	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
-	if (rc == 0)
-		rc = copy_text(&item->target, target, strlen(target), e);
-	if (rc == 0)
-		rc = copy_text(&item->xattrs,
-		    m->xattrs.len > 0 ? m->xattrs.text : "", m->xattrs.len, e);
-	return rc;
+	return copy_texts(item, diff->path, m, e);
 }
 
 int
@@ -162,10 +166,8 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	p->items = item;
 	item += p->item_count;
 	memset(item, 0, sizeof(*item));
-	if ((rc = fill_item(item, diff, e)) != 0) {
-		item_release(item);
+	if ((rc = fill_item(item, diff, e)) != 0)
 		return rc;
-	}
 	p->item_count++;
 	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
 		p->write_bytes += item->size_bytes;

@@ -33,9 +33,10 @@ struct plan_item {
 	uint64_t size_bytes;
 	struct digest digest;
 	uint64_t rdev;
-	char *path;         /* relative to the root */
-	char *target;       /* 'l', 'h'; "" of the others */
-	char *xattrs;       /* manifest text, "" when none */
+	char *path; /* relative to the root */
+	const char
+	    *target; /* 'l', 'h'; "" of the others; lives in path's block */
+	const char *xattrs; /* manifest text, "" when none; there as well */
 	uint64_t ino;       /* of what is there */
 	uint32_t had_flags; /* the same's FSAT_FLAG_* */
 	unsigned flags;     /* MANIFEST_APPEND, ... */

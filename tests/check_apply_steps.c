@@ -113,7 +113,7 @@ START_TEST(a_new_owner_leaves_a_file_its_capabilities)
 	    0);
 	/* They were the same when trees were compared. */
 	ck_assert_str_eq(c.plan.items[0].xattrs, "");
-	c.plan.items[0].xattrs = strdup(buf_str(&text));
+	c.plan.items[0].xattrs = buf_str(&text);
 	ck_assert_uint_eq(c.plan.items[0].bits, COMPARE_OWNER);
 	change_make(&c);
 	ck_assert_int_eq(
