@@ -13,6 +13,7 @@
 #include "client/probe.h"
 #include "client/protect.h"
 #include "client/space.h"
+#include "client/syncs.h"
 #include "client/tree.h"
 #include "client/watcher.h"
 #include "common/crypto_key.h"
@@ -251,9 +252,10 @@ check_space(const struct session *s, const struct plan *p,
 	return space_check(s->root, s->settings->root, p, &extra, e);
 }
 
+/* *syncs: where to, and not yet durable. */
 static int
 stage_all(struct session *s, struct content *content, struct plan *plan,
-    struct err *e)
+    struct syncs *syncs, struct err *e)
 {
 	struct stage *stage = NULL;
 	int rc;
@@ -269,9 +271,8 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 		rc = stage_frame(stage, e);
 	if (rc == 0)
 		rc = content_fill(content, plan, stage, e);
-	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
-		rc = stage_finish(stage, e);
+		rc = stage_finish(stage, syncs, e);
 	stage_free(stage);
 	return rc;
 }
@@ -290,7 +291,6 @@ release_before(const struct session *s, struct kept_release *out)
 	out->release = a->release;
 }
 
-/* What is staged is durable already; what is kept is so afterwards. */
 static int
 keep_all(struct session *s, const struct plan *plan,
     const struct apply_goal *goal, const struct keep_space *space,
@@ -299,34 +299,89 @@ keep_all(struct session *s, const struct plan *plan,
 	struct kept_facts facts = { .when = s->now,
 		.is_rollback = goal->is_rollback,
 		.now = goal->now };
-	int rc;
 
 	release_before(s, &facts.was);
-	rc = keep_store(s, plan, &facts, space, e);
-	if (rc != 0 || s->settings->keep_runs == 0)
-		return rc;
-	return fsat_syncfs(s->state.dir, e);
+	return keep_store(s, plan, &facts, space, e);
 }
 
+/* What is staged, and what is kept of the old: durable before a journal says
+ * so. */
 static int
-commit_journal(struct state *state, int root, struct progress *progress,
-    struct journal_header *h, struct err *e)
+prepare(struct session *s, struct content *content, struct plan *plan,
+    const struct apply_goal *goal, const struct keep_space *space,
+    struct err *e)
 {
-	struct journal *j = NULL;
+	struct syncs syncs = SYNCS_INIT;
 	int rc;
 
-	rc = journal_open(state->dir, &j, h, e);
+	rc = stage_all(s, content, plan, &syncs, e);
 	if (rc == 0)
-		rc = dirtimes_forget(state->dir, e);
+		rc = keep_all(s, plan, goal, space, e);
+	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
-		rc = lift_forget(state->dir, e);
+		rc = syncs_add(&syncs, s->state.dir, e);
 	if (rc == 0)
-		rc = commit_steps(root, j, progress, e);
+		rc = syncs_all(&syncs, e);
+	syncs_release(&syncs);
+	return rc;
+}
+
+/* Everything up to the end of the journal may happen again after a crash; so
+ * all of it is synced together. */
+static int
+commit_journal(struct session *s, struct progress *progress,
+    struct journal_header *h, struct syncs *syncs, struct err *e)
+{
+	int state = s->state.dir, rc;
+	struct journal *j = NULL;
+
+	rc = journal_open(state, &j, h, e);
 	if (rc == 0)
-		rc = keep_publish(state->dir, e);
+		rc = dirtimes_forget(state, e);
 	if (rc == 0)
-		rc = due_publish(state->dir, e);
+		rc = lift_forget(state, e);
+	if (rc == 0)
+		rc = commit_steps(s->root, j, syncs, progress, e);
+	if (rc == 0)
+		rc = keep_publish(state, e);
+	if (rc == 0)
+		rc = due_publish(state, e);
 	journal_free(j);
+	return rc;
+}
+
+/* Takes the steps that the journal has, makes current what it names, and
+ * forgets it.  `channel` NULL: the one in its record. */
+static int
+carry_out_journal(struct session *s, const char *channel,
+    struct progress *progress, struct err *e)
+{
+	struct applied a = { .when = s->now };
+	struct syncs syncs = SYNCS_INIT;
+	struct journal_header h;
+	int rc;
+
+	journal_header_init(&h);
+	rc = commit_journal(s, progress, &h, &syncs, e);
+	if (rc == 0 && channel == NULL && h.applied.len > 0)
+		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
+	/* After a crash: it was fresh when it was verified, and is judged by
+	 * that time. */
+	if (rc == 0 && channel == NULL)
+		trust_set_time(s->trust, a.when);
+	s->state.syncs_later = true;
+	if (rc == 0)
+		rc = make_current(s, channel != NULL ? channel : a.channel,
+		    &h.head, &h.applied, e);
+	s->state.syncs_later = false;
+	if (rc == 0)
+		rc = syncs_add(&syncs, s->state.dir, e);
+	if (rc == 0)
+		rc = syncs_all(&syncs, e);
+	if (rc == 0)
+		rc = journal_remove(s->state.dir, e);
+	syncs_release(&syncs);
+	journal_header_release(&h);
 	return rc;
 }
 
@@ -347,12 +402,11 @@ static int
 commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
     struct err *e)
 {
-	struct journal_header h, read_back;
+	struct journal_header h;
 	int rc;
 
 	hold_signals();
 	journal_header_init(&h);
-	journal_header_init(&read_back);
 	if (goal->head.len > 0)
 		buf_add(&h.head, goal->head.data, goal->head.len);
 	if (goal->applied.len > 0)
@@ -362,16 +416,9 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 		rc = journal_write(s->state.dir, s->root, &h, plan, e);
 	progress_begin(s->progress, "committing", "");
 	progress_expect(s->progress, plan->item_count + plan->delete_count, 0);
-	if (rc == 0)
-		rc = commit_journal(
-		    &s->state, s->root, s->progress, &read_back, e);
-	if (rc == 0)
-		rc = make_current(s, s->head.channel, &h.head, &h.applied, e);
-	if (rc == 0)
-		rc = journal_remove(s->state.dir, e);
 	journal_header_release(&h);
-	journal_header_release(&read_back);
-	return rc;
+	return rc != 0 ? rc
+	               : carry_out_journal(s, s->head.channel, s->progress, e);
 }
 
 /* Whether a file of the state is there; in doubt, it is. */
@@ -412,9 +459,7 @@ change(struct session *s, struct content *content, struct plan *plan,
 	if ((rc = keep_space(s, plan, &space, e)) != 0 ||
 	    (rc = check_space(s, plan, &space, e)) != 0)
 		return rc;
-	rc = stage_all(s, content, plan, e);
-	if (rc == 0)
-		rc = keep_all(s, plan, goal, &space, e);
+	rc = prepare(s, content, plan, goal, &space, e);
 	if (rc == 0 && goal->ready.fn != NULL)
 		rc = goal->ready.fn(goal->ready.arg, e);
 	if (rc == 0 && !goal->is_rollback)
@@ -497,30 +542,6 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 
 /* ---- after a crash ---- */
 
-/* The journal was whole: its steps are carried through.  What it commits was
- * fresh when it was verified, and is judged by that time. */
-static int
-finish_commit(struct session *s, struct err *e)
-{
-	struct journal_header h;
-	struct applied a = { .when = s->now };
-	int rc;
-
-	hold_signals();
-	journal_header_init(&h);
-	rc = commit_journal(&s->state, s->root, NULL, &h, e);
-	if (rc == 0 && h.applied.len > 0)
-		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
-	if (rc == 0) {
-		trust_set_time(s->trust, a.when);
-		rc = make_current(s, a.channel, &h.head, &h.applied, e);
-	}
-	if (rc == 0)
-		rc = journal_remove(s->state.dir, e);
-	journal_header_release(&h);
-	return rc;
-}
-
 int
 apply_recover(struct session *s, bool *recovered, struct err *e)
 {
@@ -530,9 +551,10 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	*recovered = begun || has_file(s, JOURNAL_STAGES) ||
 	    has_file(s, DIRTIMES_NAME) || has_file(s, KEPT_NEW) ||
 	    has_file(s, LIFT_NAME) || has_file(s, DUE_NEW);
-	if (begun)
-		rc = finish_commit(s, e);
-	else if (*recovered)
+	if (begun) { /* whole: its steps are carried through */
+		hold_signals();
+		rc = carry_out_journal(s, NULL, NULL, e);
+	} else if (*recovered)
 		rc = undo_stages(s, e);
 	return rc != 0 ? err_prefix(e, "finishing an interrupted run") : 0;
 }

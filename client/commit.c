@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "client/meta.h"
-#include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 
@@ -220,7 +219,7 @@ place_and_take(struct dirstack *dirs, struct syncs *syncs,
 	rc = dirstack_at(dirs, s->path, &dir, &name, e);
 	if (rc != 0)
 		return gone_is_done(rc, e);
-	rc = syncs_add(syncs, dir, e);
+	rc = syncs_follow(syncs, dirs, dir, e);
 	if (rc == 0)
 		rc = take_step(dir, name, s, e);
 	/* The name may stand for another directory now. */
@@ -238,11 +237,10 @@ is_closing(const struct journal_step *s)
 }
 
 int
-commit_steps(
-    int root, struct journal *j, struct progress *progress, struct err *e)
+commit_steps(int root, struct journal *j, struct syncs *syncs,
+    struct progress *progress, struct err *e)
 {
 	struct dirstack *dirs = NULL;
-	struct syncs syncs = { NULL, 0 };
 	struct journal_step s;
 	bool more = true, closing = false;
 	int rc;
@@ -254,17 +252,14 @@ commit_steps(
 			break;
 		if (!closing && is_closing(&s)) {
 			closing = true;
-			rc = syncs_all(&syncs, e);
+			rc = syncs_all(syncs, e);
 		}
 		if (rc == 0)
-			rc = place_and_take(dirs, &syncs, &s, e);
+			rc = place_and_take(dirs, syncs, &s, e);
 		if (rc != 0)
 			err_prefix(e, "%s", s.path);
 		progress_add(progress, 1, 0);
 	}
-	if (rc == 0)
-		rc = syncs_all(&syncs, e);
-	syncs_release(&syncs);
 	dirstack_free(dirs);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "client/content_impl.h"
 #include "client/tree.h"
 #include "client/update.h"
+#include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/fscalls.h"
 #include "common/log.h"
@@ -382,6 +383,13 @@ file_cmp(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+static bool
+is_wanted(const struct plan_item *item)
+{
+	return item->type == MANIFEST_FILE && item->root != PLAN_NO_ROOT &&
+	    !item->fetched;
+}
+
 static int
 list_files(struct content *c, struct err *e)
 {
@@ -391,8 +399,7 @@ list_files(struct content *c, struct err *e)
 	if (c->files == NULL)
 		return err_memory(e);
 	for (size_t i = 0; i < p->item_count; i++)
-		if (p->items[i].type == MANIFEST_FILE &&
-		    p->items[i].root != PLAN_NO_ROOT && !p->items[i].fetched)
+		if (is_wanted(&p->items[i]))
 			c->files[c->file_count++] = &p->items[i];
 	if (c->file_count > 0)
 		qsort(c->files, c->file_count, sizeof(struct plan_item *),
@@ -457,21 +464,24 @@ content_copy(struct content *c, int dir, const char *path,
 {
 	static const char changed[] = "changed since";
 	struct err ignored = ERR_INIT;
+	uint64_t left = item->size_bytes;
 	struct digest got;
 	uint8_t block[65536];
-	uint64_t total = 0;
+	size_t n = 1;
 	int fd = -1, rc;
-	ssize_t n;
 
 	if (fsat_open_file(dir, path, &fd, &ignored) != 0)
 		return 0;
 	digest_reset(c->hash);
 	rc = content_file_begin(c, item, e);
-	while (rc == 0 && (n = read(fd, block, sizeof(block))) > 0 &&
-	    total <= item->size_bytes) {
-		total += (uint64_t)n;
-		digest_add(c->hash, block, (size_t)n);
-		rc = content_file_write(c, block, (size_t)n, e);
+	/* What may follow is not wanted. */
+	while (rc == 0 && left > 0 && n > 0) {
+		n = left < sizeof(block) ? (size_t)left : sizeof(block);
+		if (fsat_read_some(fd, block, n, &n, &ignored) != 0)
+			break;
+		digest_add(c->hash, block, n);
+		rc = content_file_write(c, block, n, e);
+		left -= n;
 	}
 	close(fd);
 	if (rc != 0)
@@ -502,12 +512,27 @@ note_basis_path(
 	return b->path != NULL ? 0 : err_memory(e);
 }
 
+/* The file of the applied tree, if it is there. */
+static int
+copy_local(struct content *c, struct dirstack *dirs, const char *path,
+    struct plan_item *item, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	const char *name;
+	int dir;
+
+	if (dirstack_at(dirs, path, &dir, &name, &ignored) != 0)
+		return 0;
+	return content_copy(c, dir, name, item, &c->counts.local_files, e);
+}
+
 /* Through the tree applied before: which of its files have wanted content,
  * and which are bases of deltas. */
 static int
 fill_local(struct content *c, struct err *e)
 {
 	const struct layer_entry *entry;
+	struct dirstack *dirs = NULL;
 	struct tree *t = NULL;
 	int rc;
 
@@ -520,6 +545,8 @@ fill_local(struct content *c, struct err *e)
 		err_clear(e);
 		return 0;
 	}
+	if (rc == 0)
+		rc = dirstack_new(c->s->root, &dirs, e);
 	while (rc == 0 && (rc = layer_next(tree_layer(t), &entry, e)) == 0 &&
 	    entry != NULL) {
 		struct plan_item *item;
@@ -528,11 +555,11 @@ fill_local(struct content *c, struct err *e)
 			continue;
 		item = content_find(c, &entry->m.digest);
 		if (item != NULL && !item->fetched)
-			rc = content_copy(c, c->s->root, entry->m.path, item,
-			    &c->counts.local_files, e);
+			rc = copy_local(c, dirs, entry->m.path, item, e);
 		if (rc == 0)
 			rc = note_basis_path(c, &entry->m, e);
 	}
+	dirstack_free(dirs);
 	tree_free(t);
 	return rc;
 }
@@ -634,21 +661,20 @@ fill_from_data(struct content *c, struct err *e)
 
 /* ---- copies ---- */
 
-/* Other files with the same content. */
+/* Other files with the same content, in the order of paths. */
 static int
 fill_copies(struct content *c, struct err *e)
 {
-	const struct plan_item *from = NULL;
 	int rc = 0;
 
-	for (size_t i = 0; i < c->file_count && rc == 0; i++) {
-		struct plan_item *item = c->files[i];
+	for (size_t i = 0; i < c->plan->item_count && rc == 0; i++) {
+		struct plan_item *item = &c->plan->items[i];
+		const struct plan_item *from;
 
-		if (from == NULL || !digest_equal(&from->digest, &item->digest))
-			from = item;
-		if (item->fetched)
+		if (!is_wanted(item))
 			continue;
-		if (item == from)
+		from = content_find(c, &item->digest);
+		if (from == NULL || from == item)
 			return err_set(e, ERR_NOT_FOUND,
 			    "%s: its content is not on this machine any more",
 			    item->path);

@@ -13,22 +13,22 @@
 
 /* Length of the directory part of a stage's path. */
 static size_t
-dir_len(const char *stage)
+dir_len(const char *path)
 {
-	const char *slash = strrchr(stage, '/');
+	const char *slash = strrchr(path, '/');
 
-	return slash == NULL ? 0 : (size_t)(slash - stage);
+	return slash == NULL ? 0 : (size_t)(slash - path);
 }
 
 static int
-note(struct buf *b, int root, const char *stage, size_t len, struct err *e)
+note(struct buf *b, int root, const char *staged, size_t len, struct err *e)
 {
 	char path[LIMIT_PATH_BYTES + 1];
 	struct fsat_stat st;
 	int rc;
 
 	(void)snprintf(path, sizeof(path), "%.*s", len > 0 ? (int)len : 1,
-	    len > 0 ? stage : ".");
+	    len > 0 ? staged : ".");
 	if ((rc = fsat_stat(root, path, &st, e)) != 0)
 		return rc;
 	buf_add_u64(b, (uint64_t)st.mtime.tv_sec);
@@ -48,20 +48,20 @@ dirtimes_note(int state, int root, const struct plan *p, struct err *e)
 	buf_init(&b, SIZE_MAX / 2);
 	/* In path order those of one directory mostly stand together. */
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const char *stage = p->items[i].stage;
-		size_t len = stage == NULL ? 0 : dir_len(stage);
+		const char *path = p->items[i].path;
+		size_t len = dir_len(path);
 
-		if (stage == NULL ||
+		if (p->items[i].root != i ||
 		    (last != NULL && dir_len(last) == len &&
-		        memcmp(last, stage, len) == 0))
+		        memcmp(last, path, len) == 0))
 			continue;
-		last = stage;
-		rc = note(&b, root, stage, len, e);
+		last = path;
+		rc = note(&b, root, path, len, e);
 	}
 	if (rc == 0)
 		rc = buf_check(&b, "times of directories", e);
 	if (rc == 0 && b.len > 0)
-		rc = fsat_write_file(
+		rc = fsat_replace_file(
 		    state, DIRTIMES_NAME, 0600, b.data, b.len, e);
 	buf_release(&b);
 	return rc;
@@ -127,7 +127,7 @@ restore_one(struct reader *r, struct syncs *syncs, int root, struct err *e)
 int
 dirtimes_restore(int state, int root, struct err *e)
 {
-	struct syncs syncs = { NULL, 0 };
+	struct syncs syncs = SYNCS_INIT;
 	struct err mine = ERR_INIT;
 	struct reader r;
 	struct buf b;

@@ -8,7 +8,7 @@
 /* Name in the state directory. */
 #define DIRTIMES_NAME "dirtimes"
 
-/* Before staging. */
+/* Before staging; durable with journal_write_stages, which follows. */
 MUST_CHECK int dirtimes_note(
     int state, int root, const struct plan *p, struct err *e);
 /* After the stages are gone: sets the times and forgets them.  0 when none are

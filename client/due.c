@@ -264,10 +264,8 @@ due_publish(int state, struct err *e)
 	struct err mine = ERR_INIT;
 	int rc = fsat_rename(state, DUE_NEW, state, DUE_NAME, &mine);
 
-	if (rc == ERR_NOT_FOUND)
+	if (rc == 0 || rc == ERR_NOT_FOUND)
 		return 0;
-	if (rc == 0)
-		return fsat_fsync(state, e);
 	*e = mine;
 	return rc;
 }

@@ -54,7 +54,8 @@ MUST_CHECK int due_write(
 /* Before a commit, with what is due still.  Durable.  It takes the place of
  * what is due now, even if there is nothing in it. */
 MUST_CHECK int due_prepare(const struct state *s, struct due *d, struct err *e);
-/* After its last step, once or again; of the state directory. */
+/* After its last step, once or again; of the state directory, which the caller
+ * syncs. */
 MUST_CHECK int due_publish(int state, struct err *e);
 /* It will not be. */
 MUST_CHECK int due_discard(int state, struct err *e);

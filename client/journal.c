@@ -37,15 +37,20 @@ journal_header_release(struct journal_header *h)
 int
 journal_write_stages(int state, const struct plan *p, struct err *e)
 {
+	char stage[PLAN_STAGE_BYTES];
 	struct buf b;
-	int rc;
+	int rc = 0;
 
 	buf_init(&b, SIZE_MAX / 2);
-	for (size_t i = 0; i < p->item_count; i++)
-		if (p->items[i].stage != NULL)
-			buf_add(&b, p->items[i].stage,
-			    strlen(p->items[i].stage) + 1);
-	rc = buf_check(&b, "list of stages", e);
+	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
+		if (p->items[i].root != i)
+			continue;
+		rc = plan_stage_path(p, &p->items[i], stage, sizeof(stage), e);
+		if (rc == 0)
+			buf_add(&b, stage, strlen(stage) + 1);
+	}
+	if (rc == 0)
+		rc = buf_check(&b, "list of stages", e);
 	if (rc == 0 && b.len > 0)
 		rc = fsat_write_file(
 		    state, JOURNAL_STAGES, 0600, b.data, b.len, e);
@@ -126,7 +131,7 @@ remove_stage(struct syncs *syncs, int root, const char *path, struct err *e)
 int
 journal_undo_stages(int state, int root, struct err *e)
 {
-	struct syncs syncs = { NULL, 0 };
+	struct syncs syncs = SYNCS_INIT;
 	struct err mine = ERR_INIT;
 	struct buf b;
 	int rc;
@@ -212,6 +217,7 @@ put_step(struct writer *w, const struct journal_step *s, struct err *e)
 static int
 put_renames(struct writer *w, int root, const struct plan *p, struct err *e)
 {
+	char stage[PLAN_STAGE_BYTES];
 	struct fsat_stat st;
 	int rc;
 
@@ -219,10 +225,13 @@ put_renames(struct writer *w, int root, const struct plan *p, struct err *e)
 		const struct plan_item *item = &p->items[i];
 		struct journal_step s = { .kind = JOURNAL_RENAME,
 			.path = item->path,
-			.stage = item->stage };
+			.stage = stage };
 
-		if (item->stage == NULL)
+		if (item->root != i)
 			continue;
+		rc = plan_stage_path(p, item, stage, sizeof(stage), e);
+		if (rc != 0)
+			return rc;
 		if (item->op == PLAN_EXCHANGE) {
 			if ((rc = fsat_stat(root, s.stage, &st, e)) != 0)
 				return rc;
@@ -293,14 +302,19 @@ put_touches(struct writer *w, const struct plan *p, struct err *e)
 static int
 put_leftovers(struct writer *w, const struct plan *p, struct err *e)
 {
+	char stage[PLAN_STAGE_BYTES];
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
+		const struct plan_item *item = &p->items[i];
 		struct journal_step s = { .kind = JOURNAL_LEFTOVER,
-			.path = p->items[i].path,
-			.stage = p->items[i].stage };
+			.path = item->path,
+			.stage = stage };
 
-		if (p->items[i].op == PLAN_EXCHANGE && s.stage != NULL)
+		if (item->op != PLAN_EXCHANGE || item->root != i)
+			continue;
+		rc = plan_stage_path(p, item, stage, sizeof(stage), e);
+		if (rc == 0)
 			rc = put_step(w, &s, e);
 	}
 	return rc;
@@ -326,7 +340,7 @@ static int
 put_staged_flags(
     struct writer *w, int root, const struct plan *p, struct err *e)
 {
-	char stage[LIMIT_PATH_BYTES + 64];
+	char stage[PLAN_STAGE_BYTES];
 	struct fsat_stat st;
 	int rc = 0;
 

@@ -27,7 +27,7 @@ MUST_CHECK int keep_space(const struct session *s, const struct plan *p,
 MUST_CHECK int keep_store(struct session *s, const struct plan *p,
     const struct kept_facts *facts, const struct keep_space *space,
     struct err *e);
-/* kept/new gets the next number.  0 when there is none. */
+/* kept/new gets the next number; the caller syncs.  0 when there is none. */
 MUST_CHECK int keep_publish(int state, struct err *e);
 MUST_CHECK int keep_discard(int state, struct err *e);
 

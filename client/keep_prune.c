@@ -22,7 +22,7 @@ keep_publish(int state, struct err *e)
 	uint64_t *numbers = NULL;
 	struct fsat_stat st;
 	size_t count = 0;
-	int dir = -1, rc;
+	int rc;
 
 	rc = fsat_stat(state, KEPT_NEW, &st, &mine);
 	if (rc == ERR_NOT_FOUND)
@@ -35,12 +35,6 @@ keep_publish(int state, struct err *e)
 		              : 1ULL);
 		rc = fsat_rename(state, KEPT_NEW, state, path, &mine);
 	}
-	if (rc == 0)
-		rc = fsat_open_dir(state, KEPT_DIR, &dir, &mine);
-	if (rc == 0)
-		rc = fsat_fsync(dir, &mine);
-	if (dir >= 0)
-		close(dir);
 	free(numbers);
 	if (rc != 0)
 		*e = mine;

@@ -324,7 +324,7 @@ add_sync(
 static int
 put_back(int root, const struct noted *n, struct err *e)
 {
-	struct syncs syncs = { NULL, 0 };
+	struct syncs syncs = SYNCS_INIT;
 	int rc = 0;
 
 	for (size_t i = 0; i < n->count && rc == 0; i++) {

@@ -11,20 +11,11 @@ plan_init(struct plan *p)
 	memset(p, 0, sizeof(*p));
 }
 
-static void
-item_release(struct plan_item *item)
-{
-	free(item->path);
-	free(item->target);
-	free(item->xattrs);
-	free(item->stage);
-}
-
 void
 plan_release(struct plan *p)
 {
 	for (size_t i = 0; i < p->item_count; i++)
-		item_release(&p->items[i]);
+		free(p->items[i].path);
 	for (size_t i = 0; i < p->delete_count; i++)
 		free(p->deletes[i].path);
 	for (size_t i = 0; i < p->touch_count; i++)
@@ -102,13 +93,41 @@ op_of(const struct compare_diff *diff)
 	return PLAN_REPLACE;
 }
 
+/* Appends a text to a block that has room for it. */
+static char *
+put_text(char **at, const char *text, size_t len)
+{
+	char *start = *at;
+
+	if (len > 0)
+		memcpy(start, text, len);
+	start[len] = '\0';
+	*at += len + 1;
+	return start;
+}
+
+/* One block for all three: there are many items. */
+static int
+copy_texts(struct plan_item *item, const char *path,
+    const struct manifest_entry *m, struct err *e)
+{
+	const char *target = m->target != NULL ? m->target : "";
+	size_t path_len = strlen(path), target_len = strlen(target);
+	char *at = malloc(path_len + target_len + m->xattrs.len + 3);
+
+	if (at == NULL)
+		return err_memory(e);
+	item->path = put_text(&at, path, path_len);
+	item->target = put_text(&at, target, target_len);
+	item->xattrs = put_text(&at, m->xattrs.text, m->xattrs.len);
+	return 0;
+}
+
 static int
 fill_item(
     struct plan_item *item, const struct compare_diff *diff, struct err *e)
 {
 	const struct manifest_entry *m = &diff->want->m;
-	const char *target = m->target != NULL ? m->target : "";
-	int rc;
 
 	item->op = op_of(diff);
 	item->bits = diff->bits;
@@ -129,13 +148,7 @@ fill_item(
 		item->had_flags = diff->have->flags;
 	}
 	item->rdev = makedev(m->major, m->minor);
-	rc = copy_text(&item->path, diff->path, strlen(diff->path), e);
-	if (rc == 0)
-		rc = copy_text(&item->target, target, strlen(target), e);
-	if (rc == 0)
-		rc = copy_text(&item->xattrs,
-		    m->xattrs.len > 0 ? m->xattrs.text : "", m->xattrs.len, e);
-	return rc;
+	return copy_texts(item, diff->path, m, e);
 }
 
 int
@@ -153,10 +166,8 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	p->items = item;
 	item += p->item_count;
 	memset(item, 0, sizeof(*item));
-	if ((rc = fill_item(item, diff, e)) != 0) {
-		item_release(item);
+	if ((rc = fill_item(item, diff, e)) != 0)
 		return rc;
-	}
 	p->item_count++;
 	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
 		p->write_bytes += item->size_bytes;
@@ -237,26 +248,10 @@ is_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
-static int
-name_stage(
-    struct plan_item *item, const char *run_id, size_t number, struct err *e)
-{
-	const char *slash = strrchr(item->path, '/');
-	int dir_len = slash == NULL ? 0 : (int)(slash - item->path) + 1;
-
-	if (asprintf(&item->stage, "%.*s" PLAN_STAGE_PREFIX "%s-%zu", dir_len,
-	        item->path, run_id, number) < 0) {
-		item->stage = NULL;
-		return err_memory(e);
-	}
-	return 0;
-}
-
-static int
-place_stages(struct plan *p, const char *run_id, struct err *e)
+static void
+place_stages(struct plan *p)
 {
 	size_t root = PLAN_NO_ROOT;
-	int rc;
 
 	for (size_t i = 0; i < p->item_count; i++) {
 		struct plan_item *item = &p->items[i];
@@ -269,11 +264,8 @@ place_stages(struct plan *p, const char *run_id, struct err *e)
 			continue;
 		}
 		item->root = i;
-		if ((rc = name_stage(item, run_id, i, e)) != 0)
-			return rc;
 		root = item->type == MANIFEST_DIR ? i : PLAN_NO_ROOT;
 	}
-	return 0;
 }
 
 static int
@@ -461,15 +453,13 @@ int
 plan_finish(
     struct plan *p, struct layer *layer, const char *run_id, struct err *e)
 {
-	int rc;
-
+	(void)snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
 	if (p->item_count > 0)
 		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
 	unique_deletes(p);
 	mark_inside(p);
 	/* Stages first: they say which directories' content changes. */
-	if ((rc = place_stages(p, run_id, e)) != 0)
-		return rc;
+	place_stages(p);
 	return add_touches(p, layer, e);
 }
 
@@ -477,12 +467,12 @@ int
 plan_stage_path(const struct plan *p, const struct plan_item *item, char *dst,
     size_t size, struct err *e)
 {
-	const struct plan_item *root;
-	int n;
+	const struct plan_item *root = &p->items[item->root];
+	const char *slash = strrchr(root->path, '/');
+	int n, dir_len = slash == NULL ? 0 : (int)(slash - root->path) + 1;
 
-	root = &p->items[item->root];
-	n = snprintf(
-	    dst, size, "%s%s", root->stage, item->path + strlen(root->path));
+	n = snprintf(dst, size, "%.*s" PLAN_STAGE_PREFIX "%s-%zu%s", dir_len,
+	    root->path, p->run_id, item->root, item->path + strlen(root->path));
 	if (n < 0 || (size_t)n >= size)
 		return err_set(
 		    e, ERR_LIMIT, "%s: path too long to stage", item->path);

@@ -33,18 +33,19 @@ struct plan_item {
 	uint64_t size_bytes;
 	struct digest digest;
 	uint64_t rdev;
-	char *path;         /* relative to the root */
-	char *target;       /* 'l', 'h' */
-	char *xattrs;       /* manifest text, "" when none */
+	char *path; /* relative to the root */
+	const char
+	    *target; /* 'l', 'h'; "" of the others; lives in path's block */
+	const char *xattrs; /* manifest text, "" when none; there as well */
 	uint64_t ino;       /* of what is there */
 	uint32_t had_flags; /* the same's FSAT_FLAG_* */
 	unsigned flags;     /* MANIFEST_APPEND, ... */
 	size_t root; /* index of the item it is staged inside; its own when it
 			 * is renamed itself; PLAN_NO_ROOT when not staged */
-	char *stage; /* of an item that is its own root: where it is staged */
 };
 
-#define PLAN_NO_ROOT SIZE_MAX
+#define PLAN_NO_ROOT      SIZE_MAX
+#define PLAN_RUN_ID_BYTES 33
 
 struct plan_delete {
 	char *path;
@@ -87,7 +88,8 @@ struct plan {
 	size_t spared_count, spared_room;
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
-	uint64_t write_bytes; /* of regular files that are staged */
+	uint64_t write_bytes;           /* of regular files that are staged */
+	char run_id[PLAN_RUN_ID_BYTES]; /* in the names of stages */
 };
 
 void plan_init(struct plan *p);
@@ -100,8 +102,8 @@ MUST_CHECK int plan_add(
 MUST_CHECK int plan_spare(
     struct plan *p, const struct compare_diff *diff, struct err *e);
 /* After the last difference: sorts, drops duplicate deletions, names the
- * stages with `run_id`, and finds in `layer` (a fresh one over the same manifests) the
- * times of the directories whose content changes. */
+ * stages with `run_id` (less than PLAN_RUN_ID_BYTES), and finds in `layer` (a fresh
+ * one over the same manifests) the times of the directories whose content changes. */
 MUST_CHECK int plan_finish(
     struct plan *p, struct layer *layer, const char *run_id, struct err *e);
 /* What the names of all stages begin with. */
@@ -112,6 +114,7 @@ bool plan_is_empty(const struct plan *p);
 const struct plan_item *plan_find(const struct plan *p, const char *path);
 /* What was lifted of this path, or NULL. */
 const struct plan_lift *plan_find_lift(const struct plan *p, const char *path);
+#define PLAN_STAGE_BYTES (LIMIT_PATH_BYTES + 64)
 /* Where the item is while it is staged: its path in its root's stage. */
 MUST_CHECK int plan_stage_path(const struct plan *p,
     const struct plan_item *item, char *dst, size_t size, struct err *e);

@@ -134,8 +134,10 @@ check_pin(struct run *r, struct err *e)
 	rc = pin_make(&r->pin, &s->head.release, s->profile->name, &r->plan, e);
 	if (rc == 0 && r->report.is_plan)
 		return pin_keep(&s->state, &r->pin, e);
-	if (rc != 0 || r->o->plan == NULL)
+	if (rc != 0 || r->o->plan == NULL) {
+		buf_release(&r->pin.text); /* much, where much changes */
 		return rc;
+	}
 	buf_init(&changes, LIMIT_CONFIG_BYTES);
 	rc = pin_check(&s->state, &r->pin, r->o->plan, &changes, e);
 	if (rc == ERR_CONFLICT) {

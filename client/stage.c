@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "client/meta.h"
-#include "client/syncs.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/fscalls.h"
@@ -23,8 +22,8 @@ struct stage {
 	struct syncs syncs;
 	struct plan_item *item; /* the file being written */
 	int fd;
-	uint64_t at; /* its bytes so far, when it has holes */
-	char path[LIMIT_PATH_BYTES + 64]; /* of the stage being made */
+	uint64_t at;                 /* its bytes so far, when it has holes */
+	char path[PLAN_STAGE_BYTES]; /* of the stage being made */
 };
 
 int
@@ -70,7 +69,7 @@ place_of(struct stage *s, const struct plan_item *item, int *dir,
 	rc = plan_stage_path(s->plan, item, s->path, sizeof(s->path), e);
 	if (rc == 0)
 		rc = dirstack_at(s->dirs, s->path, dir, name, e);
-	return rc != 0 ? rc : syncs_add(&s->syncs, *dir, e);
+	return rc != 0 ? rc : syncs_follow(&s->syncs, s->dirs, *dir, e);
 }
 
 /* Stages have names that nobody knows. */
@@ -319,8 +318,13 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	const char *name;
 	int dir, fd = -1, rc;
 
-	if ((rc = place_of(s, from, &dir, &name, e)) != 0 ||
-	    (rc = fsat_open_file(dir, name, &fd, e)) != 0)
+	/* The other stack: both files' directories stay held. */
+	rc = plan_stage_path(s->plan, from, s->path, sizeof(s->path), e);
+	if (rc == 0)
+		rc = dirstack_at(s->firsts, s->path, &dir, &name, e);
+	if (rc == 0)
+		rc = fsat_open_file(dir, name, &fd, e);
+	if (rc != 0)
 		return rc;
 	if ((rc = stage_file_begin(s, item, e)) == 0)
 		rc = has_holes(item) ? copy_with_holes(s, fd, e)
@@ -337,7 +341,7 @@ static int
 make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
 {
 	const struct plan_item *first = plan_find(s->plan, item->target);
-	char from[LIMIT_PATH_BYTES + 64];
+	char from[PLAN_STAGE_BYTES];
 	const char *name, *from_name;
 	int dir, from_dir, rc;
 
@@ -371,7 +375,7 @@ set_dir_meta(struct stage *s, const struct plan_item *item, struct err *e)
 }
 
 int
-stage_finish(struct stage *s, struct err *e)
+stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 {
 	struct plan *p = s->plan;
 	int rc = 0;
@@ -388,5 +392,9 @@ stage_finish(struct stage *s, struct err *e)
 		if (is_staged(item) && item->type == MANIFEST_DIR)
 			rc = say_path(set_dir_meta(s, item, e), item, e);
 	}
-	return rc != 0 ? rc : syncs_all(&s->syncs, e);
+	if (rc != 0)
+		return rc;
+	*syncs = s->syncs;
+	s->syncs = (struct syncs)SYNCS_INIT;
+	return 0;
 }

@@ -4,6 +4,7 @@
 #define CLIENT_STAGE_H
 
 #include "client/plan.h"
+#include "client/syncs.h"
 
 struct stage;
 
@@ -34,7 +35,8 @@ MUST_CHECK int stage_copy_content(
     int from, int to, uint64_t len, const char *path, struct err *e);
 
 /* When every file is there: hard links, then metadata of staged directories,
- * deepest first; then all of it is synced. */
-MUST_CHECK int stage_finish(struct stage *s, struct err *e);
+ * deepest first.  *syncs, empty, gets the file systems that are to be synced. */
+MUST_CHECK int stage_finish(
+    struct stage *s, struct syncs *syncs, struct err *e);
 
 #endif

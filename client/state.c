@@ -124,6 +124,15 @@ state_set_anchor(
 	return fsat_write_file(s->dir, "anchor", 0600, line, strlen(line), e);
 }
 
+static int
+write_file(const struct state *s, const char *name, const void *data,
+    size_t len, struct err *e)
+{
+	return s->syncs_later
+	    ? fsat_replace_file(s->dir, name, 0600, data, len, e)
+	    : fsat_write_file(s->dir, name, 0600, data, len, e);
+}
+
 /* ---- trust store ---- */
 
 static int
@@ -149,7 +158,7 @@ store_put(
 		if ((rc = fsat_mkdir_all(s->dir, dir, 0700, e)) != 0)
 			return rc;
 	}
-	return fsat_write_file(s->dir, name, 0600, data, len, e);
+	return write_file(s, name, data, len, e);
 }
 
 void
@@ -255,13 +264,12 @@ state_set_applied(const struct state *s, const struct buf *text, struct err *e)
 	int rc;
 
 	if (text->len > 0)
-		return fsat_write_file(
-		    s->dir, "applied", 0600, text->data, text->len, e);
+		return write_file(s, "applied", text->data, text->len, e);
 	rc = fsat_unlink(s->dir, "applied", &mine);
 	if (rc == ERR_NOT_FOUND)
 		return 0;
 	if (rc == 0)
-		return fsat_fsync(s->dir, e);
+		return s->syncs_later ? 0 : fsat_fsync(s->dir, e);
 	*e = mine;
 	return rc;
 }

@@ -36,11 +36,13 @@
 struct state {
 	int dir;
 	int lock_fd;
-	char *path; /* for messages */
+	char *path;       /* for messages */
+	bool syncs_later; /* what is written is old or new at a crash, and
+			   * durable with the syncfs that follows */
 };
-#define STATE_INIT \
- {                 \
-  -1, -1, NULL     \
+#define STATE_INIT    \
+ {                    \
+  -1, -1, NULL, false \
  }
 
 /* Opens or makes the directory: 0711, as monitoring reads the summaries.  All

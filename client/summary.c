@@ -241,9 +241,9 @@ put(const struct state *state, const char *name, const struct buf *text,
 {
 	int rc = buf_check(text, name, e);
 
-	return rc != 0
-	    ? rc
-	    : fsat_write_file(state->dir, name, 0644, text->data, text->len, e);
+	return rc != 0 ? rc
+	               : fsat_write_loosely(
+	                     state->dir, name, 0644, text->data, text->len, e);
 }
 
 int

@@ -37,6 +37,18 @@ syncs_add(struct syncs *s, int dir, struct err *e)
 }
 
 int
+syncs_follow(
+    struct syncs *s, const struct dirstack *dirs, int dir, struct err *e)
+{
+	uint64_t moves = dirstack_moves(dirs);
+	int rc = moves == s->moves ? 0 : syncs_add(s, dir, e);
+
+	if (rc == 0)
+		s->moves = moves;
+	return rc;
+}
+
+int
 syncs_all(const struct syncs *s, struct err *e)
 {
 	int rc = 0;
@@ -52,6 +64,5 @@ syncs_release(struct syncs *s)
 	for (size_t i = 0; i < s->count; i++)
 		close(s->list[i].fd);
 	free(s->list);
-	s->list = NULL;
-	s->count = 0;
+	*s = (struct syncs)SYNCS_INIT;
 }

@@ -15,6 +15,7 @@ struct level {
 
 struct dirstack {
 	int root;
+	uint64_t moves;
 	size_t depth;
 	/* One a component; the last may stand for several, too deep to be
 	 * held one by one. */
@@ -31,6 +32,7 @@ dirstack_new(int root, struct dirstack **out, struct err *e)
 	if (ds == NULL)
 		return err_memory(e);
 	ds->root = root;
+	ds->moves = 1;
 	*out = ds;
 	return 0;
 }
@@ -40,6 +42,7 @@ cut(struct dirstack *ds, size_t depth)
 {
 	while (ds->depth > depth)
 		close(ds->levels[--ds->depth].fd);
+	ds->moves++;
 	ds->len = depth == 0 ? 0 : ds->levels[depth - 1].end;
 	ds->path[ds->len] = '\0';
 }
@@ -140,6 +143,12 @@ dirstack_at(struct dirstack *ds, const char *path, int *dir, const char **name,
 	*dir = top(ds);
 	*name = slash == NULL ? path : slash + 1;
 	return 0;
+}
+
+uint64_t
+dirstack_moves(const struct dirstack *ds)
+{
+	return ds->moves;
 }
 
 void

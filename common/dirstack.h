@@ -7,6 +7,8 @@
 #ifndef COMMON_DIRSTACK_H
 #define COMMON_DIRSTACK_H
 
+#include <stdint.h>
+
 #include "common/err.h"
 
 #define DIRSTACK_HELD 64
@@ -25,6 +27,8 @@ void dirstack_free(struct dirstack *ds);
 MUST_CHECK int dirstack_at(struct dirstack *ds, const char *path, int *dir,
     const char **name, struct err *e);
 
+/* Another number whenever dirstack_at has come to another directory; never 0. */
+uint64_t dirstack_moves(const struct dirstack *ds);
 /* Lets go of what is held at and below path ("": everything), as that name now
  * stands, or soon will, for something else. */
 void dirstack_forget(struct dirstack *ds, const char *path);

@@ -536,14 +536,28 @@ fsat_temporary(
 	return fsat_create(dir, name, mode, fd, e);
 }
 
-static int
-write_durable(int fd, mode_t mode, const void *data, size_t len, struct err *e)
-{
-	int ret = fsat_write_all(fd, data, len, e);
+/* How much of a replaced file is synced. */
+enum sync_level {
+	SYNC_NOTHING,
+	SYNC_CONTENT,
+	SYNC_NAME
+};
 
-	if (ret == 0 && fscalls()->fchmod(fd, mode) != 0)
+struct content {
+	const void *data;
+	size_t len;
+	mode_t mode;
+	enum sync_level level;
+};
+
+static int
+write_content(int fd, const struct content *c, struct err *e)
+{
+	int ret = fsat_write_all(fd, c->data, c->len, e);
+
+	if (ret == 0 && fscalls()->fchmod(fd, c->mode) != 0)
 		ret = err_sys(e, "chmod");
-	if (ret == 0)
+	if (ret == 0 && c->level >= SYNC_CONTENT)
 		ret = fsat_fsync(fd, e);
 	return ret;
 }
@@ -562,9 +576,8 @@ fsync_dir(int dir, struct err *e)
 	return ret;
 }
 
-int
-fsat_write_file(int dir, const char *path, mode_t mode, const void *data,
-    size_t len, struct err *e)
+static int
+replace(int dir, const char *path, const struct content *c, struct err *e)
 {
 	char name[FSAT_TMP_BYTES];
 	struct place p;
@@ -576,14 +589,14 @@ fsat_write_file(int dir, const char *path, mode_t mode, const void *data,
 	ret = fsat_temporary(p.dir, 0600, name, &fd, e);
 	if (ret != 0)
 		goto out;
-	ret = write_durable(fd, mode, data, len, e);
+	ret = write_content(fd, c, e);
 	if (ret == 0)
 		ret = fsat_close(&fd, name, e);
 	if (ret == 0)
 		ret = fsat_rename(p.dir, name, p.dir, p.name, e);
 	if (ret != 0)
 		fscalls()->unlinkat(p.dir, name, 0);
-	else
+	else if (c->level >= SYNC_NAME)
 		ret = fsync_dir(p.dir, e);
 out:
 	if (ret != 0)
@@ -592,6 +605,30 @@ out:
 		close(fd);
 	place_leave(&p);
 	return ret;
+}
+
+int
+fsat_write_file(int dir, const char *path, mode_t mode, const void *data,
+    size_t len, struct err *e)
+{
+	return replace(
+	    dir, path, &(struct content){ data, len, mode, SYNC_NAME }, e);
+}
+
+int
+fsat_replace_file(int dir, const char *path, mode_t mode, const void *data,
+    size_t len, struct err *e)
+{
+	return replace(
+	    dir, path, &(struct content){ data, len, mode, SYNC_CONTENT }, e);
+}
+
+int
+fsat_write_loosely(int dir, const char *path, mode_t mode, const void *data,
+    size_t len, struct err *e)
+{
+	return replace(
+	    dir, path, &(struct content){ data, len, mode, SYNC_NOTHING }, e);
 }
 
 int

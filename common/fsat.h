@@ -164,6 +164,14 @@ MUST_CHECK int fsat_read_file(int dir, const char *path, size_t max_bytes,
  * `mode`, fsync, rename, fsync of the directory.  Old or new at any crash. */
 MUST_CHECK int fsat_write_file(int dir, const char *path, mode_t mode,
     const void *data, size_t len, struct err *e);
+/* The same without the fsync of the directory: old or new at any crash, and new
+ * for certain once something else has synced the directory. */
+MUST_CHECK int fsat_replace_file(int dir, const char *path, mode_t mode,
+    const void *data, size_t len, struct err *e);
+/* The same without any fsync, for what nothing depends on: readers see old or
+ * new; after a power cut it may be neither. */
+MUST_CHECK int fsat_write_loosely(int dir, const char *path, mode_t mode,
+    const void *data, size_t len, struct err *e);
 /* Leaves len zeros out: a hole, where the file system has them.  What ends in
  * a hole needs fsat_end_hole. */
 MUST_CHECK int fsat_skip(int fd, uint64_t len, struct err *e);

@@ -20,6 +20,7 @@
 #define BUFFER_BYTES (2 * (LIMIT_IPC_BYTES + HEADER_BYTES))
 #define SOCKET_BYTES (1024 * 1024) /* in flight; more was not faster */
 #define SEND_S       600
+#define HOLD_BYTES   ((size_t)128 * 1024) /* worth a system call */
 #define PENDING_FDS  4
 
 struct ipc {
@@ -28,6 +29,8 @@ struct ipc {
 	size_t fd_count;
 	int fds[PENDING_FDS]; /* received, in order, not yet returned */
 	int offered;          /* with the last message, or -1 */
+	bool holds;
+	struct buf held; /* messages not yet sent */
 	uint8_t buffer[BUFFER_BYTES];
 };
 
@@ -67,6 +70,8 @@ ipc_new(int fd, struct ipc **out, struct err *e)
 	ipc->start = ipc->end = 0;
 	ipc->fd_count = 0;
 	ipc->offered = -1;
+	ipc->holds = false;
+	buf_init(&ipc->held, HOLD_BYTES);
 	*out = ipc;
 	return 0;
 }
@@ -90,6 +95,7 @@ ipc_free(struct ipc *ipc)
 	for (i = 0; i < ipc->fd_count; i++)
 		close(ipc->fds[i]);
 	close(ipc->fd);
+	buf_release(&ipc->held);
 	free(ipc);
 }
 
@@ -163,6 +169,49 @@ put_header(uint8_t header[HEADER_BYTES], uint32_t type, uint32_t len)
 	}
 }
 
+/* sendmsg reads through the pointer that struct iovec has not const. */
+static struct iovec
+part(const void *data, size_t len)
+{
+	union {
+		const void *in;
+		void *out;
+	} p = { data };
+
+	return (struct iovec){ p.out, len };
+}
+
+static int
+send_held(struct ipc *ipc, struct err *e)
+{
+	struct iovec all = part(ipc->held.data, ipc->held.len);
+	struct msghdr m = { .msg_iov = &all, .msg_iovlen = 1 };
+	int ret = buf_check(&ipc->held, "message", e);
+
+	if (ret == 0 && ipc->held.len > 0)
+		ret = send_all(ipc->fd, &m, e);
+	buf_clear(&ipc->held);
+	return ret;
+}
+
+/* Whether the message waits now; what is in its way was sent, or *ret. */
+static bool
+hold(struct ipc *ipc, const struct iovec parts[3], int *ret, struct err *e)
+{
+	size_t len = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
+
+	*ret = 0;
+	if (ipc->held.len + len > HOLD_BYTES)
+		*ret = send_held(ipc, e);
+	if (*ret != 0 || !ipc->holds || len > HOLD_BYTES)
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (parts[i].iov_len > 0)
+			buf_add(
+			    &ipc->held, parts[i].iov_base, parts[i].iov_len);
+	return true;
+}
+
 /* parts[0] is for the header; fd may be -1. */
 static int
 send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
@@ -173,6 +222,8 @@ send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
 	size_t len = parts[1].iov_len + parts[2].iov_len;
 	uint8_t header[HEADER_BYTES];
 	struct cmsghdr *c;
+	bool waits = false;
+	int ret;
 
 	if (parts[1].iov_len > LIMIT_IPC_BYTES || len > LIMIT_IPC_BYTES)
 		return err_set(e, ERR_LIMIT, "message of %zu bytes, limit %d",
@@ -188,19 +239,27 @@ send_parts(struct ipc *ipc, uint32_t type, struct iovec parts[3], int fd,
 		c->cmsg_len = CMSG_LEN(sizeof(fd));
 		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
 	}
-	return send_all(ipc->fd, &m, e);
+	if (fd >= 0)
+		ret = send_held(ipc, e);
+	else
+		waits = hold(ipc, parts, &ret, e);
+	if (ret == 0 && !waits)
+		ret = send_all(ipc->fd, &m, e);
+	parts[0] = (struct iovec){ 0 };
+	return ret;
 }
 
-/* sendmsg reads through the pointer that struct iovec has not const. */
-static struct iovec
-part(const void *data, size_t len)
+void
+ipc_hold(struct ipc *ipc)
 {
-	union {
-		const void *in;
-		void *out;
-	} p = { data };
+	ipc->holds = true;
+}
 
-	return (struct iovec){ p.out, len };
+int
+ipc_flush(struct ipc *ipc, struct err *e)
+{
+	ipc->holds = false;
+	return send_held(ipc, e);
 }
 
 int

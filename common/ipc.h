@@ -50,6 +50,10 @@ struct ipc_part {
 };
 MUST_CHECK int ipc_send2(struct ipc *ipc, uint32_t type,
     const struct ipc_part parts[2], struct err *e);
+/* From here on messages without a descriptor may wait for each other, so that many
+ * small ones cost one system call; ipc_flush sends what waits, and ends that. */
+void ipc_hold(struct ipc *ipc);
+MUST_CHECK int ipc_flush(struct ipc *ipc, struct err *e);
 /* With a copy of fd for the other process. */
 MUST_CHECK int ipc_send_fd(struct ipc *ipc, uint32_t type, const void *data,
     size_t len, int fd, struct err *e);

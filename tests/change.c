@@ -188,6 +188,7 @@ fill(struct change *c, struct stage *s, struct plan_item *item)
 void
 change_stage(struct change *c)
 {
+	struct syncs syncs = SYNCS_INIT;
 	struct stage *s = NULL;
 	struct err e = ERR_INIT;
 
@@ -203,7 +204,9 @@ change_stage(struct change *c)
 		    item->size_bytes > 0)
 			fill(c, s, item);
 	}
-	OK(stage_finish(s, &e));
+	OK(stage_finish(s, &syncs, &e));
+	OK(syncs_all(&syncs, &e));
+	syncs_release(&syncs);
 	stage_free(s);
 }
 
@@ -224,6 +227,7 @@ change_journal(struct change *c)
 int
 change_commit(struct change *c, int state, struct err *e)
 {
+	struct syncs syncs = SYNCS_INIT;
 	struct journal_header h;
 	struct journal *j = NULL;
 	int rc;
@@ -234,8 +238,11 @@ change_commit(struct change *c, int state, struct err *e)
 		ck_assert_str_eq(h.run_id, CHANGE_RUN);
 		ck_assert_str_eq(buf_str(&h.head), "the head");
 		ck_assert_str_eq(buf_str(&h.applied), "what is applied");
-		rc = commit_steps(c->root, j, NULL, e);
+		rc = commit_steps(c->root, j, &syncs, NULL, e);
 	}
+	if (rc == 0)
+		rc = syncs_all(&syncs, e);
+	syncs_release(&syncs);
 	journal_free(j);
 	journal_header_release(&h);
 	return rc;

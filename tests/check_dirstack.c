@@ -86,6 +86,7 @@ START_TEST(is_held_while_the_parent_stays)
 	struct dirstack *ds = NULL;
 	struct err e = ERR_INIT;
 	const char *name;
+	uint64_t moves;
 	int first, dir;
 
 	OK(fsat_mkdir_all(scratch.fd, "a/b", 0755, &e));
@@ -94,9 +95,14 @@ START_TEST(is_held_while_the_parent_stays)
 	ck_assert_int_eq(dir, scratch.fd);
 	ck_assert_str_eq(name, "top");
 	OK(dirstack_at(ds, "a/b/1", &first, &name, &e));
+	moves = dirstack_moves(ds);
 	OK(dirstack_at(ds, "a/b/2", &dir, &name, &e));
 	ck_assert_int_eq(first, dir);
 	ck_assert_str_eq(name, "2");
+	ck_assert_uint_ne(dirstack_moves(ds), 0);
+	ck_assert_uint_eq(dirstack_moves(ds), moves);
+	OK(dirstack_at(ds, "a/1", &dir, &name, &e));
+	ck_assert_uint_ne(dirstack_moves(ds), moves);
 	dirstack_free(ds);
 	dirstack_free(NULL);
 }

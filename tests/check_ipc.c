@@ -111,6 +111,54 @@ START_TEST(messages_arrive_whole_and_in_order)
 }
 END_TEST
 
+static ssize_t
+waiting_bytes(const struct ipc *ipc)
+{
+	static uint8_t all[4 * LIMIT_IPC_BYTES];
+
+	return recv(ipc_fd(ipc), all, sizeof(all), MSG_PEEK | MSG_DONTWAIT);
+}
+
+START_TEST(held_messages_go_together_and_in_order)
+{
+	static const size_t held[] = { 100, 0, 1000, 200000, 10, 70000, 70000 };
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+	struct ipc_msg m;
+	uint8_t end = 1;
+
+	fill_pattern();
+	make_pair(&a, &b);
+	ipc_hold(a);
+	for (uint32_t i = 0; i < COUNT(held); i++) {
+		OK(ipc_send(a, i, pattern, held[i], &e));
+		/* What is worth a call of its own takes along what waits. */
+		ck_assert_int_eq(waiting_bytes(b) < 0, i < 3);
+	}
+	OK(ipc_flush(a, &e));
+	OK(ipc_send(a, 100, &end, 1, &e));
+	for (uint32_t i = 0; i < COUNT(held); i++) {
+		OK(ipc_recv(b, &m, 30000, &e));
+		ck_assert_uint_eq(m.type, i);
+		ck_assert_uint_eq(m.len, held[i]);
+		ck_assert_int_eq(memcmp(m.data, pattern, m.len), 0);
+	}
+	OK(ipc_recv(b, &m, 30000, &e));
+	ck_assert_uint_eq(m.type, 100);
+	ck_assert_int_lt(waiting_bytes(b), 0);
+	/* A descriptor's message comes behind what waits. */
+	ipc_hold(a);
+	OK(ipc_send(a, 1, pattern, 10, &e));
+	OK(ipc_send_fd(a, 2, pattern, 10, 0, &e));
+	OK(ipc_recv(b, &m, 30000, &e));
+	ck_assert(m.type == 1 && !m.has_fd);
+	OK(ipc_recv(b, &m, 30000, &e));
+	ck_assert(m.type == 2 && m.has_fd);
+	ipc_free(a);
+	ipc_free(b);
+}
+END_TEST
+
 START_TEST(nothing_comes_within_the_time)
 {
 	struct err e = ERR_INIT;
@@ -369,6 +417,7 @@ main(void)
 
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, messages_arrive_whole_and_in_order);
+	tcase_add_test(t, held_messages_go_together_and_in_order);
 	tcase_add_test(t, nothing_comes_within_the_time);
 	tcase_add_test(t, an_end_that_went_is_noticed_by_both);
 	tcase_add_test(t, too_much_is_refused_at_both_ends);

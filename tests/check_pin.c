@@ -20,9 +20,7 @@ make(struct pin *pin, const struct spec *before, const struct spec *after,
 	struct err e = ERR_INIT;
 
 	change_begin(&c, before, &(struct source){ .specs = after }, NULL);
-	for (size_t i = 0; i < c.plan.item_count; i++)
-		if (c.plan.items[i].stage != NULL)
-			c.plan.items[i].stage[0] = *run_id;
+	c.plan.run_id[0] = *run_id;
 	pin_init(pin);
 	OK(pin_make(pin, &release, "web", &c.plan, &e));
 	change_end(&c);

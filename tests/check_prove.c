@@ -590,11 +590,40 @@ forget_record(struct trail *t)
 	return writes[0];
 }
 
+/* All syncfs of calls from..to-1. */
+static size_t
+forget_syncfs_between(struct trail *t, size_t from, size_t to)
+{
+	size_t first = to;
+
+	for (size_t i = to; i-- > from;)
+		if (t->calls[i].kind == TRAIL_SYNC_ALL) {
+			t->calls[i].kind = TRAIL_NOTHING;
+			first = i;
+		}
+	ck_assert_uint_lt(first, to);
+	return first;
+}
+
+/* What the commit did is synced by nothing when its journal goes. */
+static size_t
+forget_last_syncfs(struct trail *t)
+{
+	return forget_syncfs_between(t, find_rename(t, "journal"), t->count);
+}
+
+/* The journal names stages that may not be there. */
+static size_t
+forget_first_syncfs(struct trail *t)
+{
+	return forget_syncfs_between(t, 0, find_rename(t, "journal"));
+}
+
 /* The head is switched with nothing below it synced. */
 static size_t
 forget_syncfs(struct trail *t)
 {
-	return forget(t, TRAIL_SYNC_ALL, 0);
+	return forget_syncfs_between(t, 0, t->count);
 }
 
 static const struct {
@@ -607,6 +636,9 @@ static const struct {
 	{ "apply without the journal's last record", 0, forget_record },
 	{ "apply without the fsync of what is due", 0, forget_due_fsync },
 	{ "apply without making it due", 0, forget_due },
+	{ "apply without the syncfs before its journal", 0,
+	    forget_first_syncfs },
+	{ "apply without the syncfs of its commit", 0, forget_last_syncfs },
 	{ "rollback without its journal", 2, forget_journal },
 	{ "apply over flags without noting them", 3, forget_lifted },
 	{ "publish without its syncfs", 4, forget_syncfs },

@@ -19,6 +19,7 @@
 #define PIECE_BYTES    ((size_t)128 * 1024)
 #define SMALL_BYTES    ((size_t)4 * 1024 * 1024)
 #define WINDOW_LOG_MIN 20
+#define WINDOW_LOG_MAX 24 /* 16 MiB: what unpacking costs each client */
 
 struct data_writer {
 	struct archive *archive;
@@ -45,8 +46,7 @@ window_log(uint64_t content_bytes)
 {
 	unsigned log = WINDOW_LOG_MIN;
 
-	while (
-	    log < LIMIT_ZSTD_WINDOW_LOG && content_bytes > (uint64_t)1 << log)
+	while (log < WINDOW_LOG_MAX && content_bytes > (uint64_t)1 << log)
 		log++;
 	return log;
 }

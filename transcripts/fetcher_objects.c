@@ -187,13 +187,16 @@ header_done(struct stream *s, struct err *e)
 	return frame_begin(s, e);
 }
 
+/* Small objects of what has come go on together. */
 static int
 stream_data(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct stream *s = arg;
 	const uint8_t *p = data;
+	struct err late = ERR_INIT;
 	int rc = 0;
 
+	ipc_hold(s->f->ipc);
 	while (len > 0 && rc == 0) {
 		size_t n;
 
@@ -213,6 +216,10 @@ stream_data(void *arg, const void *data, size_t len, struct err *e)
 			rc = frame_end(s, e);
 		p += n;
 		len -= n;
+	}
+	if (ipc_flush(s->f->ipc, &late) != 0 && rc == 0) {
+		*e = late;
+		rc = late.code;
 	}
 	return rc;
 }
