@@ -255,6 +255,12 @@ set_defaults(struct http_options *o)
 	}
 	if (o->body_bytes == 0)
 		o->body_bytes = LIMIT_HTTP_BODY_BYTES;
+	if (o->requests_per_s == 0)
+		o->requests_per_s = LIMIT_PEER_REQUESTS_S;
+	if (o->requests_burst == 0)
+		o->requests_burst = LIMIT_PEER_REQUESTS_BURST;
+	if (o->replies_bytes == 0)
+		o->replies_bytes = LIMIT_REPLIES_BYTES;
 	if (o->header_ms == 0)
 		o->header_ms = LIMIT_STALL_MS;
 	if (o->idle_ms == 0)

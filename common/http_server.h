@@ -86,7 +86,10 @@ struct http_options {
 	unsigned max_connections; /* 4096, and what RLIMIT_NOFILE allows */
 	/* LIMIT_PEER_CONNECTIONS, and at most half of max_connections (but 8) */
 	unsigned max_per_peer;
+	unsigned requests_per_s;  /* LIMIT_PEER_REQUESTS_S */
+	unsigned requests_burst;  /* LIMIT_PEER_REQUESTS_BURST */
 	size_t body_bytes;        /* LIMIT_HTTP_BODY_BYTES */
+	size_t replies_bytes;     /* LIMIT_REPLIES_BYTES */
 	unsigned header_ms;       /* LIMIT_STALL_MS */
 	unsigned idle_ms;         /* 75 s */
 	unsigned stall_ms;        /* LIMIT_STALL_MS */

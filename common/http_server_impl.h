@@ -131,7 +131,8 @@ void http_peer_leave(struct http_peers *p, struct http_peer *peer);
 /* Counts a connection, unless there were too many. */
 bool http_peer_may_connect(struct http_peer *peer);
 /* Counts a request; how long it has to wait. */
-unsigned http_peer_delay_ms(struct http_peer *peer);
+unsigned http_peer_delay_ms(
+    struct http_peer *peer, unsigned per_s, unsigned burst);
 /* false: there is no room for a body of so many bytes. */
 bool http_peer_take_body(
     struct http_peers *p, struct http_peer *peer, size_t bytes);

@@ -185,13 +185,12 @@ http_peer_may_connect(struct http_peer *peer)
 }
 
 unsigned
-http_peer_delay_ms(struct http_peer *peer)
+http_peer_delay_ms(struct http_peer *peer, unsigned per_s, unsigned burst)
 {
 	uint64_t now = now_us(),
-	         us = wait_us(peer->request_us, now, LIMIT_PEER_REQUESTS_S,
-	             LIMIT_PEER_REQUESTS_BURST);
+	         us = wait_us(peer->request_us, now, per_s, burst);
 
-	count_one(&peer->request_us, now, LIMIT_PEER_REQUESTS_S);
+	count_one(&peer->request_us, now, per_s);
 	return us > 0 ? (unsigned)(us / 1000) + 1 : 0;
 }
 

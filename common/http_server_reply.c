@@ -213,7 +213,7 @@ http_reply_pump(struct http_request *r, struct err *e)
 {
 	struct http_conn *c = r->conn;
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	size_t want = c->server->replies < LIMIT_REPLIES_BYTES
+	size_t want = c->server->replies < c->server->options.replies_bytes
 	    ? HTTP_BUFFER_BYTES
 	    : LIMIT_SMALL_PIECE_BYTES;
 	size_t queued = 0;
