@@ -167,6 +167,15 @@ role_name(enum role role)
 	return "refresher";
 }
 
+/* An address that nobody accepts at any more shall be nobody's. */
+static void
+close_listeners(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->listen_count; i++)
+		close(s->listen_fds[i]);
+	s->listen_count = 0;
+}
+
 static _Noreturn void
 child_main(struct supervisor *s, const struct child *c)
 {
@@ -174,6 +183,8 @@ child_main(struct supervisor *s, const struct child *c)
 	int rc;
 
 	supervise_quiet_signals(s);
+	if (c->role != ROLE_WORKER)
+		close_listeners(s);
 	rc = run_role(s, c, &e);
 	if (rc != 0)
 		log_err(LOG_ERROR, "process failed", &e, "role",
@@ -299,15 +310,6 @@ end_children(struct supervisor *s)
 	}
 }
 
-/* Clients are refused now and go elsewhere, and do not wait for nothing. */
-static void
-close_listeners(struct supervisor *s)
-{
-	for (size_t i = 0; i < s->listen_count; i++)
-		close(s->listen_fds[i]);
-	s->listen_count = 0;
-}
-
 static void
 watch(struct supervisor *s)
 {
@@ -343,6 +345,7 @@ watch(struct supervisor *s)
 		}
 	}
 	supervise_health_end(s);
+	/* Clients are refused from now on, and go elsewhere at once. */
 	close_listeners(s);
 	end_children(s);
 	sigprocmask(SIG_SETMASK, &s->mask, NULL);
