@@ -107,7 +107,8 @@ MUST_CHECK int http_server_new(const struct http_options *options,
 /* Its watches and timers are to be freed before it. */
 void http_server_free(struct http_server *s);
 /* Serves until SIGTERM, SIGINT or http_server_stop: then no connection is
- * taken, held requests are woken, requests under way get HTTP_GRACE_MS.
+ * taken, held requests are woken, requests under way, and connections that have
+ * not asked yet, get HTTP_GRACE_MS.
  * HTTP_RETIRE_SIGNAL does the same, but gives them LIMIT_RETIRE_S: a successor
  * accepts on the same sockets.  When
  * it returns, every request is over and `done` was called for it. */

@@ -449,7 +449,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 void
 http_conn_stop(struct http_conn *c)
 {
-	if (c->state == CONN_HEAD && c->is_idle)
+	/* One that is new is about to ask, and would take it for a failure. */
+	if (c->state == CONN_HEAD && c->is_idle && !c->fresh)
 		http_conn_fail(c);
 	else if (c->state == CONN_HANDLE && c->request.wake != NULL)
 		http_conn_timer(c, 1);

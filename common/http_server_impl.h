@@ -107,7 +107,8 @@ void http_conn_accept(struct http_server *s, int fd, const char *peer,
 void http_conn_close(struct http_conn *c);
 /* Ends it when the loop turns: for all others. */
 void http_conn_fail(struct http_conn *c);
-/* What a stopping server asks of each: idle ones close, held ones wake. */
+/* What a stopping server asks of each: idle ones close, but those that have not
+ * asked yet; held ones wake. */
 void http_conn_stop(struct http_conn *c);
 /* Arms the connection's one timer. */
 void http_conn_timer(struct http_conn *c, unsigned ms);
