@@ -40,10 +40,10 @@
 #include "common/crypto_digest.h"
 #include "common/err.h"
 
-#define HTTP_HEADERS      64     /* header lines of one request */
-#define HTTP_BUFFER_BYTES 114688 /* one piece: 7 full TLS records */
-#define HTTP_PEER_BYTES   64     /* "[v6]:port" and a NUL */
-#define HTTP_GRACE_MS     10000  /* for requests under way at SIGTERM */
+#define HTTP_HEADERS       64     /* header lines of one request */
+#define HTTP_BUFFER_BYTES  114688 /* one piece: 7 full TLS records */
+#define HTTP_PEER_BYTES    64     /* "[v6]:port" and a NUL */
+#define HTTP_GRACE_MS      10000  /* for requests under way at SIGTERM */
 #define HTTP_RETIRE_SIGNAL SIGUSR1
 
 struct ssl_ctx_st;
@@ -64,8 +64,9 @@ struct http_counters {
 	_Atomic uint64_t peer_refused; /* ... of one peer */
 	_Atomic uint64_t peer_hasty;   /* ... one after the other of one peer */
 	_Atomic uint64_t delayed;      /* requests: too many of one peer */
-	_Atomic uint64_t bodies_refused; /* 503: request bodies of too many bytes */
-	_Atomic uint64_t evicted;  /* idle ones closed to make room */
+	_Atomic uint64_t
+	    bodies_refused;          /* 503: request bodies of too many bytes */
+	_Atomic uint64_t evicted;    /* idle ones closed to make room */
 	_Atomic uint64_t tls_failed; /* handshakes */
 	_Atomic uint64_t timed_out;  /* header, body or reply too slow */
 	_Atomic uint64_t malformed;  /* requests refused by the server itself */
@@ -74,7 +75,7 @@ struct http_counters {
 struct http_options {
 	struct ssl_ctx_st *tls; /* of tls_server_context; NULL: plain HTTP */
 	const int *listen_fds;  /* non-blocking */
-	bool own_listeners; /* closes them when it stops; else not owned */
+	bool own_listeners;     /* closes them when it stops; else not owned */
 	size_t listen_count;
 	void (*handler)(void *arg, struct http_request *r);
 	/* May be NULL.  Also called for requests refused by the server. */
@@ -86,13 +87,13 @@ struct http_options {
 	unsigned max_connections; /* 4096, and what RLIMIT_NOFILE allows */
 	/* LIMIT_PEER_CONNECTIONS, and at most half of max_connections (but 8) */
 	unsigned max_per_peer;
-	unsigned requests_per_s;  /* LIMIT_PEER_REQUESTS_S */
-	unsigned requests_burst;  /* LIMIT_PEER_REQUESTS_BURST */
-	size_t body_bytes;        /* LIMIT_HTTP_BODY_BYTES */
-	size_t replies_bytes;     /* LIMIT_REPLIES_BYTES */
-	unsigned header_ms;       /* LIMIT_STALL_MS */
-	unsigned idle_ms;         /* 75 s */
-	unsigned stall_ms;        /* LIMIT_STALL_MS */
+	unsigned requests_per_s; /* LIMIT_PEER_REQUESTS_S */
+	unsigned requests_burst; /* LIMIT_PEER_REQUESTS_BURST */
+	size_t body_bytes;       /* LIMIT_HTTP_BODY_BYTES */
+	size_t replies_bytes;    /* LIMIT_REPLIES_BYTES */
+	unsigned header_ms;      /* LIMIT_STALL_MS */
+	unsigned idle_ms;        /* 75 s */
+	unsigned stall_ms;       /* LIMIT_STALL_MS */
 };
 
 /* A listening socket for "ADDR:PORT" or "[V6]:PORT", numbers only; port 0

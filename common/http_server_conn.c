@@ -178,8 +178,8 @@ static void
 dispatch(struct http_conn *c)
 {
 	const struct http_options *o = &c->server->options;
-	unsigned delay_ms = http_peer_delay_ms(
-	    c->from, o->requests_per_s, o->requests_burst);
+	unsigned delay_ms =
+	    http_peer_delay_ms(c->from, o->requests_per_s, o->requests_burst);
 
 	clock_gettime(CLOCK_MONOTONIC, &c->request.started);
 	if (delay_ms == 0) {

@@ -74,8 +74,8 @@ struct http_conn {
 	struct http_peer *from;
 	size_t body_taken; /* of the peer's allowance */
 	size_t held;       /* of the server's `replies` */
-	uint64_t queued; /* bytes ever given to the connection */
-	uint64_t taken;  /* of those, acknowledged at the last stall check */
+	uint64_t queued;   /* bytes ever given to the connection */
+	uint64_t taken;    /* of those, acknowledged at the last stall check */
 	uint64_t body_left;
 	struct http_request request;
 };
@@ -101,8 +101,8 @@ struct http_server {
 
 /* http_server_conn.c */
 /* Takes fd over, also on failure. */
-void http_conn_accept(struct http_server *s, int fd, const char *peer,
-    struct http_peer *from);
+void http_conn_accept(
+    struct http_server *s, int fd, const char *peer, struct http_peer *from);
 /* Ends it now: for callbacks of the loop, as their last act. */
 void http_conn_close(struct http_conn *c);
 /* Ends it when the loop turns: for all others. */

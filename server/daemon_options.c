@@ -324,8 +324,8 @@ take_lists(
 }
 
 static int
-check_command(const struct config_section *c, const char *key,
-    const char *text, struct err *e)
+check_command(const struct config_section *c, const char *key, const char *text,
+    struct err *e)
 {
 	struct words words = WORDS_INIT;
 	struct err why = ERR_INIT;

@@ -58,8 +58,7 @@ list_needs(const struct release *r, struct needs *n, struct err *e)
 }
 
 static int
-read_release(
-    int repo, const char *path, struct release *release, struct err *e)
+read_release(int repo, const char *path, struct release *release, struct err *e)
 {
 	struct statement *s = malloc(sizeof(*s));
 	struct buf bytes;

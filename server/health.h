@@ -22,8 +22,8 @@ struct health {
 	/* Every channel has a head; the release it names is here, with its
 	 * manifests and data transcripts; the keeper misses nothing. */
 	struct health_mark complete;
-	struct health_mark fresh;    /* no head is past its time */
-	struct health_mark writable; /* there is room for more releases */
+	struct health_mark fresh;         /* no head is past its time */
+	struct health_mark writable;      /* there is room for more releases */
 	uint64_t free_bytes, free_inodes; /* UINT64_MAX: no fixed number */
 };
 

@@ -85,8 +85,7 @@ use_next_identity(const struct daemon_options *o, struct err *e)
 }
 
 static int
-dispatch(
-    int argc, char *const argv[], struct daemon_options *o, struct err *e)
+dispatch(int argc, char *const argv[], struct daemon_options *o, struct err *e)
 {
 	switch (o->verb) {
 	case DAEMON_HELP:

@@ -20,8 +20,8 @@ struct ssl_ctx_st;
 struct serve_options {
 	const int *listen_fds; /* of http_listen; not owned */
 	size_t listen_count;
-	int repo;                  /* the directory that holds v1; not owned */
-	struct ssl_ctx_st *tls;    /* of tls_server_context; NULL: plain HTTP */
+	int repo;               /* the directory that holds v1; not owned */
+	struct ssl_ctx_st *tls; /* of tls_server_context; NULL: plain HTTP */
 	const struct serve_self *self;
 	const struct board *board; /* as stats, shared by all processes */
 	struct serve_stats *stats; /* shared by all workers */

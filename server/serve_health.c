@@ -35,7 +35,7 @@ serve_health_judge(const struct serve_view *v, struct serve_slot *slot)
 
 	health_judge(v->memory, v->repo, v->heads, v->board, &h);
 	board_say(&slot->health_why,
-	    h.ok                ? ""
+	    h.ok                  ? ""
 	        : !h.complete.yes ? h.complete.why
 	                          : h.fresh.why);
 	board_set(&slot->healthy, h.ok);

@@ -224,8 +224,7 @@ write_upstream(const struct serve_view *v, struct buf *text)
 		[BOARD_OBJECTS] = "objects",
 	};
 	const struct board_replication *r = &v->board->replication;
-	uint64_t contact = board_get(&r->contact_s),
-	         now = (uint64_t)time(NULL);
+	uint64_t contact = board_get(&r->contact_s), now = (uint64_t)time(NULL);
 	char route[BOARD_TEXT_BYTES];
 
 	write_upstream_serials(v, text, false);
@@ -329,8 +328,7 @@ serve_metrics_handle(const struct serve_view *v, struct http_request *r)
 
 	buf_init(&text, METRICS_BYTES);
 	head_of(&text, "pecia_build_info", "gauge", "The program's version.");
-	labelled(
-	    &text, "pecia_build_info", "version", PECIA_VERSION, 1);
+	labelled(&text, "pecia_build_info", "version", PECIA_VERSION, 1);
 	one(&text, "pecia_start_timestamp_seconds", "gauge",
 	    "When the daemon was started.", (uint64_t)v->self->started);
 	write_health(v, &text);

@@ -59,8 +59,7 @@ static uint64_t
 offered_serial(const struct board *board, const char *channel)
 {
 	for (size_t i = 0; i < LIMIT_CHANNELS; i++) {
-		const struct board_channel *c =
-		    &board->replication.channels[i];
+		const struct board_channel *c = &board->replication.channels[i];
 		char name[BOARD_TEXT_BYTES];
 
 		board_read(&c->name, name);
@@ -213,8 +212,7 @@ serve_status_handle(const struct serve_view *v, struct http_request *r)
 	if (json_write(j, JSON_PRETTY, &text, &e) != 0)
 		http_reply_text(r, 500, e.msg);
 	else
-		http_reply(
-		    r, 200, "application/json", text.data, text.len);
+		http_reply(r, 200, "application/json", text.data, text.len);
 	json_free(j);
 	buf_release(&text);
 }

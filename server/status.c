@@ -104,8 +104,8 @@ status_judge(const struct json_value *doc, char *why, size_t size)
 /* ---- telling ---- */
 
 static void
-print_first(const struct json_value *doc, enum status_level level,
-    const char *why)
+print_first(
+    const struct json_value *doc, enum status_level level, const char *why)
 {
 	static const char *const names[] = { "OK", "WARNING", "CRITICAL",
 		"UNKNOWN" };
@@ -177,8 +177,7 @@ print_replication(const struct json_value *r)
 	(void)printf("replicated  %" PRIu64 " releases, %s received, last %s\n",
 	    number(r, "releases"), bytes, text_of(r, "replicated", "never"));
 	if (text_of(r, "trouble", NULL) != NULL)
-		(void)printf(
-		    "trouble     %s\n", text_of(r, "trouble", NULL));
+		(void)printf("trouble     %s\n", text_of(r, "trouble", NULL));
 }
 
 static void

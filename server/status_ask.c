@@ -19,8 +19,8 @@
 /* ---- the daemon ---- */
 
 static int
-where_to(const struct daemon_options *o, char *host, uint16_t *port,
-    struct err *e)
+where_to(
+    const struct daemon_options *o, char *host, uint16_t *port, struct err *e)
 {
 	int rc = text_host_port(o->listens[0], 0, host, port, e);
 
@@ -179,8 +179,7 @@ status_look(const struct daemon_options *o, struct json **out, struct err *e)
 	fsat_names_release(&names);
 	json_set_bool(j, "running", false);
 	json_set_string(j, "repo", o->repo);
-	json_set_string(
-	    j, "role", o->upstream_count > 0 ? "mirror" : "origin");
+	json_set_string(j, "role", o->upstream_count > 0 ? "mirror" : "origin");
 	json_set_child(j, "channels", list);
 	if (dir >= 0)
 		close(dir);

@@ -390,8 +390,7 @@ supervise_add_children(struct supervisor *s)
 }
 
 int
-supervise(
-    int argc, char *const argv[], struct daemon_options *o, struct err *e)
+supervise(int argc, char *const argv[], struct daemon_options *o, struct err *e)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 	int rc;

@@ -44,7 +44,8 @@ run_command(const struct supervisor *s, bool healthy, const char *why,
 	struct command c = { .env = env, .timeout_ms = timeout_ms };
 	int rc;
 
-	(void)snprintf(state, sizeof(state), "PECIAD_HEALTH=%s", name_of(healthy));
+	(void)snprintf(
+	    state, sizeof(state), "PECIAD_HEALTH=%s", name_of(healthy));
 	(void)snprintf(reason, sizeof(reason), "PECIAD_WHY=%s", why);
 	command_result_init(&result);
 	rc = words_command(command_of(s, healthy), &words, e);
@@ -111,9 +112,8 @@ supervise_health_turn(struct supervisor *s)
 	a->due_ms = now + s->o->health_interval_s * 1000;
 	if (!serve_stats_health(s->stats, STALE_MS, &healthy, a->why))
 		(void)snprintf(a->why, sizeof(a->why), "no worker serves");
-	a->in_a_row = a->in_a_row > 0 && healthy == a->last
-	    ? a->in_a_row + 1
-	    : 1;
+	a->in_a_row =
+	    a->in_a_row > 0 && healthy == a->last ? a->in_a_row + 1 : 1;
 	a->last = healthy;
 	if (a->pid == 0 && a->in_a_row >= s->o->health_hold &&
 	    (!a->said || a->said_healthy != healthy))
@@ -145,8 +145,7 @@ await(struct supervisor *s, unsigned ms)
 	int status;
 
 	while (s->health.pid > 0 && clock_ms() < until) {
-		if (waitpid(s->health.pid, &status, WNOHANG) ==
-		    s->health.pid)
+		if (waitpid(s->health.pid, &status, WNOHANG) == s->health.pid)
 			s->health.pid = 0;
 		else
 			nanosleep(&turn, NULL);

@@ -110,8 +110,8 @@ supervise_open(struct supervisor *s, struct err *e)
 {
 	int rc;
 
-	if ((rc = tls_identity_open(
-	         s->o->identity, true, &s->identity, e)) != 0 ||
+	if ((rc = tls_identity_open(s->o->identity, true, &s->identity, e)) !=
+	        0 ||
 	    (rc = tls_server_context(s->identity, &s->tls, e)) != 0 ||
 	    (rc = supervise_open_repository(s, e)) != 0 ||
 	    (rc = choose_users(s, e)) != 0 ||

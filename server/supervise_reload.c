@@ -42,16 +42,16 @@ same_list(char *const *a, size_t a_count, char *const *b, size_t b_count)
 }
 
 static int
-check_same(const struct supervisor *s, const struct daemon_options *new,
-    struct err *e)
+check_same(
+    const struct supervisor *s, const struct daemon_options *new, struct err *e)
 {
 	if (!same_text(s->o->repo, new->repo))
 		return err_set(e, ERR_USAGE,
 		    "repo cannot change from %s to %s while it runs: restart",
 		    s->o->repo, new->repo);
 	if (!same_text(s->o->user, new->user))
-		return err_set(e, ERR_USAGE,
-		    "user cannot change while it runs: restart");
+		return err_set(
+		    e, ERR_USAGE, "user cannot change while it runs: restart");
 	return 0;
 }
 

@@ -81,7 +81,8 @@ START_TEST(bounds_the_connections_of_one_peer)
 	expect_others_served();
 	peer_close(&held[0]);
 	PEER_WAIT(web_shared->done == 3);
-	ck_assert_uint_eq(peer_status(web_port, "GET /hello HTTP/1.1", ""), 200);
+	ck_assert_uint_eq(
+	    peer_status(web_port, "GET /hello HTTP/1.1", ""), 200);
 	peer_close(&more);
 	peer_close(&idle);
 	for (size_t i = 1; i < 4; i++)
@@ -143,8 +144,8 @@ END_TEST
 START_TEST(bounds_the_request_bodies_of_one_peer)
 {
 	const size_t full = LIMIT_PEER_BODIES_BYTES / LIMIT_HTTP_BODY_BYTES;
-	static struct peer peers[LIMIT_PEER_BODIES_BYTES /
-	    LIMIT_HTTP_BODY_BYTES];
+	static struct peer
+	    peers[LIMIT_PEER_BODIES_BYTES / LIMIT_HTTP_BODY_BYTES];
 	char field[64];
 	struct peer_reply r;
 	struct peer p;
@@ -171,8 +172,8 @@ START_TEST(bounds_the_request_bodies_of_one_peer)
 	/* What ends makes room. */
 	peer_close(&peers[0]);
 	PEER_WAIT(web_shared->counters.closed >= 3);
-	ck_assert_uint_eq(
-	    peer_status(web_port, "POST /echo HTTP/1.1", "Content-Length: 0\r\n"),
+	ck_assert_uint_eq(peer_status(web_port, "POST /echo HTTP/1.1",
+	                      "Content-Length: 0\r\n"),
 	    200);
 	for (size_t i = 1; i < full; i++)
 		peer_close(&peers[i]);
@@ -200,8 +201,8 @@ START_TEST(queues_little_for_many_slow_readers)
 	after = peer_memory_kb(web_pid);
 	printf("%d readers that stand still: %lu kB\n", MANY, after - before);
 	/* Without the bound: 114 kB each. */
-	ck_assert_uint_lt(after - before,
-	    (most + MANY * 3 * LIMIT_SMALL_PIECE_BYTES) / 1024);
+	ck_assert_uint_lt(
+	    after - before, (most + MANY * 3 * LIMIT_SMALL_PIECE_BYTES) / 1024);
 	for (size_t i = 0; i < MANY; i++)
 		peer_close(&peers[i]);
 	peer_stop(web_pid);

@@ -46,6 +46,7 @@ if [ -n "${HEALTH_ALONE-}" ]; then
 fi
 origin_init --org test
 publish "tree=$T/tree:/" --exact
+# shellcheck disable=SC2016 # for the command
 printf '#!/bin/sh\necho "$PECIAD_HEALTH as $(id -un): $PECIAD_WHY" >>%s\n' "$T/announced" >"$T/announce"
 chmod 755 "$T/announce"
 touch "$T/announced"

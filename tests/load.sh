@@ -28,7 +28,8 @@ start_mirror() { # LOG: at the port
 	launch "$1" peciad --config "$T/none.conf" --repo "$T/mirror" --identity "$T/id-m" \
 		--anchor "$anchor" --listen "127.0.0.1:$port" --upstream "$origin"
 	daemon=$started
-	wait_for 20 serving "$1" "$daemon" && grep -q '^ready ' "$1" || fail "no mirror: $(cat "$1")"
+	wait_for 20 serving "$1" "$daemon"
+	grep -q '^ready ' "$1" || fail "no mirror: $(cat "$1")"
 }
 mirror_add m
 start_mirror "$T/mirror.log"
@@ -61,7 +62,7 @@ memory() { # FIELD PID: in kB, of its family
 
 before=$(memory VmRSS "$daemon")
 coproc LOAD { tool_load "$port" "$etag" "$small" "$size" 1 1 "$large" 0 400 2>"$T/idle.err"; }
-load_pid=$LOAD_PID
+load_pid=$!
 running+=("$load_pid")
 read -r line <&"${LOAD[0]}"
 check "400 are connected" test "$line" = "idle 400"

@@ -62,9 +62,9 @@ struct client {
 	int fd;
 	SSL *ssl;
 	uint64_t due_ms, begun_ms, refused_ms;
-	unsigned polls;     /* answered */
-	bool kept;          /* the connection has served a request */
-	bool again;         /* this request is asked a second time */
+	unsigned polls; /* answered */
+	bool kept;      /* the connection has served a request */
+	bool again;     /* this request is asked a second time */
 	bool fetching;
 	char head[HEAD_BYTES + 1];
 	size_t head_len;
@@ -151,11 +151,11 @@ open_connection(struct client *c)
 
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	in.sin_addr.s_addr = htonl(0x7f010000U + c->number + 1);
-	(void)setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on,
-	    sizeof(on));
+	(void)setsockopt(
+	    c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
 	if (c->kind == READER)
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &window,
-		    sizeof(window));
+		(void)setsockopt(
+		    c->fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window));
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (c->fd < 0 || bind(c->fd, (struct sockaddr *)&in, sizeof(in)) != 0 ||
 	    epoll_ctl(load.epoll, EPOLL_CTL_ADD, c->fd, &ev) != 0) {
@@ -206,11 +206,12 @@ send_request(struct client *c)
 	char text[512];
 	int n;
 
-	c->fetching = c->kind == READER ||
-	    (c->number % 10 == 0 && c->polls % 3 == 1);
+	c->fetching =
+	    c->kind == READER || (c->number % 10 == 0 && c->polls % 3 == 1);
 	if (c->fetching)
 		n = snprintf(text, sizeof(text),
-		    "GET %s HTTP/1.1\r\nHost: t\r\n\r\n", c->kind == READER ? load.large : load.file);
+		    "GET %s HTTP/1.1\r\nHost: t\r\n\r\n",
+		    c->kind == READER ? load.large : load.file);
 	else
 		n = snprintf(text, sizeof(text),
 		    "GET /v1/channel/production HTTP/1.1\r\nHost: t\r\n"
@@ -305,8 +306,8 @@ take_head(struct client *c, size_t n)
 	}
 	c->in_body = true;
 	c->body_left = c->kind == READER ? UINT64_MAX
-	    : c->fetching              ? load.bytes
-	                               : 0;
+	    : c->fetching                ? load.bytes
+	                                 : 0;
 	if (n > c->body_left)
 		fail(c, "more than there should be");
 	else
@@ -473,7 +474,8 @@ add(enum kind kind, size_t count)
 		*c = (struct client){ .kind = kind,
 			.number = (unsigned)load.count,
 			.fd = -1,
-			.due_ms = now + (kind == POLLER ? random_below(1000) : 0) };
+			.due_ms =
+			    now + (kind == POLLER ? random_below(1000) : 0) };
 		load.count++;
 	}
 }
@@ -528,7 +530,8 @@ main(int argc, char *argv[])
 
 	if (argc < 9) {
 		(void)fprintf(stderr,
-		    "usage: tool_load PORT ETAG FILE BYTES CLIENTS POLLS LARGE SLOW "
+		    "usage: tool_load PORT ETAG FILE BYTES CLIENTS POLLS LARGE "
+		    "SLOW "
 		    "[IDLE]\n");
 		return 2;
 	}
