@@ -5,9 +5,8 @@
 #include <stdlib.h>
 
 #include "common/text.h"
-#include "transcripts/release.h"
+#include "server/peek.h"
 #include "transcripts/repo.h"
-#include "transcripts/statement.h"
 
 #define LOW_SPACE_BYTES (64ULL << 20)
 #define LOW_INODES      1024
@@ -57,26 +56,6 @@ list_needs(const struct release *r, struct needs *n, struct err *e)
 	return 0;
 }
 
-static int
-read_release(int repo, const char *path, struct release *release, struct err *e)
-{
-	struct statement *s = malloc(sizeof(*s));
-	struct buf bytes;
-	int rc;
-
-	if (s == NULL)
-		return err_memory(e);
-	buf_init(&bytes, LIMIT_RELEASE_BYTES);
-	rc = fsat_read_file(repo, path, LIMIT_RELEASE_BYTES, &bytes, e);
-	if (rc == 0)
-		rc = statement_split(bytes.data, bytes.len, s, e);
-	if (rc == 0)
-		rc = release_parse(s->body, s->body_len, release, e);
-	buf_release(&bytes);
-	free(s);
-	return rc;
-}
-
 /* Reads a release when a head is the first to name it. */
 static int
 learn_needs(int repo, const char *path, const struct serve_head *head,
@@ -90,7 +69,7 @@ learn_needs(int repo, const char *path, const struct serve_head *head,
 	free(n->paths);
 	*n = (struct needs){ .release = head->release };
 	release_init(&release);
-	rc = read_release(repo, path, &release, e);
+	rc = peek_release(repo, path, &release, e);
 	if (rc == 0)
 		rc = list_needs(&release, n, e);
 	release_release(&release);

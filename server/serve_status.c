@@ -5,7 +5,6 @@
 
 #include "common/json.h"
 #include "common/limits.h"
-#include "common/text.h"
 
 static bool
 may_ask(const struct serve_view *v, const struct http_request *r)
@@ -17,15 +16,6 @@ may_ask(const struct serve_view *v, const struct http_request *r)
 	    strncmp(peer, "[::1]:", 6) == 0 ||
 	    (http_request_peer_key(r, &key) &&
 	        digest_equal(&key, &v->self->key));
-}
-
-static void
-set_time(struct json *j, const char *key, uint64_t t)
-{
-	char text[TEXT_TIME_BYTES];
-
-	text_time(text, (time_t)t);
-	json_set_string(j, key, t == 0 ? NULL : text);
 }
 
 static void
@@ -83,9 +73,9 @@ channel_json(const struct serve_view *v, const struct serve_head *head)
 		return j;
 	}
 	json_set_u64(j, "serial", head->serial);
-	set_time(j, "issued", (uint64_t)head->issued);
+	json_set_time(j, "issued", head->issued);
 	json_set_i64(j, "age_seconds", now - head->issued);
-	set_time(j, "expires", (uint64_t)head->expires);
+	json_set_time(j, "expires", head->expires);
 	json_set_bool(j, "expired", head->expires <= now);
 	if (offered > 0) {
 		json_set_u64(j, "upstream_serial", offered);
@@ -115,13 +105,13 @@ replication_json(const struct board_replication *r)
 
 	board_read(&r->upstream, text);
 	json_set_string(j, "upstream", text[0] == '\0' ? NULL : text);
-	set_time(j, "contact", contact);
+	json_set_time(j, "contact", (time_t)contact);
 	if (contact > 0)
 		json_set_i64(j, "silence_seconds",
 		    (int64_t)time(NULL) - (int64_t)contact);
 	board_read(&r->trouble, text);
 	json_set_string(j, "trouble", text[0] == '\0' ? NULL : text);
-	set_time(j, "replicated", board_get(&r->complete_s));
+	json_set_time(j, "replicated", (time_t)board_get(&r->complete_s));
 	json_set_u64(j, "releases", board_get(&r->releases));
 	for (unsigned i = 0; i < BOARD_KINDS; i++)
 		bytes += board_get(&r->bytes[i]);
@@ -141,11 +131,11 @@ keeping_json(const struct board_keeping *k)
 
 	json_set_u64(j, "scrubbed_files", board_get(&k->scrub_files));
 	json_set_u64(j, "scrubbed_bytes", board_get(&k->scrub_bytes));
-	set_time(j, "scrub_round", board_get(&k->scrub_round_s));
+	json_set_time(j, "scrub_round", (time_t)board_get(&k->scrub_round_s));
 	json_set_u64(j, "damaged", board_get(&k->damaged));
 	json_set_u64(j, "repaired", board_get(&k->repaired));
 	json_set_u64(j, "lacking", board_get(&k->lacking));
-	set_time(j, "collect", board_get(&k->collect_s));
+	json_set_time(j, "collect", (time_t)board_get(&k->collect_s));
 	json_set_u64(j, "collected_files", board_get(&k->collected_files));
 	json_set_u64(j, "collected_bytes", board_get(&k->collected_bytes));
 	return j;
@@ -183,7 +173,7 @@ status_json(const struct serve_view *v)
 	json_set_string(j, "repo", v->self->repo);
 	json_set_string(j, "role", v->self->mirror ? "mirror" : "origin");
 	json_set_string(j, "key", key);
-	set_time(j, "started", (uint64_t)v->self->started);
+	json_set_time(j, "started", v->self->started);
 	set_health(j, v);
 	json_set_child(j, "channels", channels_json(v));
 	if (v->self->mirror)

@@ -1,7 +1,6 @@
 /* Asking the daemon for its state, and looking at its repository. */
 #include "server/status_ask.h"
 
-#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,8 +9,7 @@
 #include "common/http_client.h"
 #include "common/limits.h"
 #include "common/text.h"
-#include "transcripts/head.h"
-#include "transcripts/statement.h"
+#include "server/peek.h"
 
 #define ASK_MS     10000
 #define HOST_BYTES 256 /* text_host_port */
@@ -109,35 +107,6 @@ status_ask(const struct daemon_options *o, struct json **out, struct err *e)
 
 /* ---- the repository ---- */
 
-static int
-read_head(int dir, const char *name, struct head *out, struct err *e)
-{
-	struct statement *s = malloc(sizeof(*s));
-	struct buf bytes;
-	int rc;
-
-	if (s == NULL)
-		return err_memory(e);
-	buf_init(&bytes, LIMIT_HEAD_BYTES);
-	rc = fsat_read_file(dir, name, LIMIT_HEAD_BYTES, &bytes, e);
-	if (rc == 0)
-		rc = statement_split(bytes.data, bytes.len, s, e);
-	if (rc == 0)
-		rc = head_parse(s->body, s->body_len, out, e);
-	buf_release(&bytes);
-	free(s);
-	return rc;
-}
-
-static void
-set_time(struct json *j, const char *key, time_t t)
-{
-	char text[TEXT_TIME_BYTES];
-
-	text_time(text, t);
-	json_set_string(j, key, text);
-}
-
 static struct json *
 channel(int dir, const char *name)
 {
@@ -145,7 +114,7 @@ channel(int dir, const char *name)
 	struct err e = ERR_INIT;
 	time_t now = time(NULL);
 	struct head head;
-	int rc = read_head(dir, name, &head, &e);
+	int rc = peek_head(dir, name, &head, &e);
 
 	json_set_string(j, "channel", name);
 	json_set_bool(j, "good", rc == 0);
@@ -154,9 +123,9 @@ channel(int dir, const char *name)
 		return j;
 	}
 	json_set_u64(j, "serial", head.serial);
-	set_time(j, "issued", head.issued);
+	json_set_time(j, "issued", head.issued);
 	json_set_i64(j, "age_seconds", now - head.issued);
-	set_time(j, "expires", head.expires);
+	json_set_time(j, "expires", head.expires);
 	json_set_bool(j, "expired", head.expires <= now);
 	return j;
 }
