@@ -63,12 +63,14 @@ forget(struct http_peers *p, struct http_peer *peer)
 void
 http_peers_free(struct http_peers *p)
 {
-	struct http_peer *peer;
+	struct http_peer *peer, *next;
 
 	if (p == NULL)
 		return;
-	while ((peer = TAILQ_FIRST(&p->resting)) != NULL)
-		forget(p, peer);
+	for (peer = TAILQ_FIRST(&p->resting); peer != NULL; peer = next) {
+		next = TAILQ_NEXT(peer, resting);
+		free(peer);
+	}
 	free(p);
 }
 

@@ -149,6 +149,8 @@ run_role(struct supervisor *s, const struct child *c, struct err *e)
 		return run_replicator(s, e);
 	case ROLE_REFRESHER:
 		return run_refresher(s, e);
+	case ROLES:
+		break;
 	}
 	return 0;
 }
@@ -162,6 +164,7 @@ role_name(enum role role)
 	case ROLE_REPLICATOR:
 		return "replicator";
 	case ROLE_REFRESHER:
+	case ROLES:
 		break;
 	}
 	return "refresher";
@@ -368,6 +371,21 @@ free_slot(const struct supervisor *s)
 	return slot;
 }
 
+bool
+supervise_wants(const struct daemon_options *o, enum role role)
+{
+	switch (role) {
+	case ROLE_REPLICATOR:
+		return o->upstream_count > 0;
+	case ROLE_REFRESHER:
+		return o->upstream_count == 0 && o->keys != NULL;
+	case ROLE_WORKER:
+	case ROLES:
+		break;
+	}
+	return false;
+}
+
 void
 supervise_add_child(struct supervisor *s, enum role role)
 {
@@ -379,7 +397,7 @@ supervise_add_child(struct supervisor *s, enum role role)
 }
 
 void
-supervise_add_children(struct supervisor *s)
+supervise_add_workers(struct supervisor *s)
 {
 	uint64_t workers = s->o->workers > 0 ? s->o->workers : pool_cpus();
 
@@ -403,11 +421,10 @@ supervise(int argc, char *const argv[], struct daemon_options *o, struct err *e)
 	s->repo_fd = -1;
 	rc = supervise_open(s, e);
 	if (rc == 0) {
-		supervise_add_children(s);
-		if (o->upstream_count > 0)
-			supervise_add_child(s, ROLE_REPLICATOR);
-		else if (o->keys != NULL)
-			supervise_add_child(s, ROLE_REFRESHER);
+		supervise_add_workers(s);
+		for (enum role r = ROLE_REPLICATOR; r < ROLES; r++)
+			if (supervise_wants(o, r))
+				supervise_add_child(s, r);
 		watch(s);
 	}
 	supervise_close(s);

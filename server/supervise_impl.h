@@ -19,9 +19,10 @@
 #define SUPERVISE_SLOTS (DAEMON_WORKERS + LIMIT_RETIRING)
 
 enum role {
-	ROLE_WORKER,
-	ROLE_REPLICATOR,
+	ROLE_WORKER,     /* several */
+	ROLE_REPLICATOR, /* from here on one each, where it is wanted */
 	ROLE_REFRESHER,
+	ROLES,
 };
 
 struct child {
@@ -60,7 +61,7 @@ struct supervisor {
 	struct serve_self self;
 	char owner[256];  /* whom replicator and refresher become; "": stay */
 	char reader[256]; /* whom workers and fetchers become */
-	struct child children[SUPERVISE_SLOTS + 2];
+	struct child children[SUPERVISE_SLOTS + ROLES];
 	size_t child_count;
 	struct announcer health;
 	sigset_t mask; /* what children begin with */
@@ -69,9 +70,10 @@ struct supervisor {
 /* supervise.c */
 /* In every child, first of all. */
 void supervise_quiet_signals(const struct supervisor *s);
-/* The children that the options ask for, beside those that retire. */
-void supervise_add_children(struct supervisor *s);
+void supervise_add_workers(struct supervisor *s);
 void supervise_add_child(struct supervisor *s, enum role role);
+/* Whether there is to be such a process; not of workers. */
+bool supervise_wants(const struct daemon_options *o, enum role role);
 
 /* supervise_open.c */
 MUST_CHECK int supervise_open(struct supervisor *s, struct err *e);

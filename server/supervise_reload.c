@@ -146,6 +146,7 @@ same_for(enum role role, const struct supervisor *s, const struct fresh *f)
 
 	switch (role) {
 	case ROLE_WORKER:
+	case ROLES:
 		break;
 	case ROLE_REPLICATOR:
 		return f->tls == NULL && digest_equal(&s->anchor, &f->anchor) &&
@@ -158,14 +159,6 @@ same_for(enum role role, const struct supervisor *s, const struct fresh *f)
 	return false;
 }
 
-static bool
-wanted(enum role role, const struct daemon_options *o)
-{
-	return role == ROLE_REPLICATOR
-	    ? o->upstream_count > 0
-	    : o->upstream_count == 0 && o->keys != NULL;
-}
-
 static void
 end_child(struct child *c)
 {
@@ -173,31 +166,27 @@ end_child(struct child *c)
 		(void)kill(c->pid, SIGTERM);
 }
 
-/* Before the new options are in force. */
+/* Ends it where it is not wanted, or was told something else. */
 static void
-renew_others(struct supervisor *s, const struct fresh *f)
+renew(struct supervisor *s, const struct fresh *f, enum role role)
 {
-	static const enum role roles[] = { ROLE_REPLICATOR, ROLE_REFRESHER };
+	bool is_there = false, want = supervise_wants(&f->options, role);
 
-	for (size_t r = 0; r < sizeof(roles) / sizeof(roles[0]); r++) {
-		bool is_there = false, want = wanted(roles[r], &f->options);
+	for (size_t i = 0; i < s->child_count; i++) {
+		struct child *c = &s->children[i];
 
-		for (size_t i = 0; i < s->child_count; i++) {
-			struct child *c = &s->children[i];
-
-			if (c->role != roles[r] || c->retired)
-				continue;
-			is_there = want;
-			if (want && same_for(roles[r], s, f))
-				continue;
-			c->retired = !want;
-			c->renewed = want && c->pid > 0;
-			c->due = 0;
-			end_child(c);
-		}
-		if (want && !is_there)
-			supervise_add_child(s, roles[r]);
+		if (c->role != role || c->retired)
+			continue;
+		is_there = want;
+		if (want && same_for(role, s, f))
+			continue;
+		c->retired = !want;
+		c->renewed = want && c->pid > 0;
+		c->due = 0;
+		end_child(c);
 	}
+	if (want && !is_there)
+		supervise_add_child(s, role);
 }
 
 /* ---- workers ---- */
@@ -239,7 +228,8 @@ retire_workers(struct supervisor *s)
 static void
 take_over(struct supervisor *s, struct fresh *f)
 {
-	renew_others(s, f);
+	for (enum role r = ROLE_REPLICATOR; r < ROLES; r++)
+		renew(s, f, r);
 	for (size_t i = 0; i < s->listen_count; i++)
 		if (!f->kept[i])
 			close(s->listen_fds[i]);
@@ -258,7 +248,7 @@ take_over(struct supervisor *s, struct fresh *f)
 	    s->o->verbose || s->o->access_log ? LOG_INFO : LOG_NOTICE);
 	supervise_describe(s);
 	retire_workers(s);
-	supervise_add_children(s);
+	supervise_add_workers(s);
 }
 
 static void
@@ -274,7 +264,7 @@ tell(const char *lines)
 static bool
 has_room(const struct supervisor *s)
 {
-	return s->child_count + DAEMON_WORKERS + 2 <=
+	return s->child_count + DAEMON_WORKERS + ROLES <=
 	    sizeof(s->children) / sizeof(s->children[0]);
 }
 

@@ -16,7 +16,7 @@
 #include "tests/peer.h"
 #include "tests/web.h"
 
-#define MANY 300
+#define MANY 300U
 
 /* peer_connect from another loopback address. */
 static void
@@ -199,10 +199,10 @@ START_TEST(queues_little_for_many_slow_readers)
 	PEER_WAIT(web_shared->handled == MANY + 1);
 	expect_others_served();
 	after = peer_memory_kb(web_pid);
-	printf("%d readers that stand still: %lu kB\n", MANY, after - before);
+	printf("%u readers that stand still: %lu kB\n", MANY, after - before);
 	/* Without the bound: 114 kB each. */
-	ck_assert_uint_lt(
-	    after - before, (most + MANY * 3 * LIMIT_SMALL_PIECE_BYTES) / 1024);
+	ck_assert_uint_lt(after - before,
+	    (most + (size_t)MANY * 3 * LIMIT_SMALL_PIECE_BYTES) / 1024);
 	for (size_t i = 0; i < MANY; i++)
 		peer_close(&peers[i]);
 	peer_stop(web_pid);
