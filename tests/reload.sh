@@ -154,6 +154,11 @@ done
 check "nobody was replaced for it" test "$(children)" = "$workers"
 check "it serves as before" key_is "$new_key"
 check "all of them were reloads that were none" reloads 2
+curl -sk "https://$here/metrics" >"$T/metrics"
+check "a mirror's metrics are as Prometheus has them" tests/metrics.py "$T/metrics"
+for family in pecia_upstream_{serial,lag_releases,contact_timestamp_seconds,errors_total}; do
+	check "it tells of $family" grep -q "^# TYPE $family " "$T/metrics"
+done
 
 # ---- addresses come and go ----
 
