@@ -12,8 +12,10 @@
  * a new one, as HTTP clients do, and connections that are refused are tried
  * for RETRY_MS.
  *
- * Prints "polls N again N refused N p50_ms N p99_ms N max_ms N" and "slow N
- * alive"; exit status 1 when anything went wrong. */
+ * Prints how many polls there were, how many requests were asked again and
+ * connections refused, how long polls took that had to connect first and others,
+ * and how many slow ones were being served at the end; exit status 1 when
+ * anything went wrong. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -81,8 +83,10 @@ static struct load {
 	size_t count;
 	int epoll;
 	SSL_CTX *ctx;
-	uint32_t *took_ms;
-	size_t took_count;
+	struct times {
+		uint32_t *ms;
+		size_t count;
+	} fresh, kept; /* of polls with a handshake, and without */
 	uint64_t again, refused, errors;
 	uint64_t rng;
 } load;
@@ -278,11 +282,13 @@ connected(struct client *c)
 static void
 answered(struct client *c)
 {
+	struct times *times = c->kept ? &load.kept : &load.fresh;
+
 	c->kept = true;
 	c->again = false;
 	c->refused_ms = 0;
-	if (!c->fetching && load.took_count < load.count * load.polls)
-		load.took_ms[load.took_count++] =
+	if (!c->fetching && times->count < load.count * load.polls)
+		times->ms[times->count++] =
 		    (uint32_t)(clock_ms() - c->begun_ms);
 	if (++c->polls >= load.polls) {
 		hang_up(c);
@@ -489,20 +495,29 @@ by_number(const void *a, const void *b)
 }
 
 static void
+print_times(const char *name, const struct times *t)
+{
+	size_t n = t->count;
+
+	qsort(t->ms, n, sizeof(*t->ms), by_number);
+	(void)printf("%s: p50_ms %u p99_ms %u max_ms %u\n", name,
+	    n > 0 ? t->ms[n / 2] : 0, n > 0 ? t->ms[n * 99 / 100] : 0,
+	    n > 0 ? t->ms[n - 1] : 0);
+}
+
+static void
 report(size_t slow)
 {
-	size_t n = load.took_count, alive = 0;
+	size_t alive = 0;
 
-	qsort(load.took_ms, n, sizeof(*load.took_ms), by_number);
 	for (size_t i = 0; i < load.count; i++)
 		alive += load.clients[i].kind == READER &&
 		    load.clients[i].state == READING;
-	(void)printf("polls %zu again %llu refused %llu p50_ms %u p99_ms %u "
-	             "max_ms %u\n",
-	    n, (unsigned long long)load.again, (unsigned long long)load.refused,
-	    n > 0 ? load.took_ms[n / 2] : 0,
-	    n > 0 ? load.took_ms[n * 99 / 100] : 0,
-	    n > 0 ? load.took_ms[n - 1] : 0);
+	(void)printf("polls %zu again %llu refused %llu\n",
+	    load.fresh.count + load.kept.count, (unsigned long long)load.again,
+	    (unsigned long long)load.refused);
+	print_times("connecting", &load.fresh);
+	print_times("connected", &load.kept);
 	(void)printf("slow %zu of %zu alive\n", alive, slow);
 	(void)printf("errors %llu\n", (unsigned long long)load.errors);
 }
@@ -526,7 +541,7 @@ hold_idle(size_t count)
 int
 main(int argc, char *argv[])
 {
-	size_t clients, slow, idle;
+	size_t clients, slow, idle, room;
 
 	if (argc < 9) {
 		(void)fprintf(stderr,
@@ -549,10 +564,11 @@ main(int argc, char *argv[])
 	load.ctx = SSL_CTX_new(TLS_client_method());
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	load.clients = calloc(clients + slow + idle + 1, sizeof(*load.clients));
-	load.took_ms = calloc(
-	    (clients + slow + 1) * (load.polls + 1), sizeof(*load.took_ms));
+	room = (clients + slow + 1) * (load.polls + 1);
+	load.fresh.ms = calloc(room, sizeof(*load.fresh.ms));
+	load.kept.ms = calloc(room, sizeof(*load.kept.ms));
 	if (load.ctx == NULL || load.epoll < 0 || load.clients == NULL ||
-	    load.took_ms == NULL)
+	    load.fresh.ms == NULL || load.kept.ms == NULL)
 		return 2;
 	SSL_CTX_set_verify(load.ctx, SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_mode(load.ctx, SSL_MODE_RELEASE_BUFFERS);
@@ -566,7 +582,8 @@ main(int argc, char *argv[])
 		hang_up(&load.clients[i]);
 	SSL_CTX_free(load.ctx);
 	free(load.clients);
-	free(load.took_ms);
+	free(load.fresh.ms);
+	free(load.kept.ms);
 	close(load.epoll);
 	return load.errors == 0 ? 0 : 1;
 }
