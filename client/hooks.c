@@ -1,7 +1,7 @@
 /* prerun_command and postrun_command. */
 #include "client/hooks.h"
 
-#include "client/command.h"
+#include "common/command.h"
 #include "common/limits.h"
 #include "common/log.h"
 

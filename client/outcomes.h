@@ -2,7 +2,7 @@
 #ifndef CLIENT_OUTCOMES_H
 #define CLIENT_OUTCOMES_H
 
-#include "client/command.h"
+#include "common/command.h"
 #include "common/json.h"
 #include "transcripts/actions.h"
 

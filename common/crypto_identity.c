@@ -15,6 +15,9 @@
 #define KEY_FILE     "key.pem"
 #define CERT_FILE    "cert.pem"
 #define LOCK_FILE    ".lock"
+#define OLD_FILE     "key.old.pem"
+#define NEXT_KEY     TLS_IDENTITY_NEXT "/" KEY_FILE
+#define NEXT_CERT    TLS_IDENTITY_NEXT "/" CERT_FILE
 #define PEM_BYTES    65536 /* RSA 16384 takes 13 KB */
 #define LOCK_WAIT_MS 5000
 
@@ -290,4 +293,55 @@ void
 tls_identity_digest(const struct tls_identity *id, struct digest *out)
 {
 	*out = id->spki;
+}
+
+static int
+unlink_if_there(int dir, const char *name, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = fsat_unlink(dir, name, &why);
+
+	if (rc == 0 || rc == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return rc;
+}
+
+static int
+advance(int dir, struct err *e)
+{
+	struct fsat_stat st;
+	int rc;
+
+	if ((rc = fsat_stat(dir, NEXT_KEY, &st, e)) != 0 ||
+	    (rc = unlink_if_there(dir, OLD_FILE, e)) != 0 ||
+	    (rc = fsat_link(dir, KEY_FILE, dir, OLD_FILE, e)) != 0 ||
+	    /* Never a certificate of one key beside the other. */
+	    (rc = unlink_if_there(dir, CERT_FILE, e)) != 0 ||
+	    (rc = unlink_if_there(dir, NEXT_CERT, e)) != 0 ||
+	    (rc = fsat_rename(dir, NEXT_KEY, dir, KEY_FILE, e)) != 0)
+		return rc;
+	if ((rc = fsat_remove_tree(dir, TLS_IDENTITY_NEXT, e)) != 0)
+		return rc;
+	return fsat_fsync(dir, e);
+}
+
+int
+tls_identity_advance(const char *dir, struct err *e)
+{
+	int fd = -1, lock = -1, rc;
+
+	if ((rc = fsat_operator_dir(dir, false, 0, &fd, e)) != 0)
+		return rc;
+	rc = fsat_open_write(fd, LOCK_FILE, 0600, &lock, e);
+	if (rc == 0)
+		rc = fsat_lock(lock, LOCK_WAIT_MS, e);
+	if (rc == 0)
+		rc = advance(fd, e);
+	if (rc != 0)
+		err_prefix(e, "%s", dir);
+	if (lock >= 0)
+		close(lock);
+	close(fd);
+	return rc;
 }

@@ -18,6 +18,12 @@ struct tls_identity; /* a private key and its self-signed certificate */
  * another key.  From: RFC 5280 4.1.2.5 for the date. */
 MUST_CHECK int tls_identity_open(
     const char *dir, bool create, struct tls_identity **out, struct err *e);
+/* Makes DIR/next the identity of DIR, and keeps the old key as DIR/key.old.pem.
+ * The certificate is made anew when it is opened with create.  Whole after a
+ * crash at any instant: whoever opens it finds the old key or the new one.  ERR_NOT_FOUND:
+ * there is no DIR/next. */
+#define TLS_IDENTITY_NEXT "next"
+MUST_CHECK int tls_identity_advance(const char *dir, struct err *e);
 void tls_identity_free(struct tls_identity *id);
 /* SHA-256 of the public key (SubjectPublicKeyInfo, DER): what rosters list. */
 void tls_identity_digest(const struct tls_identity *id, struct digest *out);

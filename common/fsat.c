@@ -12,6 +12,7 @@
 #include <sys/inotify.h>
 #include <sys/random.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -437,6 +438,17 @@ fsat_free_space(int fd, uint64_t *bytes, uint64_t *inodes, struct err *e)
 		    (uint64_t)fs.f_bsize;
 	/* File systems without a fixed number of inodes say zero of zero. */
 	*inodes = fs.f_files == 0 ? UINT64_MAX : fs.f_ffree;
+	return 0;
+}
+
+int
+fsat_is_read_only(int fd, bool *read_only, struct err *e)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) != 0)
+		return err_sys(e, "statfs");
+	*read_only = (fs.f_flags & ST_RDONLY) != 0;
 	return 0;
 }
 

@@ -101,6 +101,8 @@ void fsat_names_release(struct fsat_names *names);
  * where there is no fixed number. */
 MUST_CHECK int fsat_free_space(
     int fd, uint64_t *bytes, uint64_t *inodes, struct err *e);
+/* Whether the file system of fd is mounted read-only, by whomever. */
+MUST_CHECK int fsat_is_read_only(int fd, bool *read_only, struct err *e);
 
 /* Changing names. */
 MUST_CHECK int fsat_mkdir(

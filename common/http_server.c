@@ -16,6 +16,7 @@
 #include "common/limits.h"
 
 #define DEFAULT_CONNECTIONS 4096
+#define FEW_CONNECTIONS     8 /* that any peer may have */
 #define DEFAULT_IDLE_MS     75000
 #define ACCEPT_PAUSE_MS     100
 #define OWN_DESCRIPTORS     64 /* not connections: sockets, logs, directories */
@@ -81,27 +82,70 @@ http_server_room(struct http_server *s)
 	}
 }
 
+static struct http_conn *
+oldest_idle_of(struct http_server *s, const struct http_peer *from)
+{
+	struct http_conn *c;
+
+	TAILQ_FOREACH (c, &s->idle, idle)
+		if (c->from == from)
+			return c;
+	return NULL;
+}
+
+/* Whether a peer may have one more; its own idle ones make room. */
+static bool
+peer_has_room(struct http_server *s, struct http_peer *from)
+{
+	struct http_conn *oldest;
+
+	if (!http_peer_may_connect(from)) {
+		http_count(&s->counters->peer_hasty);
+		return false;
+	}
+	if (http_peer_connections(from) < s->options.max_per_peer)
+		return true;
+	oldest = oldest_idle_of(s, from);
+	if (oldest == NULL) {
+		http_count(&s->counters->peer_refused);
+		return false;
+	}
+	http_count(&s->counters->evicted);
+	http_conn_close(oldest);
+	return true;
+}
+
+static bool
+server_has_room(struct http_server *s)
+{
+	struct http_conn *oldest = TAILQ_FIRST(&s->idle);
+
+	if (s->conn_count < s->options.max_connections)
+		return true;
+	if (oldest == NULL || s->stopping) {
+		http_count(&s->counters->refused);
+		return false;
+	}
+	http_count(&s->counters->evicted);
+	http_conn_close(oldest);
+	return true;
+}
+
 static void
 on_accept(struct evconnlistener *listener, evutil_socket_t fd,
     struct sockaddr *sa, int len, void *arg)
 {
 	struct http_server *s = arg;
 	char peer[HTTP_PEER_BYTES];
-	struct http_conn *oldest;
+	struct http_peer *from = http_peer_of(s->peers, sa, (size_t)len);
 
 	(void)listener;
-	if (s->conn_count >= s->options.max_connections) {
-		oldest = TAILQ_FIRST(&s->idle);
-		if (oldest == NULL || s->stopping) {
-			http_count(&s->counters->refused);
-			close(fd);
-			return;
-		}
-		http_count(&s->counters->evicted);
-		http_conn_close(oldest);
+	if (from == NULL || !peer_has_room(s, from) || !server_has_room(s)) {
+		close(fd);
+		return;
 	}
 	describe_peer(sa, (size_t)len, peer, sizeof(peer));
-	http_conn_accept(s, fd, peer);
+	http_conn_accept(s, fd, peer, from);
 }
 
 /* No descriptor or memory for another connection: those there are go on. */
@@ -139,12 +183,41 @@ on_grace_over(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
+close_listeners(struct http_server *s)
+{
+	for (size_t i = 0; i < s->listener_count; i++)
+		evconnlistener_free(s->listeners[i]);
+	s->listener_count = 0;
+}
+
+/* Requests under way get so long from now on. */
+static void
+stop_within(struct http_server *s, unsigned ms)
+{
+	const struct timeval tv = http_timeval(ms);
+	struct http_conn *c;
+
+	event_add(s->grace, &tv);
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	if (s->options.own_listeners)
+		close_listeners(s);
+	TAILQ_FOREACH (c, &s->conns, all)
+		http_conn_stop(c);
+	http_server_room(s);
+}
+
+static void
 on_signal(evutil_socket_t signal_number, short what, void *arg)
 {
 	struct http_server *s = arg;
 
 	(void)what;
-	if (signal_number != SIGHUP)
+	if (signal_number == HTTP_RETIRE_SIGNAL) {
+		if (!s->stopping)
+			stop_within(s, LIMIT_RETIRE_S * 1000);
+	} else if (signal_number != SIGHUP)
 		http_server_stop(s);
 	else if (s->options.hangup != NULL)
 		s->options.hangup(s->options.arg);
@@ -173,8 +246,21 @@ set_defaults(struct http_options *o)
 
 	if (o->max_connections == 0 || o->max_connections > allowed)
 		o->max_connections = allowed;
+	if (o->max_per_peer == 0) {
+		o->max_per_peer = o->max_connections / 2;
+		if (o->max_per_peer > LIMIT_PEER_CONNECTIONS)
+			o->max_per_peer = LIMIT_PEER_CONNECTIONS;
+		if (o->max_per_peer < FEW_CONNECTIONS)
+			o->max_per_peer = FEW_CONNECTIONS;
+	}
 	if (o->body_bytes == 0)
 		o->body_bytes = LIMIT_HTTP_BODY_BYTES;
+	if (o->requests_per_s == 0)
+		o->requests_per_s = LIMIT_PEER_REQUESTS_S;
+	if (o->requests_burst == 0)
+		o->requests_burst = LIMIT_PEER_REQUESTS_BURST;
+	if (o->replies_bytes == 0)
+		o->replies_bytes = LIMIT_REPLIES_BYTES;
 	if (o->header_ms == 0)
 		o->header_ms = LIMIT_STALL_MS;
 	if (o->idle_ms == 0)
@@ -186,9 +272,10 @@ set_defaults(struct http_options *o)
 static int
 add_signals(struct http_server *s, struct err *e)
 {
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int numbers[HTTP_SIGNALS] = { SIGTERM, SIGINT, SIGHUP,
+		HTTP_RETIRE_SIGNAL };
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < HTTP_SIGNALS; i++) {
 		s->signals[i] = evsignal_new(s->base, numbers[i], on_signal, s);
 		if (s->signals[i] == NULL ||
 		    event_add(s->signals[i], NULL) != 0)
@@ -207,7 +294,10 @@ add_listeners(struct http_server *s, struct err *e)
 		return err_memory(e);
 	for (size_t i = 0; i < count; i++) {
 		s->listeners[i] = evconnlistener_new(s->base, on_accept, s,
-		    LEV_OPT_CLOSE_ON_EXEC, 0, s->options.listen_fds[i]);
+		    s->options.own_listeners
+		        ? LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE
+		        : LEV_OPT_CLOSE_ON_EXEC,
+		    0, s->options.listen_fds[i]);
 		if (s->listeners[i] == NULL)
 			return err_set(e, ERR_SYS,
 			    "event loop does not take listening socket %d",
@@ -230,7 +320,9 @@ set_up(struct http_server *s, struct err *e)
 	s->grace = evtimer_new(s->base, on_grace_over, s);
 	if (s->pause == NULL || s->grace == NULL)
 		return err_memory(e);
-	rc = add_signals(s, e);
+	rc = http_peers_new(&s->peers, e);
+	if (rc == 0)
+		rc = add_signals(s, e);
 	return rc != 0 ? rc : add_listeners(s, e);
 }
 
@@ -276,10 +368,9 @@ http_server_free(struct http_server *s)
 		return;
 	s->stopping = true;
 	close_all(s);
-	for (size_t i = 0; i < s->listener_count; i++)
-		evconnlistener_free(s->listeners[i]);
+	close_listeners(s);
 	free(s->listeners);
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < HTTP_SIGNALS; i++)
 		if (s->signals[i] != NULL)
 			event_free(s->signals[i]);
 	if (s->pause != NULL)
@@ -288,6 +379,7 @@ http_server_free(struct http_server *s)
 		event_free(s->grace);
 	if (s->base != NULL)
 		event_base_free(s->base);
+	http_peers_free(s->peers);
 	free(s);
 }
 
@@ -304,16 +396,7 @@ http_server_run(struct http_server *s, struct err *e)
 void
 http_server_stop(struct http_server *s)
 {
-	const struct timeval tv = http_timeval(HTTP_GRACE_MS);
-	struct http_conn *c;
-
-	if (s->stopping)
-		return;
-	s->stopping = true;
-	TAILQ_FOREACH (c, &s->conns, all)
-		http_conn_stop(c);
-	event_add(s->grace, &tv);
-	http_server_room(s);
+	stop_within(s, HTTP_GRACE_MS);
 }
 
 bool

@@ -17,12 +17,21 @@
  * idle connection is closed after idle_ms, and earlier, oldest first, when
  * there are max_connections.  A peer that takes less than LIMIT_MIN_RATE over
  * stall_ms is dropped; bytes are counted when the peer has acknowledged them.
+ * A peer, by its IPv4 address or IPv6 /64, has at most max_per_peer connections
+ * (its own oldest idle one makes room), opens LIMIT_PEER_CONNECTS_S a second
+ * after a burst, and asks LIMIT_PEER_REQUESTS_S times a second after a burst:
+ * more than that is closed at once, or answered later.  Replies of all
+ * connections queue LIMIT_REPLIES_BYTES; past that each gets small pieces.
+ * Request bodies are bounded per peer and in total; past that the answer is
+ * 503.  The limits are in common/limits.h and are those of one process.
+ *
  * Requests with a folded header, a repeated Host, Content-Length or Range, a
  * transfer coding, more than HTTP_HEADERS header lines, or a path that is not
  * in its one plain form are answered 4xx and the connection is closed. */
 #ifndef COMMON_HTTP_SERVER_H
 #define COMMON_HTTP_SERVER_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,10 +40,11 @@
 #include "common/crypto_digest.h"
 #include "common/err.h"
 
-#define HTTP_HEADERS      64     /* header lines of one request */
-#define HTTP_BUFFER_BYTES 114688 /* one piece: 7 full TLS records */
-#define HTTP_PEER_BYTES   64     /* "[v6]:port" and a NUL */
-#define HTTP_GRACE_MS     10000  /* for requests under way at SIGTERM */
+#define HTTP_HEADERS       64     /* header lines of one request */
+#define HTTP_BUFFER_BYTES  114688 /* one piece: 7 full TLS records */
+#define HTTP_PEER_BYTES    64     /* "[v6]:port" and a NUL */
+#define HTTP_GRACE_MS      10000  /* for requests under way at SIGTERM */
+#define HTTP_RETIRE_SIGNAL SIGUSR1
 
 struct ssl_ctx_st;
 struct http_server;
@@ -51,7 +61,12 @@ struct http_counters {
 	_Atomic uint64_t accepted; /* connections */
 	_Atomic uint64_t closed;   /* connections; accepted - closed are open */
 	_Atomic uint64_t refused;  /* closed at once: too many */
-	_Atomic uint64_t evicted;  /* idle ones closed to make room */
+	_Atomic uint64_t peer_refused; /* ... of one peer */
+	_Atomic uint64_t peer_hasty;   /* ... one after the other of one peer */
+	_Atomic uint64_t delayed;      /* requests: too many of one peer */
+	_Atomic uint64_t
+	    bodies_refused;          /* 503: request bodies of too many bytes */
+	_Atomic uint64_t evicted;    /* idle ones closed to make room */
 	_Atomic uint64_t tls_failed; /* handshakes */
 	_Atomic uint64_t timed_out;  /* header, body or reply too slow */
 	_Atomic uint64_t malformed;  /* requests refused by the server itself */
@@ -59,7 +74,8 @@ struct http_counters {
 
 struct http_options {
 	struct ssl_ctx_st *tls; /* of tls_server_context; NULL: plain HTTP */
-	const int *listen_fds;  /* non-blocking; not owned */
+	const int *listen_fds;  /* non-blocking */
+	bool own_listeners;     /* closes them when it stops; else not owned */
 	size_t listen_count;
 	void (*handler)(void *arg, struct http_request *r);
 	/* May be NULL.  Also called for requests refused by the server. */
@@ -69,10 +85,15 @@ struct http_options {
 	struct http_counters *counters; /* NULL: not wanted */
 	/* 0 means the default. */
 	unsigned max_connections; /* 4096, and what RLIMIT_NOFILE allows */
-	size_t body_bytes;        /* LIMIT_HTTP_BODY_BYTES */
-	unsigned header_ms;       /* LIMIT_STALL_MS */
-	unsigned idle_ms;         /* 75 s */
-	unsigned stall_ms;        /* LIMIT_STALL_MS */
+	/* LIMIT_PEER_CONNECTIONS, and at most half of max_connections (but 8) */
+	unsigned max_per_peer;
+	unsigned requests_per_s; /* LIMIT_PEER_REQUESTS_S */
+	unsigned requests_burst; /* LIMIT_PEER_REQUESTS_BURST */
+	size_t body_bytes;       /* LIMIT_HTTP_BODY_BYTES */
+	size_t replies_bytes;    /* LIMIT_REPLIES_BYTES */
+	unsigned header_ms;      /* LIMIT_STALL_MS */
+	unsigned idle_ms;        /* 75 s */
+	unsigned stall_ms;       /* LIMIT_STALL_MS */
 };
 
 /* A listening socket for "ADDR:PORT" or "[V6]:PORT", numbers only; port 0
@@ -87,7 +108,10 @@ MUST_CHECK int http_server_new(const struct http_options *options,
 /* Its watches and timers are to be freed before it. */
 void http_server_free(struct http_server *s);
 /* Serves until SIGTERM, SIGINT or http_server_stop: then no connection is
- * taken, held requests are woken, requests under way get HTTP_GRACE_MS.  When
+ * taken, held requests are woken, requests under way, and connections that have
+ * not asked yet, get HTTP_GRACE_MS.
+ * HTTP_RETIRE_SIGNAL does the same, but gives them LIMIT_RETIRE_S: a successor
+ * accepts on the same sockets.  When
  * it returns, every request is over and `done` was called for it. */
 MUST_CHECK int http_server_run(struct http_server *s, struct err *e);
 void http_server_stop(struct http_server *s);

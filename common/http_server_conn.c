@@ -46,6 +46,14 @@ set_idle(struct http_conn *c, bool idle)
 	http_server_room(c->server);
 }
 
+static void
+release_request(struct http_conn *c)
+{
+	http_request_release(&c->request);
+	http_peer_drop_body(c->server->peers, c->from, c->body_taken);
+	c->body_taken = 0;
+}
+
 /* A request is over when its `done` returns. */
 static void
 end_request(struct http_conn *c)
@@ -54,7 +62,20 @@ end_request(struct http_conn *c)
 
 	if (s->options.done != NULL)
 		s->options.done(s->options.arg, &c->request);
-	http_request_release(&c->request);
+	release_request(c);
+}
+
+static void
+count_held(struct http_conn *c, size_t held)
+{
+	c->server->replies += held - c->held;
+	c->held = held;
+}
+
+void
+http_conn_weigh(struct http_conn *c)
+{
+	count_held(c, evbuffer_get_length(bufferevent_get_output(c->bev)));
 }
 
 static void
@@ -72,9 +93,11 @@ http_conn_close(struct http_conn *c)
 	if (c->state == CONN_HANDLE || c->state == CONN_REPLY)
 		end_request(c);
 	else
-		http_request_release(&c->request);
+		release_request(c);
 	c->state = CONN_LINGER;
 	set_idle(c, false);
+	count_held(c, 0);
+	http_peer_leave(s->peers, c->from);
 	TAILQ_REMOVE(&s->conns, c, all);
 	s->conn_count--;
 	http_count(&s->counters->closed);
@@ -139,17 +162,33 @@ refuse(struct http_conn *c, unsigned status, const char *why)
 }
 
 static void
-dispatch(struct http_conn *c)
+handle(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 	struct http_request *r = &c->request;
 
 	c->state = CONN_HANDLE;
 	event_del(c->timer);
-	clock_gettime(CLOCK_MONOTONIC, &r->started);
 	s->options.handler(s->options.arg, r);
 	if (c->state == CONN_HANDLE && r->wake == NULL)
 		http_reply_text(r, 500, "no answer was made");
+}
+
+static void
+dispatch(struct http_conn *c)
+{
+	const struct http_options *o = &c->server->options;
+	unsigned delay_ms =
+	    http_peer_delay_ms(c->from, o->requests_per_s, o->requests_burst);
+
+	clock_gettime(CLOCK_MONOTONIC, &c->request.started);
+	if (delay_ms == 0) {
+		handle(c);
+		return;
+	}
+	http_count(&c->server->counters->delayed);
+	c->state = CONN_DELAY;
+	http_conn_timer(c, delay_ms);
 }
 
 static void
@@ -185,6 +224,16 @@ start_body(struct http_conn *c)
 		refuse(c, 413, "request body is too large");
 		return;
 	}
+	if (!http_peer_take_body(
+	        c->server->peers, c->from, (size_t)r->head.body_bytes)) {
+		http_count(&c->server->counters->bodies_refused);
+		http_reply_header(r, "Retry-After", "1");
+		c->refused = true;
+		c->close_after = true;
+		http_reply_text(r, 503, "too many request bodies under way");
+		return;
+	}
+	c->body_taken = (size_t)r->head.body_bytes;
 	c->state = CONN_BODY;
 	c->body_left = r->head.body_bytes;
 	if (c->body_left > 0)
@@ -305,6 +354,7 @@ advance(struct http_conn *c)
 	case CONN_LINGER:
 		evbuffer_drain(bufferevent_get_input(c->bev), SIZE_MAX);
 		break;
+	case CONN_DELAY:
 	case CONN_HANDLE:
 	case CONN_REPLY:
 		break; /* it waits, below the read watermark */
@@ -327,6 +377,7 @@ on_write(struct bufferevent *bev, void *arg)
 	struct http_conn *c = arg;
 	struct err e = ERR_INIT;
 
+	http_conn_weigh(c);
 	if (c->dead || c->state != CONN_REPLY)
 		return;
 	if (c->request.produce != NULL &&
@@ -382,6 +433,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		wake(r->wake_arg, r);
 		return;
 	}
+	if (!c->dead && c->state == CONN_DELAY) {
+		handle(c);
+		return;
+	}
 	if (!c->dead && c->state == CONN_REPLY && makes_progress(c)) {
 		http_conn_timer(c, c->server->options.stall_ms);
 		return;
@@ -394,7 +449,8 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 void
 http_conn_stop(struct http_conn *c)
 {
-	if (c->state == CONN_HEAD && c->is_idle)
+	/* One that is new is about to ask, and would take it for a failure. */
+	if (c->state == CONN_HEAD && c->is_idle && !c->fresh)
 		http_conn_fail(c);
 	else if (c->state == CONN_HANDLE && c->request.wake != NULL)
 		http_conn_timer(c, 1);
@@ -432,7 +488,8 @@ make_bufferevent(struct http_server *s, int fd)
 }
 
 void
-http_conn_accept(struct http_server *s, int fd, const char *peer)
+http_conn_accept(
+    struct http_server *s, int fd, const char *peer, struct http_peer *from)
 {
 	struct http_conn *c = calloc(1, sizeof(*c));
 
@@ -449,6 +506,8 @@ http_conn_accept(struct http_server *s, int fd, const char *peer)
 	}
 	tune_socket(fd);
 	c->server = s;
+	c->from = from;
+	http_peer_enter(s->peers, from);
 	c->fresh = true;
 	c->ready = s->options.tls == NULL;
 	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);

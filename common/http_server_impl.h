@@ -12,13 +12,19 @@
 
 struct bufferevent;
 struct http_conn;
+struct http_peer;
+struct http_peers;
+struct sockaddr;
 struct event;
 struct event_base;
 struct evconnlistener;
 
+#define HTTP_SIGNALS 4
+
 enum conn_state {
 	CONN_HEAD,   /* waits for, or reads, a request head */
 	CONN_BODY,   /* reads a request body */
+	CONN_DELAY,  /* a whole request, of a peer that sends too many */
 	CONN_HANDLE, /* the handler has it, or it is held */
 	CONN_REPLY,  /* the reply goes out */
 	CONN_LINGER, /* refused: what still comes is thrown away */
@@ -65,8 +71,11 @@ struct http_conn {
 	bool has_key;
 	struct digest key;
 	char peer[HTTP_PEER_BYTES];
-	uint64_t queued; /* bytes ever given to the connection */
-	uint64_t taken;  /* of those, acknowledged at the last stall check */
+	struct http_peer *from;
+	size_t body_taken; /* of the peer's allowance */
+	size_t held;       /* of the server's `replies` */
+	uint64_t queued;   /* bytes ever given to the connection */
+	uint64_t taken;    /* of those, acknowledged at the last stall check */
 	uint64_t body_left;
 	struct http_request request;
 };
@@ -80,27 +89,56 @@ struct http_server {
 	struct event_base *base;
 	struct evconnlistener **listeners;
 	size_t listener_count;
-	struct event *signals[3];
+	struct event *signals[HTTP_SIGNALS];
 	struct event *pause; /* after accept found no descriptor or memory */
 	struct event *grace;
 	struct http_conns conns, idle;
+	struct http_peers *peers;
 	unsigned conn_count;
+	size_t replies; /* bytes queued on all connections */
 	bool accepting, paused, stopping;
 };
 
 /* http_server_conn.c */
 /* Takes fd over, also on failure. */
-void http_conn_accept(struct http_server *s, int fd, const char *peer);
+void http_conn_accept(
+    struct http_server *s, int fd, const char *peer, struct http_peer *from);
 /* Ends it now: for callbacks of the loop, as their last act. */
 void http_conn_close(struct http_conn *c);
 /* Ends it when the loop turns: for all others. */
 void http_conn_fail(struct http_conn *c);
-/* What a stopping server asks of each: idle ones close, held ones wake. */
+/* What a stopping server asks of each: idle ones close, but those that have not
+ * asked yet; held ones wake. */
 void http_conn_stop(struct http_conn *c);
 /* Arms the connection's one timer. */
 void http_conn_timer(struct http_conn *c, unsigned ms);
 /* From now on the reply goes out, and must make progress. */
 void http_conn_replying(struct http_conn *c);
+
+/* Its queue has another length: counts it. */
+void http_conn_weigh(struct http_conn *c);
+
+/* http_server_peers.c */
+MUST_CHECK int http_peers_new(struct http_peers **out, struct err *e);
+/* No peer may have a connection. */
+void http_peers_free(struct http_peers *p);
+/* NULL: out of memory.  Without a connection it may be forgotten by the next
+ * call. */
+struct http_peer *http_peer_of(
+    struct http_peers *p, const struct sockaddr *sa, size_t len);
+unsigned http_peer_connections(const struct http_peer *peer);
+void http_peer_enter(struct http_peers *p, struct http_peer *peer);
+void http_peer_leave(struct http_peers *p, struct http_peer *peer);
+/* Counts a connection, unless there were too many. */
+bool http_peer_may_connect(struct http_peer *peer);
+/* Counts a request; how long it has to wait. */
+unsigned http_peer_delay_ms(
+    struct http_peer *peer, unsigned per_s, unsigned burst);
+/* false: there is no room for a body of so many bytes. */
+bool http_peer_take_body(
+    struct http_peers *p, struct http_peer *peer, size_t bytes);
+void http_peer_drop_body(
+    struct http_peers *p, struct http_peer *peer, size_t bytes);
 
 /* http_server_reply.c */
 void http_request_init(struct http_request *r, struct http_conn *c);

@@ -213,7 +213,10 @@ http_reply_pump(struct http_request *r, struct err *e)
 {
 	struct http_conn *c = r->conn;
 	struct evbuffer *out = bufferevent_get_output(c->bev);
-	size_t want = HTTP_BUFFER_BYTES, queued = 0;
+	size_t want = c->server->replies < c->server->options.replies_bytes
+	    ? HTTP_BUFFER_BYTES
+	    : LIMIT_SMALL_PIECE_BYTES;
+	size_t queued = 0;
 	struct evbuffer_iovec room;
 	int rc;
 
@@ -228,6 +231,7 @@ http_reply_pump(struct http_request *r, struct err *e)
 		rc = err_memory(e);
 	if (rc == 0)
 		c->queued += queued;
+	http_conn_weigh(c);
 	return rc;
 }
 

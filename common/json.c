@@ -123,6 +123,15 @@ json_set_double(struct json *j, const char *key, double n)
 }
 
 void
+json_set_time(struct json *j, const char *key, time_t t)
+{
+	char text[TEXT_TIME_BYTES];
+
+	text_time(text, t);
+	json_set_string(j, key, t == 0 ? NULL : text);
+}
+
+void
 json_set_bool(struct json *j, const char *key, bool b)
 {
 	set(j, key, json_boolean(b));

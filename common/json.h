@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "common/buf.h"
 #include "common/err.h"
@@ -42,6 +43,8 @@ void json_set_bytes(struct json *j, const char *key, const char *s, size_t len);
 void json_set_u64(struct json *j, const char *key, uint64_t n);
 void json_set_i64(struct json *j, const char *key, int64_t n);
 void json_set_double(struct json *j, const char *key, double n);
+/* As text_time writes it; 0, for never, is written as null. */
+void json_set_time(struct json *j, const char *key, time_t t);
 void json_set_bool(struct json *j, const char *key, bool b);
 /* child belongs to j from here on, whatever happens. */
 void json_set_child(struct json *j, const char *key, struct json *child);

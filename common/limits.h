@@ -81,6 +81,23 @@
 #define LIMIT_WAIT_S            300  /* longest long poll */
 #define LIMIT_LOOK_MIRRORS      16   /* asked before an origin signs */
 #define LIMIT_LOOK_MS           5000 /* all of them together, at once */
-#define LIMIT_CONFIG_BYTES      8388608
+
+/* Peers of a server: an IPv4 address, or an IPv6 /64.  Each of one worker. */
+#define LIMIT_PEERS               16384 /* remembered, 100 bytes each */
+#define LIMIT_PEER_CONNECTIONS    512 /* unless configured: a site behind NAT */
+#define LIMIT_PEER_CONNECTS_S     100 /* a handshake costs 0.3 ms; past it closed */
+#define LIMIT_PEER_CONNECTS_BURST 1024 /* ... after so many at once */
+#define LIMIT_PEER_REQUESTS_S     2000 /* past it a request waits */
+#define LIMIT_PEER_REQUESTS_BURST 20000
+#define LIMIT_PEER_BODIES_BYTES   33554432 /* request bodies: 128 full batches */
+#define LIMIT_BODIES_BYTES        100663296 /* ... of all peers; past it 503 */
+#define LIMIT_REPLIES_BYTES       67108864 /* replies queued; past it in pieces of */
+#define LIMIT_SMALL_PIECE_BYTES   16384
+#define LIMIT_RETIRE_S            3600 /* transfers under way when HUP replaces workers */
+#define LIMIT_RETIRING            128 /* workers that still end such transfers */
+#define LIMIT_HEALTH_COMMAND_S    30  /* on_healthy, on_unhealthy */
+#define LIMIT_HEALTH_HOLD         1000   /* judgements before they are run */
+#define LIMIT_STATUS_BYTES        262144 /* /status of a daemon */
+#define LIMIT_CONFIG_BYTES        8388608
 
 #endif

@@ -77,6 +77,16 @@ change_ids(const struct ids *ids, struct err *e)
 	return 0;
 }
 
+int
+sandbox_become(const char *user, struct err *e)
+{
+	const struct sandbox box = { .user = user };
+	struct ids ids = { 0 };
+	int rc = find_ids(&box, &ids, e);
+
+	return rc == 0 ? change_ids(&ids, e) : rc;
+}
+
 /* A change of user clears it, so it follows that. */
 static int
 follow_parent(pid_t parent, struct err *e)

@@ -51,6 +51,10 @@ struct sandbox {
  * environment are dealt with. */
 MUST_CHECK int sandbox_enter(const struct sandbox *s, struct err *e);
 
+/* Only takes a user's ids, with his first group alone, when we are root: for
+ * programs of the operator's.  Root is refused; NULL: stays. */
+MUST_CHECK int sandbox_become(const char *user, struct err *e);
+
 /* The Landlock ABI that sandbox_enter uses here, for logs: 0 without any (old
  * kernel, or not built in), 1 files, 4 TCP too. */
 int sandbox_landlock_abi(void);

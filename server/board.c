@@ -24,6 +24,21 @@ board_free(struct board *b)
 		munmap(b, sizeof(*b));
 }
 
+const char *
+board_trouble_name(enum board_trouble trouble)
+{
+	static const char *const names[BOARD_TROUBLES] = {
+		[BOARD_UNREACHABLE] = "unreachable",
+		[BOARD_TIMEOUT] = "timeout",
+		[BOARD_WRONG] = "wrong",
+		[BOARD_LACKS] = "lacks",
+		[BOARD_STORAGE] = "storage",
+		[BOARD_OTHER] = "other",
+	};
+
+	return names[trouble];
+}
+
 void
 board_say(struct board_text *t, const char *text)
 {

@@ -84,6 +84,9 @@ void board_say(struct board_text *t, const char *text);
 /* By anybody; "" when its writer died in the middle of it. */
 void board_read(const struct board_text *t, char out[BOARD_TEXT_BYTES]);
 
+/* "unreachable", "timeout", ...: for metrics. */
+const char *board_trouble_name(enum board_trouble trouble);
+
 static inline void
 board_add(_Atomic uint64_t *counter, uint64_t n)
 {

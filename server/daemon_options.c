@@ -4,7 +4,9 @@
 #include <getopt.h>
 
 #include "common/config.h"
+#include "common/limits.h"
 #include "common/text.h"
+#include "common/words.h"
 
 enum {
 	OPT_CONFIG = 256,
@@ -18,6 +20,9 @@ enum {
 	OPT_WORKERS,
 	OPT_ACCESS_LOG,
 	OPT_SHOW_IDENTITY,
+	OPT_NEXT_IDENTITY,
+	OPT_USE_NEXT_IDENTITY,
+	OPT_JSON,
 	OPT_VERSION,
 };
 
@@ -33,6 +38,9 @@ static const struct option long_options[] = {
 	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "access-log", no_argument, NULL, OPT_ACCESS_LOG },
 	{ "show-identity", no_argument, NULL, OPT_SHOW_IDENTITY },
+	{ "next-identity", no_argument, NULL, OPT_NEXT_IDENTITY },
+	{ "use-next-identity", no_argument, NULL, OPT_USE_NEXT_IDENTITY },
+	{ "json", no_argument, NULL, OPT_JSON },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -44,6 +52,7 @@ daemon_options_help(void)
 {
 	return "usage: peciad [OPTION...]\n"
 	       "       peciad seed [OPTION...] DIR|ARCHIVE\n"
+	       "       peciad status [--json] [OPTION...]\n"
 	       "Serves a repository to mirrors and clients; with --upstream, "
 	       "keeps it replicated.\n"
 	       "seed: what an empty mirror needs is first taken from a local "
@@ -72,6 +81,11 @@ daemon_options_help(void)
 	       "[" DAEMON_CONFIG "]\n"
 	       "  --show-identity          print sha256:HEX of our key and "
 	       "end\n"
+	       "  --next-identity          make the key to come, print it and "
+	       "end\n"
+	       "  --use-next-identity      make it the key from the next HUP "
+	       "on\n"
+	       "  --json                   of status: as the daemon says it\n"
 	       "  -v, --verbose            log more\n"
 	       "  -h, --help               this text\n"
 	       "  --version                the version\n"
@@ -89,6 +103,9 @@ daemon_options_release(struct daemon_options *o)
 	free(o->anchor);
 	free(o->user);
 	free(o->source);
+	free(o->on_healthy);
+	free(o->on_unhealthy);
+	free(o->health_user);
 	for (size_t i = 0; i < o->listen_count; i++)
 		free(o->listens[i]);
 	for (size_t i = 0; i < o->upstream_count; i++)
@@ -171,6 +188,15 @@ take_flag(struct daemon_options *o, int opt)
 	case OPT_SHOW_IDENTITY:
 		o->verb = DAEMON_SHOW_IDENTITY;
 		return 0;
+	case OPT_NEXT_IDENTITY:
+		o->verb = DAEMON_NEXT_IDENTITY;
+		return 0;
+	case OPT_USE_NEXT_IDENTITY:
+		o->verb = DAEMON_USE_NEXT_IDENTITY;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
 	case 'v':
 		o->verbose = true;
 		return 0;
@@ -210,20 +236,24 @@ take_value(struct daemon_options *o, int opt, const char *arg, struct err *e)
 	}
 }
 
+/* What is to be done, and with what. */
 static int
 take_words(
     struct daemon_options *o, int count, char *const words[], struct err *e)
 {
+	bool seed = count > 0 && strcmp(words[0], "seed") == 0;
+
 	if (count == 0)
 		return 0;
-	if (strcmp(words[0], "seed") != 0)
+	if (o->verb != DAEMON_SERVE ||
+	    (!seed && (count > 1 || strcmp(words[0], "status") != 0)))
 		return err_set(e, ERR_USAGE,
-		    "%s: unexpected; see peciad --help", words[0]);
-	if (count != 2)
+		    "%s: unexpected; see peciad --help", words[count - 1]);
+	o->verb = seed ? DAEMON_SEED : DAEMON_STATUS;
+	if (seed && count != 2)
 		return err_set(
 		    e, ERR_USAGE, "seed needs one directory or archive");
-	o->verb = DAEMON_SEED;
-	return set(&o->source, words[1], e);
+	return seed ? set(&o->source, words[1], e) : 0;
 }
 
 static int
@@ -247,14 +277,19 @@ take_arguments(
 		if ((rc = take_value(o, opt, optarg, e)) != 0)
 			return rc;
 	}
-	return take_words(o, argc - optind, argv + optind, e);
+	if ((rc = take_words(o, argc - optind, argv + optind, e)) != 0)
+		return rc;
+	if (o->json && o->verb != DAEMON_STATUS)
+		return err_set(e, ERR_USAGE, "--json is for peciad status");
+	return 0;
 }
 
 /* ---- the file ---- */
 
 static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
-	"max_connections", NULL };
+	"max_connections", "max_connections_per_peer", "on_healthy",
+	"on_unhealthy", "health_user", "health_hold", "health_interval", NULL };
 
 static int
 take_texts(
@@ -269,6 +304,9 @@ take_texts(
 		{ "anchor", &o->anchor },
 		{ "keys", &o->keys },
 		{ "user", &o->user },
+		{ "on_healthy", &o->on_healthy },
+		{ "on_unhealthy", &o->on_unhealthy },
+		{ "health_user", &o->health_user },
 	};
 	int rc = 0;
 
@@ -304,6 +342,42 @@ take_lists(
 }
 
 static int
+check_command(const struct config_section *c, const char *key, const char *text,
+    struct err *e)
+{
+	struct words words = WORDS_INIT;
+	struct err why = ERR_INIT;
+
+	if (text == NULL)
+		return 0;
+	if (words_command(text, &words, &why) != 0)
+		return config_complain(c, key, e, "%s", why.msg);
+	words_release(&words);
+	return 0;
+}
+
+static int
+take_health(
+    const struct config_section *c, struct daemon_options *o, struct err *e)
+{
+	int rc;
+
+	if ((rc = check_command(c, "on_healthy", o->on_healthy, e)) != 0 ||
+	    (rc = check_command(c, "on_unhealthy", o->on_unhealthy, e)) != 0 ||
+	    (rc = config_u64(c, "health_hold", LIMIT_HEALTH_HOLD,
+	         &o->health_hold, e)) != 0 ||
+	    (rc = config_seconds(
+	         c, "health_interval", &o->health_interval_s, e)) != 0)
+		return rc;
+	if (o->health_hold == 0)
+		return config_complain(c, "health_hold", e, "not 1 or more");
+	if (o->health_interval_s == 0 || o->health_interval_s > 3600)
+		return config_complain(
+		    c, "health_interval", e, "not 1 second to 1 hour");
+	return 0;
+}
+
+static int
 take_section(
     const struct config_section *c, struct daemon_options *o, struct err *e)
 {
@@ -316,6 +390,9 @@ take_section(
 	    (rc = config_u64(c, "workers", DAEMON_WORKERS, &workers, e)) != 0 ||
 	    (rc = config_u64(
 	         c, "max_connections", 1000000, &o->connections, e)) != 0 ||
+	    (rc = config_u64(c, "max_connections_per_peer", 1000000,
+	         &o->per_peer, e)) != 0 ||
+	    (rc = take_health(c, o, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
 	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)))
 		return rc;
@@ -376,7 +453,9 @@ daemon_options_load(
     int argc, char *const argv[], struct daemon_options *out, struct err *e)
 {
 	struct daemon_options o = { .verb = DAEMON_SERVE,
-		.head_lifetime_s = 86400 };
+		.head_lifetime_s = 86400,
+		.health_hold = 3,
+		.health_interval_s = 5 };
 	int rc;
 
 	rc = take_arguments(argc, argv, &o, e);

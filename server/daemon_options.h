@@ -22,6 +22,9 @@ enum daemon_verb {
 	DAEMON_VERSION,
 	DAEMON_SHOW_IDENTITY,
 	DAEMON_SEED,
+	DAEMON_NEXT_IDENTITY,
+	DAEMON_USE_NEXT_IDENTITY,
+	DAEMON_STATUS,
 };
 
 /* Texts are the options' own; release with daemon_options_release. */
@@ -38,8 +41,13 @@ struct daemon_options {
 	size_t upstream_count;
 	uint64_t workers;     /* 0: as many as there are processors */
 	uint64_t connections; /* of one worker; 0: the server's default */
+	uint64_t per_peer;    /* of these, of one peer; 0: the same */
+	/* Command lines (words.h) or NULL; as whom they are run, NULL: as the
+	 * supervisor; after so many judgements, so far apart. */
+	char *on_healthy, *on_unhealthy, *health_user;
+	uint64_t health_hold, health_interval_s;
 	uint64_t head_lifetime_s;
-	bool access_log, verbose;
+	bool access_log, verbose, json;
 };
 
 /* Flags go before the file.  ERR_USAGE says what is wrong. */

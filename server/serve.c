@@ -10,7 +10,10 @@
 #include "server/serve_files.h"
 #include "server/serve_heads.h"
 #include "server/serve_health.h"
+#include "server/serve_metrics.h"
+#include "server/serve_status.h"
 
+#define JUDGE_MS       1000
 #define KEY_LOG_DIGITS 16 /* enough to tell mirrors apart */
 
 struct serve {
@@ -19,7 +22,8 @@ struct serve {
 	struct http_server *server;
 	struct serve_heads *heads;
 	struct serve_files files;
-	struct serve_health health;
+	struct serve_view view;
+	struct http_timer *judging;
 };
 
 static void
@@ -46,9 +50,11 @@ handle(void *arg, struct http_request *r)
 	} else if (path.kind == SERVE_CHANNEL) {
 		serve_heads_handle(s->heads, r, path.name);
 	} else if (path.kind == SERVE_HEALTH) {
-		serve_health_handle(&s->health, r);
+		serve_health_handle(&s->view, r);
 	} else if (path.kind == SERVE_METRICS) {
-		serve_health_metrics(&s->health, r);
+		serve_metrics_handle(&s->view, r);
+	} else if (path.kind == SERVE_STATUS) {
+		serve_status_handle(&s->view, r);
 	} else {
 		serve_files_handle(&s->files, r, &path);
 	}
@@ -98,6 +104,14 @@ hangup(void *arg)
 		s->options->hangup(s->options->arg);
 }
 
+static void
+judge(void *arg)
+{
+	const struct serve *s = arg;
+
+	serve_health_judge(&s->view, s->slot);
+}
+
 static int
 set_up(struct serve *s, struct err *e)
 {
@@ -112,6 +126,8 @@ set_up(struct serve *s, struct err *e)
 		.arg = s,
 		.counters = &s->slot->http,
 		.max_connections = o->max_connections,
+		.max_per_peer = o->max_per_peer,
+		.own_listeners = o->own_listeners,
 	};
 	int rc = http_server_new(&http, &s->server, e);
 
@@ -119,9 +135,16 @@ set_up(struct serve *s, struct err *e)
 		rc = serve_heads_new(s->server, o->repo, s->slot, &s->heads, e);
 	s->files.repo = o->repo;
 	s->files.slot = s->slot;
-	s->health.repo = o->repo;
-	s->health.heads = s->heads;
-	s->health.stats = o->stats;
+	s->view = (struct serve_view){ .repo = o->repo,
+		.self = o->self,
+		.heads = s->heads,
+		.stats = o->stats,
+		.board = o->board };
+	if (rc == 0)
+		rc = health_memory_new(&s->view.memory, e);
+	if (rc == 0)
+		rc = http_timer_new(
+		    s->server, JUDGE_MS, judge, s, &s->judging, e);
 	return rc;
 }
 
@@ -133,8 +156,12 @@ serve_run(const struct serve_options *options, struct err *e)
 
 	s.slot = serve_stats_slot(options->stats, options->worker);
 	rc = set_up(&s, e);
-	if (rc == 0)
+	if (rc == 0) {
+		judge(&s);
 		rc = http_server_run(s.server, e);
+	}
+	http_timer_free(s.judging);
+	health_memory_free(s.view.memory);
 	serve_heads_free(s.heads);
 	http_server_free(s.server);
 	return rc;

@@ -59,6 +59,7 @@ serve_path_parse(const char *path, struct serve_path *out)
 		{ "/v1/objects", SERVE_BATCH, parse_exact },
 		{ "/healthz", SERVE_HEALTH, parse_exact },
 		{ "/metrics", SERVE_METRICS, parse_exact },
+		{ "/status", SERVE_STATUS, parse_exact },
 	};
 
 	*out = (struct serve_path){ .kind = SERVE_NONE };
@@ -91,6 +92,7 @@ serve_kind_name(enum serve_kind kind)
 		[SERVE_BATCH] = "batch",
 		[SERVE_HEALTH] = "health",
 		[SERVE_METRICS] = "metrics",
+		[SERVE_STATUS] = "status",
 		[SERVE_NONE] = "none",
 	};
 

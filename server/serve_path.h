@@ -16,6 +16,7 @@ enum serve_kind {
 	SERVE_BATCH,    /* /v1/objects */
 	SERVE_HEALTH,   /* /healthz */
 	SERVE_METRICS,  /* /metrics */
+	SERVE_STATUS,   /* /status */
 	SERVE_NONE,     /* anything else */
 	SERVE_KINDS,
 };

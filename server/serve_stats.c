@@ -1,8 +1,9 @@
 /* Counters shared by peciad's workers. */
 #include "server/serve_stats.h"
 
-#include <inttypes.h>
 #include <sys/mman.h>
+
+#include "common/clock.h"
 
 #define WARNINGS_A_MINUTE 60
 
@@ -58,6 +59,27 @@ serve_stats_slot(struct serve_stats *s, unsigned worker)
 	return slot;
 }
 
+bool
+serve_stats_health(const struct serve_stats *s, uint64_t max_age_ms,
+    bool *healthy, char why[BOARD_TEXT_BYTES])
+{
+	const struct serve_slot *newest = NULL;
+	uint64_t at, newest_ms = 0;
+
+	for (unsigned i = 0; i < s->workers; i++) {
+		at = value_of(&s->slots[i].judged_ms);
+		if (at > newest_ms) {
+			newest_ms = at;
+			newest = &s->slots[i];
+		}
+	}
+	if (newest == NULL || clock_ms() - newest_ms > max_age_ms)
+		return false;
+	*healthy = value_of(&newest->healthy) != 0;
+	board_read(&newest->health_why, why);
+	return true;
+}
+
 void
 serve_warn(struct serve_slot *slot, const char *event, const struct err *e,
     const char *path)
@@ -85,10 +107,8 @@ serve_stats_request(struct serve_slot *slot, enum serve_kind kind,
 		serve_count(&slot->broken_off, 1);
 }
 
-/* The sum over all workers of the counter that lies `offset` bytes into a
- * slot. */
-static uint64_t
-sum_at(const struct serve_stats *s, size_t offset)
+uint64_t
+serve_stats_sum(const struct serve_stats *s, size_t offset)
 {
 	uint64_t sum = 0;
 
@@ -100,95 +120,8 @@ sum_at(const struct serve_stats *s, size_t offset)
 	return sum;
 }
 
-static void
-write_help(
-    struct buf *text, const char *name, const char *type, const char *help)
+unsigned
+serve_status_at(size_t i)
 {
-	buf_addf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void
-write_requests(const struct serve_stats *s, struct buf *text)
-{
-	write_help(text, "pecia_http_requests_total", "counter",
-	    "Requests answered, by kind and status.");
-	for (unsigned kind = 0; kind < SERVE_KINDS; kind++) {
-		for (unsigned i = 0; i < SERVE_STATUSES; i++) {
-			uint64_t n = sum_at(s,
-			    offsetof(struct serve_slot, requests) +
-			        (kind * SERVE_STATUSES + i) *
-			            sizeof(_Atomic uint64_t));
-
-			if (n == 0)
-				continue;
-			buf_addf(text,
-			    "pecia_http_requests_total{kind=\"%s\","
-			    "status=\"%u\"} %" PRIu64 "\n",
-			    serve_kind_name(kind), statuses[i], n);
-		}
-	}
-}
-
-static void
-write_body_bytes(const struct serve_stats *s, struct buf *text)
-{
-	write_help(text, "pecia_http_body_bytes_total", "counter",
-	    "Bytes of reply bodies, by kind.");
-	for (unsigned kind = 0; kind < SERVE_KINDS; kind++)
-		buf_addf(text,
-		    "pecia_http_body_bytes_total{kind=\"%s\"} %" PRIu64 "\n",
-		    serve_kind_name(kind),
-		    sum_at(s,
-		        offsetof(struct serve_slot, body_bytes) +
-		            kind * sizeof(_Atomic uint64_t)));
-}
-
-#define AT(member) offsetof(struct serve_slot, member)
-
-void
-serve_stats_write(const struct serve_stats *s, struct buf *text)
-{
-	static const struct {
-		const char *name, *help;
-		size_t offset;
-	} counters[] = {
-		{ "pecia_http_connections_total", "Connections accepted.",
-		    AT(http.accepted) },
-		{ "pecia_http_connections_refused_total",
-		    "Connections closed at once: too many.", AT(http.refused) },
-		{ "pecia_http_connections_evicted_total",
-		    "Idle connections closed to make room.", AT(http.evicted) },
-		{ "pecia_tls_failures_total", "Handshakes that failed.",
-		    AT(http.tls_failed) },
-		{ "pecia_http_timeouts_total",
-		    "Peers that were too slow in asking or in taking.",
-		    AT(http.timed_out) },
-		{ "pecia_http_malformed_total",
-		    "Requests that were no proper HTTP.", AT(http.malformed) },
-		{ "pecia_http_broken_off_total",
-		    "Requests whose reply did not reach its end.",
-		    AT(broken_off) },
-		{ "pecia_batch_objects_total", "Objects sent in batches.",
-		    AT(objects_sent) },
-		{ "pecia_batch_missing_total",
-		    "Objects asked for in batches that are not here.",
-		    AT(objects_missing) },
-		{ "pecia_errors_total", "Failures of our own files or memory.",
-		    AT(errors) },
-	};
-
-	write_requests(s, text);
-	write_body_bytes(s, text);
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		write_help(text, counters[i].name, "counter", counters[i].help);
-		buf_addf(text, "%s %" PRIu64 "\n", counters[i].name,
-		    sum_at(s, counters[i].offset));
-	}
-	write_help(
-	    text, "pecia_http_connections", "gauge", "Connections open.");
-	buf_addf(text, "pecia_http_connections %" PRIu64 "\n",
-	    sum_at(s, AT(http.accepted)) - sum_at(s, AT(http.closed)));
-	write_help(text, "pecia_http_waiting", "gauge", "Long polls held.");
-	buf_addf(
-	    text, "pecia_http_waiting %" PRIu64 "\n", sum_at(s, AT(waiting)));
+	return statuses[i];
 }

@@ -3,15 +3,18 @@
 #ifndef SERVER_SERVE_STATS_H
 #define SERVER_SERVE_STATS_H
 
-#include "common/buf.h"
 #include "common/http_server.h"
 #include "common/log.h"
+#include "server/board.h"
 #include "server/serve_path.h"
 
 #define SERVE_STATUSES 16
 
 struct serve_slot {
 	struct http_counters http;
+	/* The worker's last judgement (health.h): by clock_ms, 0 for none. */
+	_Atomic uint64_t judged_ms, healthy;
+	struct board_text health_why; /* "" when healthy */
 	_Atomic uint64_t requests[SERVE_KINDS][SERVE_STATUSES];
 	_Atomic uint64_t body_bytes[SERVE_KINDS];
 	_Atomic uint64_t broken_off;      /* replies that did not end */
@@ -33,6 +36,11 @@ void serve_stats_free(struct serve_stats *s);
  * held open is counted as closed. */
 struct serve_slot *serve_stats_slot(struct serve_stats *s, unsigned worker);
 
+/* The newest judgement of any worker that is not older than max_age_ms; false
+ * when there is none.  why is "" for a healthy one. */
+bool serve_stats_health(const struct serve_stats *s, uint64_t max_age_ms,
+    bool *healthy, char why[BOARD_TEXT_BYTES]);
+
 static inline void
 serve_count(_Atomic uint64_t *counter, uint64_t n)
 {
@@ -44,7 +52,11 @@ void serve_warn(struct serve_slot *slot, const char *event, const struct err *e,
     const char *path);
 void serve_stats_request(struct serve_slot *slot, enum serve_kind kind,
     const struct http_result *result);
-/* Adds the sums as Prometheus text. */
-void serve_stats_write(const struct serve_stats *s, struct buf *text);
+/* The sum over all workers of the _Atomic uint64_t that lies offset bytes into
+ * a slot. */
+uint64_t serve_stats_sum(const struct serve_stats *s, size_t offset);
+/* The i-th status that `requests` counts, i below SERVE_STATUSES; the last, 0,
+ * stands for all others. */
+unsigned serve_status_at(size_t i);
 
 #endif

@@ -1,31 +1,28 @@
 /* The supervisor; the one process of peciad that may be root. */
 #include "server/supervise.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/crypto_tls.h"
 #include "common/fsat.h"
 #include "common/http_server.h"
 #include "common/log.h"
-#include "common/notify.h"
 #include "common/pool.h"
 #include "common/sandbox.h"
 #include "server/daemon_users.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
-#include "server/repo_anchor.h"
 #include "server/serve.h"
+#include "server/supervise_impl.h"
 #include "transcripts/fetcher.h"
+#include "transcripts/repo.h"
 
 #define RESTART_S     1 /* pause before a process is started again */
 #define RESTART_MAX_S 60
 #define STEADY_S      60 /* one that ran so long failed for the first time */
 #define END_MS        (HTTP_GRACE_MS + 5000)
+#define DESCRIPTORS   65536 /* of a worker, if it may */
 
 static volatile sig_atomic_t stop_signal, hup_signal;
 
@@ -38,39 +35,10 @@ on_signal(int sig)
 		stop_signal = 1;
 }
 
-enum role {
-	ROLE_WORKER,
-	ROLE_REPLICATOR,
-	ROLE_REFRESHER
-};
-
-struct child {
-	enum role role;
-	unsigned number; /* of workers */
-	pid_t pid;       /* 0: to be started at `due` */
-	time_t started, due;
-	unsigned backoff_s;
-};
-
-struct supervisor {
-	const struct daemon_options *o;
-	struct tls_identity *identity;
-	struct ssl_ctx_st *tls;
-	int listen_fds[DAEMON_LISTENS];
-	size_t listen_count;
-	int repo_fd;
-	bool has_anchor;
-	struct digest anchor;
-	struct serve_stats *stats;
-	struct daemon_users users;
-	struct child children[DAEMON_WORKERS + 2];
-	size_t child_count;
-};
-
 /* ---- what the processes do ---- */
 
-static void
-quiet_signals(void)
+void
+supervise_quiet_signals(const struct supervisor *s)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 
@@ -81,6 +49,20 @@ quiet_signals(void)
 	sigaction(SIGCHLD, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	sigaction(SIGHUP, &sa, NULL);
+	sigprocmask(SIG_SETMASK, &s->mask, NULL);
+}
+
+/* Half of them are for connections, half for what those are sent. */
+static void
+raise_descriptors(void)
+{
+	struct rlimit rl;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return;
+	rl.rlim_cur = rl.rlim_max < DESCRIPTORS ? rl.rlim_max : DESCRIPTORS;
+	/* As many connections as there are descriptors: http_server.h. */
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
 }
 
 static int
@@ -92,14 +74,19 @@ run_worker(struct supervisor *s, unsigned number, struct err *e)
 		.parent = getppid() };
 	struct serve_options o = { .listen_fds = s->listen_fds,
 		.listen_count = s->listen_count,
+		.own_listeners = true,
 		.repo = s->repo_fd,
 		.tls = s->tls,
+		.self = &s->self,
+		.board = s->board,
 		.stats = s->stats,
 		.worker = number,
 		.max_connections = (unsigned)s->o->connections,
+		.max_per_peer = (unsigned)s->o->per_peer,
 		.access_log = s->o->access_log };
 	int v1 = -1, rc;
 
+	raise_descriptors();
 	if ((rc = sandbox_enter(&box, e)) != 0)
 		return rc;
 	rc = fsat_open_dir(s->repo_fd, "v1", &v1, e);
@@ -163,6 +150,8 @@ run_role(struct supervisor *s, const struct child *c, struct err *e)
 		return run_replicator(s, e);
 	case ROLE_REFRESHER:
 		return run_refresher(s, e);
+	case ROLES:
+		break;
 	}
 	return 0;
 }
@@ -176,19 +165,30 @@ role_name(enum role role)
 	case ROLE_REPLICATOR:
 		return "replicator";
 	case ROLE_REFRESHER:
+	case ROLES:
 		break;
 	}
 	return "refresher";
 }
 
+/* An address that nobody accepts at any more shall be nobody's. */
+static void
+close_listeners(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->listen_count; i++)
+		close(s->listen_fds[i]);
+	s->listen_count = 0;
+}
+
 static _Noreturn void
-child_main(struct supervisor *s, const struct child *c, const sigset_t *mask)
+child_main(struct supervisor *s, const struct child *c)
 {
 	struct err e = ERR_INIT;
 	int rc;
 
-	quiet_signals();
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	supervise_quiet_signals(s);
+	if (c->role != ROLE_WORKER)
+		close_listeners(s);
 	rc = run_role(s, c, &e);
 	if (rc != 0)
 		log_err(LOG_ERROR, "process failed", &e, "role",
@@ -199,12 +199,12 @@ child_main(struct supervisor *s, const struct child *c, const sigset_t *mask)
 /* ---- keeping them running ---- */
 
 static void
-start_child(struct supervisor *s, struct child *c, const sigset_t *mask)
+start_child(struct supervisor *s, struct child *c)
 {
 	c->started = time(NULL);
 	c->pid = fork();
 	if (c->pid == 0)
-		child_main(s, c, mask);
+		child_main(s, c);
 	if (c->pid < 0) {
 		log_event(
 		    LOG_ERROR, "fork failed", "role", role_name(c->role), NULL);
@@ -219,6 +219,11 @@ note_end(struct child *c, int status)
 	time_t now = time(NULL);
 
 	c->pid = 0;
+	if (c->renewed || c->retired) {
+		c->renewed = false;
+		c->due = now;
+		return;
+	}
 	c->backoff_s = now - c->started >= STEADY_S || c->backoff_s == 0
 	    ? RESTART_S
 	    : c->backoff_s * 2;
@@ -239,20 +244,31 @@ reap(struct supervisor *s)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (supervise_health_reap(s, pid, status))
+			continue;
 		for (size_t i = 0; i < s->child_count; i++)
 			if (s->children[i].pid == pid)
 				note_end(&s->children[i], status);
+	}
 }
 
 static void
-start_due(struct supervisor *s, const sigset_t *mask)
+start_due(struct supervisor *s)
 {
 	time_t now = time(NULL);
+	size_t kept = 0;
 
+	for (size_t i = 0; i < s->child_count; i++) {
+		const struct child *c = &s->children[i];
+
+		if (!c->retired || c->pid > 0)
+			s->children[kept++] = *c;
+	}
+	s->child_count = kept;
 	for (size_t i = 0; i < s->child_count; i++)
 		if (s->children[i].pid == 0 && s->children[i].due <= now)
-			start_child(s, &s->children[i], mask);
+			start_child(s, &s->children[i]);
 }
 
 static void
@@ -303,14 +319,14 @@ watch(struct supervisor *s)
 {
 	struct sigaction sa = { .sa_handler = on_signal };
 	const struct timespec turn = { 1, 0 };
-	sigset_t blocked, old;
+	sigset_t blocked;
 
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
 	sigaddset(&blocked, SIGINT);
 	sigaddset(&blocked, SIGHUP);
 	sigaddset(&blocked, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &blocked, &old);
+	sigprocmask(SIG_BLOCK, &blocked, &s->mask);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
@@ -319,122 +335,100 @@ watch(struct supervisor *s)
 		siginfo_t info;
 		int sig;
 
-		start_due(s, &old);
+		start_due(s);
 		sig = sigtimedwait(&blocked, &info, &turn);
 		if (sig > 0)
 			on_signal(sig);
 		if (hup_signal != 0) {
 			hup_signal = 0;
-			signal_all(s, SIGHUP);
+			supervise_reload(s);
 		}
-		if (stop_signal == 0)
+		if (stop_signal == 0) {
 			reap(s);
+			supervise_health_turn(s);
+		}
 	}
+	supervise_health_end(s);
+	/* Clients are refused from now on, and go elsewhere at once. */
+	close_listeners(s);
 	end_children(s);
-	sigprocmask(SIG_SETMASK, &old, NULL);
+	sigprocmask(SIG_SETMASK, &s->mask, NULL);
 }
 
-/* ---- opening ---- */
+/* ---- which processes there are ---- */
 
-static int
-open_listeners(struct supervisor *s, struct err *e)
-{
-	for (size_t i = 0; i < s->o->listen_count; i++) {
-		int rc = http_listen(s->o->listens[i], &s->listen_fds[i], e);
-
-		if (rc != 0)
-			return rc;
-		s->listen_count++;
-	}
-	return 0;
-}
-
-/* An origin's repository exists; a mirror's is made. */
-static int
-open_repository(struct supervisor *s, struct err *e)
-{
-	bool mirror = s->o->upstream_count > 0;
-	int rc;
-
-	if (mirror && (rc = repo_create(s->o->repo, e)) != 0)
-		return rc;
-	rc = fsat_operator_dir(s->o->repo, false, 0, &s->repo_fd, e);
-	if (rc != 0 || !mirror)
-		return rc;
-	return repo_anchor_settle(s->repo_fd, s->o->anchor, &s->anchor, e);
-}
-
-static void
-add_child(struct supervisor *s, enum role role, unsigned number)
-{
-	s->children[s->child_count++] =
-	    (struct child){ .role = role, .number = number };
-}
-
-/* Returns the number of workers. */
+/* A slot of the counters that nobody uses. */
 static unsigned
-add_children(struct supervisor *s)
+free_slot(const struct supervisor *s)
+{
+	bool used[SUPERVISE_SLOTS] = { false };
+	unsigned slot = 0;
+
+	for (size_t i = 0; i < s->child_count; i++)
+		if (s->children[i].role == ROLE_WORKER)
+			used[s->children[i].number] = true;
+	while (slot < SUPERVISE_SLOTS - 1 && used[slot])
+		slot++;
+	return slot;
+}
+
+bool
+supervise_wants(const struct daemon_options *o, enum role role)
+{
+	switch (role) {
+	case ROLE_REPLICATOR:
+		return o->upstream_count > 0;
+	case ROLE_REFRESHER:
+		return o->upstream_count == 0 && o->keys != NULL;
+	case ROLE_WORKER:
+	case ROLES:
+		break;
+	}
+	return false;
+}
+
+void
+supervise_add_child(struct supervisor *s, enum role role)
+{
+	struct child c = { .role = role };
+
+	if (role == ROLE_WORKER)
+		c.number = free_slot(s);
+	s->children[s->child_count++] = c;
+}
+
+void
+supervise_add_workers(struct supervisor *s)
 {
 	uint64_t workers = s->o->workers > 0 ? s->o->workers : pool_cpus();
 
 	if (workers > DAEMON_WORKERS)
 		workers = DAEMON_WORKERS;
 	for (unsigned i = 0; i < workers; i++)
-		add_child(s, ROLE_WORKER, i);
-	if (s->o->upstream_count > 0)
-		add_child(s, ROLE_REPLICATOR, 0);
-	else if (s->o->keys != NULL)
-		add_child(s, ROLE_REFRESHER, 0);
-	return (unsigned)workers;
-}
-
-static int
-say_ready(const struct supervisor *s, struct err *e)
-{
-	(void)printf("ready");
-	for (size_t i = 0; i < s->listen_count; i++) {
-		const char *colon = strrchr(s->o->listens[i], ':');
-		uint16_t port;
-		int rc;
-
-		if ((rc = http_port_of(s->listen_fds[i], &port, e)) != 0)
-			return rc;
-		(void)printf(" %.*s:%u", (int)(colon - s->o->listens[i]),
-		    s->o->listens[i], (unsigned)port);
-	}
-	(void)putchar('\n');
-	(void)fflush(stdout);
-	return notify_ready(e);
+		supervise_add_child(s, ROLE_WORKER);
 }
 
 int
-supervise(const struct daemon_options *o, struct err *e)
+supervise(int argc, char *const argv[], struct daemon_options *o, struct err *e)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 	int rc;
 
 	if (s == NULL)
 		return err_memory(e);
+	s->argc = argc;
+	s->argv = argv;
 	s->o = o;
 	s->repo_fd = -1;
-	if ((rc = tls_identity_open(o->identity, true, &s->identity, e)) != 0 ||
-	    (rc = tls_server_context(s->identity, &s->tls, e)) != 0 ||
-	    (rc = open_repository(s, e)) != 0 ||
-	    (rc = daemon_users_choose(s->o->user, s->repo_fd, &s->users, e)) !=
-	        0 ||
-	    (rc = open_listeners(s, e)) != 0 ||
-	    (rc = serve_stats_new(add_children(s), &s->stats, e)) != 0 ||
-	    (rc = say_ready(s, e)) != 0)
-		goto out;
-	watch(s);
-out:
-	for (size_t i = 0; i < s->listen_count; i++)
-		close(s->listen_fds[i]);
-	if (s->repo_fd >= 0)
-		close(s->repo_fd);
-	serve_stats_free(s->stats);
-	tls_context_free(s->tls);
-	tls_identity_free(s->identity);
+	rc = supervise_open(s, e);
+	if (rc == 0) {
+		supervise_add_workers(s);
+		for (enum role r = ROLE_REPLICATOR; r < ROLES; r++)
+			if (supervise_wants(o, r))
+				supervise_add_child(s, r);
+		watch(s);
+	}
+	supervise_close(s);
 	free(s);
 	return rc;
 }

@@ -7,7 +7,9 @@
 #include "server/daemon_options.h"
 
 /* Until SIGTERM or SIGINT.  Prints "ready ADDR:PORT..." (and tells systemd)
- * once it listens. */
-MUST_CHECK int supervise(const struct daemon_options *o, struct err *e);
+ * once it listens.  o is of daemon_options_load with these arguments; SIGHUP
+ * puts what they and the file say then in its place. */
+MUST_CHECK int supervise(
+    int argc, char *const argv[], struct daemon_options *o, struct err *e);
 
 #endif

@@ -1,5 +1,5 @@
 /* Programs that are run, and the command lines that name them. */
-#include "client/command.h"
+#include "common/command.h"
 
 #include <check.h>
 #include <errno.h>

@@ -8,6 +8,7 @@
 #include "server/serve_range.h"
 #include "tests/samples.h"
 #include "tests/site.h"
+#include "transcripts/repo.h"
 
 #define WAITERS 20
 
@@ -456,9 +457,71 @@ START_TEST(tells_its_health)
 	site_put_fresh_head(8);
 	ck_assert_uint_eq(site_status_of("/healthz", ""), 200);
 	ck_assert_int_eq(
-	    fsat_unlink(site_repo.fd, "v1/release/" SITE_NAME, &e), 0);
+	    fsat_unlink(site_repo.fd, "v1/release/" SITE_RELEASE, &e), 0);
 	ck_assert_uint_eq(site_status_of("/healthz", ""), 503);
 	site_expect_text("/healthz", "its release is not here");
+}
+END_TEST
+
+START_TEST(misses_what_a_release_names)
+{
+	struct digest manifest;
+	struct err e = ERR_INIT;
+	char path[REPO_PATH_BYTES];
+
+	site_start_worker();
+	site_expect_text("/healthz", "ok\n");
+	board_set(&site_board->keeping.lacking, 3);
+	ck_assert_uint_eq(site_status_of("/healthz", ""), 503);
+	site_expect_text(
+	    "/healthz", "complete no files lost 3 and not mended yet");
+	board_set(&site_board->keeping.lacking, 0);
+	ck_assert_uint_eq(site_status_of("/healthz", ""), 200);
+	sample_digest(0x13, &manifest);
+	repo_path_manifest(path, &manifest);
+	ck_assert_int_eq(fsat_unlink(site_repo.fd, path, &e), 0);
+	ck_assert_uint_eq(site_status_of("/healthz", ""), 503);
+	site_expect_text(
+	    "/healthz", "complete no channel production: v1/manifest/1313");
+	site_put_str(path, "manifest\n");
+	ck_assert_uint_eq(site_status_of("/healthz", ""), 200);
+	/* A release that is none, named by a head that is new. */
+	site_put_str("v1/release/" SITE_RELEASE, "nonsense\n");
+	ck_assert_uint_eq(site_status_of("/healthz", ""), 200);
+	site_start_worker();
+	PEER_WAIT(site_says("/healthz", "its release is damaged"));
+}
+END_TEST
+
+/* What other processes put on the board is told. */
+START_TEST(tells_what_is_on_the_board)
+{
+	struct board_replication *r = &site_board->replication;
+
+	board_say(&r->channels[0].name, "production");
+	board_set(&r->channels[0].upstream_serial, 9);
+	board_say(&r->upstream, "a \"b\" c\\d");
+	board_set(&r->bytes[BOARD_OBJECTS], 12345);
+	board_set(&r->troubles[BOARD_TIMEOUT], 4);
+	board_set(&r->contact_s, (uint64_t)time(NULL) - 100);
+	board_set(&site_board->keeping.scrub_files, 77);
+	site_start_worker();
+	site_expect_text("/metrics",
+	    "\npecia_upstream_lag_releases{channel=\"production\"} 2\n");
+	site_expect_text("/metrics",
+	    "\npecia_upstream_info{route=\"a \\\"b\\\" c\\\\d\"} 1\n");
+	site_expect_text("/metrics",
+	    "\npecia_upstream_received_bytes_total{kind=\"objects\"} "
+	    "12345\n");
+	site_expect_text("/metrics",
+	    "\npecia_upstream_errors_total{reason=\"timeout\"} 4\n");
+	site_expect_text("/metrics", "\npecia_upstream_silence_seconds 10");
+	site_expect_text("/metrics", "\npecia_scrub_files_total 77\n");
+	site_expect_text("/metrics", "\npecia_healthy 1\n");
+	site_expect_text("/status", "\"lag_releases\": 2");
+	site_expect_text("/status", "\"timeout\": 4");
+	site_expect_text("/status", "\"scrubbed_files\": 77");
+	site_expect_text("/status", "\"repo\": \"/srv/pecia\"");
 }
 END_TEST
 
@@ -534,6 +597,8 @@ main(void)
 	tcase_add_test(tc, serves_heads_of_a_folder_that_comes_late);
 	tcase_add_test(tc, does_not_serve_a_damaged_head);
 	tcase_add_test(tc, tells_its_health);
+	tcase_add_test(tc, misses_what_a_release_names);
+	tcase_add_test(tc, tells_what_is_on_the_board);
 	tcase_add_test(tc, counts_over_all_workers);
 	tcase_add_test(tc, logs_each_request_on_one_line);
 	suite_add_tcase(suite, pure);

@@ -154,6 +154,45 @@ static const struct {
 };
 #define CASES ((int)(sizeof(cases) / sizeof(*cases)))
 
+/* The key to come takes the place of the key, wherever it is interrupted. */
+START_TEST(advances_to_the_key_to_come)
+{
+	struct tls_identity *old = identity("rolled"), *next, *now;
+	struct digest was, will, is;
+	struct err e = ERR_INIT;
+	char path[300];
+
+	(void)snprintf(path, sizeof(path), "%s/rolled", scratch.path);
+	ck_assert_int_eq(tls_identity_advance(path, &e), ERR_NOT_FOUND);
+	err_clear(&e);
+	next = identity("rolled/next");
+	tls_identity_digest(old, &was);
+	tls_identity_digest(next, &will);
+	ck_assert_int_eq(fsat_unlink(scratch.fd, "rolled/cert.pem", &e), 0);
+	now = identity("rolled");
+	tls_identity_digest(now, &is);
+	ck_assert(digest_equal(&is, &was));
+	tls_identity_free(now);
+	ck_assert_msg(tls_identity_advance(path, &e) == 0, "%s", e.msg);
+	now = identity("rolled");
+	tls_identity_digest(now, &is);
+	ck_assert(digest_equal(&is, &will));
+	tls_identity_free(now);
+	/* The old one can be put back, and a further one made. */
+	ck_assert_int_eq(fsat_rename(scratch.fd, "rolled/key.old.pem",
+	                     scratch.fd, "rolled/key.pem", &e),
+	    0);
+	ck_assert_int_eq(fsat_unlink(scratch.fd, "rolled/cert.pem", &e), 0);
+	now = identity("rolled");
+	tls_identity_digest(now, &is);
+	ck_assert(digest_equal(&is, &was));
+	tls_identity_free(now);
+	ck_assert_int_eq(tls_identity_advance(path, &e), ERR_NOT_FOUND);
+	tls_identity_free(next);
+	tls_identity_free(old);
+}
+END_TEST
+
 START_TEST(a_certificate_is_shown_to_the_known_alone)
 {
 	struct verdict v = { .say = cases[_i].say };
@@ -578,6 +617,7 @@ main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_loop_test(
 	    t, a_certificate_is_shown_to_the_known_alone, 0, CASES);
+	tcase_add_test(t, advances_to_the_key_to_come);
 	tcase_add_test(t, a_session_is_taken_up_by_another_context);
 	tcase_add_test(t, a_session_is_not_offered_once_its_key_is_not_known);
 	tcase_add_test(

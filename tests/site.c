@@ -10,10 +10,16 @@
 #include "common/limits.h"
 #include "common/log.h"
 #include "server/serve.h"
+#include "server/serve_view.h"
 #include "tests/samples.h"
+#include "transcripts/repo.h"
 
 struct scratch site_repo;
 static struct serve_stats *stats;
+struct board *site_board;
+static const struct serve_self self = {
+	.repo = "/srv/pecia", .mirror = true, .started = 1000000000
+};
 uint16_t site_port;
 static int listen_fd = -1;
 static pid_t workers[4];
@@ -49,7 +55,7 @@ site_put_head(
 	h.issued = issued;
 	h.expires = expires;
 	ck_assert_int_eq(
-	    digest_parse(SITE_NAME, strlen(SITE_NAME), &h.release), 0);
+	    digest_parse(SITE_RELEASE, strlen(SITE_RELEASE), &h.release), 0);
 	buf_init(&text, LIMIT_HEAD_BYTES);
 	sample_head_text(&text, &h);
 	(void)snprintf(path, sizeof(path), "v1/channel/%s", channel);
@@ -63,6 +69,27 @@ site_put_fresh_head(uint64_t serial)
 	time_t now = time(NULL);
 
 	site_put_head("production", serial, now, now + SAMPLE_DAY);
+}
+
+static void
+put_release(void)
+{
+	struct release release;
+	char path[REPO_PATH_BYTES];
+	struct buf text;
+
+	sample_release(&release);
+	sample_release_text(&text, &release);
+	site_put("v1/release/" SITE_RELEASE, text.data, text.len);
+	for (size_t i = 0; i < release.transcript_count; i++) {
+		repo_path_manifest(path, &release.transcripts[i].manifest);
+		site_put_str(path, "manifest\n");
+		repo_path_data(path, &release.transcripts[i].data);
+		if (release.transcripts[i].has_data)
+			site_put_str(path, "data\n");
+	}
+	buf_release(&text);
+	release_release(&release);
 }
 
 void
@@ -84,8 +111,10 @@ site_set_up(void)
 	site_put_str("v1/data/" SITE_NAME, "0123456789");
 	site_put_str("v1/object/01/" SITE_NAME, "frame");
 	site_put_str("secret/key", "secret\n");
+	put_release();
 	site_put_fresh_head(7);
 	ck_assert_int_eq(serve_stats_new(4, &stats, &e), 0);
+	ck_assert_int_eq(board_new(&site_board, &e), 0);
 	worker_count = 0;
 	ck_assert_int_eq(http_listen("127.0.0.1:0", &listen_fd, &e), 0);
 	ck_assert_int_eq(http_port_of(listen_fd, &site_port, &e), 0);
@@ -98,6 +127,8 @@ site_start_worker(void)
 		.listen_fds = &listen_fd,
 		.listen_count = 1,
 		.repo = site_repo.fd,
+		.self = &self,
+		.board = site_board,
 		.stats = stats,
 		.worker = worker_count,
 		.access_log = true,
@@ -135,6 +166,7 @@ site_tear_down(void)
 		peer_stop(workers[i]);
 	close(listen_fd);
 	serve_stats_free(stats);
+	board_free(site_board);
 	scratch_remove(&site_repo);
 }
 

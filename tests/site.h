@@ -5,15 +5,21 @@
 
 #include <time.h>
 
+#include "server/board.h"
 #include "tests/peer.h"
 #include "tests/scratch.h"
 
 #define SITE_NAME \
  "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+/* The release of all heads, with the files that it names. */
+#define SITE_RELEASE \
+ "23456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef01"
+
 /* Of the test's own process. */
 extern struct scratch site_repo;
 extern uint16_t site_port;
+extern struct board *site_board; /* shared with the workers */
 
 /* Checked fixtures.  The repository has root 1, a roster, a release, manifest,
  * data transcript and object called SITE_NAME, a head of "production" with serial

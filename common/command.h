@@ -5,8 +5,8 @@
  * The environment is PATH, LANG=C.UTF-8, HOME=/ and what the caller adds;
  * standard input is empty, the directory is /.  What it leaves running in the
  * background goes on, but for a time-out, which ends the whole group. */
-#ifndef CLIENT_COMMAND_H
-#define CLIENT_COMMAND_H
+#ifndef COMMON_COMMAND_H
+#define COMMON_COMMAND_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* Running programs of the operator's and of releases. */
-#include "client/command.h"
+#include "common/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
