@@ -454,7 +454,7 @@ int
 replicate_run(const struct replicate_options *options, struct err *e)
 {
 	struct replicator r = { .o = options, .repo = options->repo };
-	int rc;
+	int claim = -1, rc;
 
 	r.fetch_options = (struct fetch_options){
 		.port = options->port,
@@ -464,7 +464,8 @@ replicate_run(const struct replicate_options *options, struct err *e)
 		.user = options->user,
 	};
 	repo_trust_store(r.repo, &r.store);
-	if ((rc = repo_lock(r.repo, 0, e)) != 0 ||
+	if ((rc = repo_claim(r.repo, "replicator", &claim, e)) != 0 ||
+	    (rc = repo_lock(r.repo, 0, e)) != 0 ||
 	    (rc = repo_clean(r.repo, e)) != 0 ||
 	    (rc = trust_load(
 	         &r.store, options->anchor, time(NULL), &r.trust, e)) != 0 ||
@@ -481,5 +482,7 @@ out:
 	fetch_stop(r.fetch);
 	pull_release(&r.pull);
 	trust_free(r.trust);
+	if (claim >= 0)
+		close(claim);
 	return rc;
 }
