@@ -6,5 +6,7 @@
 
 /* Of clock_gettime(CLOCK_MONOTONIC). */
 double clock_seconds_since(const struct timespec *start);
+/* Seconds of CLOCK_MONOTONIC: for what is due, whoever sets the clock. */
+time_t clock_now_s(void);
 
 #endif

@@ -73,4 +73,9 @@
 #define LIMIT_WAIT_S            300 /* longest long poll */
 #define LIMIT_CONFIG_BYTES      8388608
 
+/* The line between sites. */
+#define LIMIT_RATE_LINES 32
+#define LIMIT_RATE_MIN   8000 /* bytes a second: below it peers look dead */
+#define LIMIT_UPSTREAMS  64   /* that a mirror goes through in one round */
+
 #endif

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/rate.h"
 
 #define DAEMON_CONFIG    "/etc/pecia/peciad.conf"
 #define DAEMON_REPO      "/var/lib/pecia/repo"
@@ -37,6 +38,8 @@ struct daemon_options {
 	uint64_t workers;     /* 0: as many as there are processors */
 	uint64_t connections; /* of one worker; 0: the server's default */
 	uint64_t head_lifetime_s;
+	uint64_t look_s;       /* between looks at other upstreams */
+	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose;
 };
 

@@ -16,6 +16,7 @@
 #include "common/notify.h"
 #include "common/pool.h"
 #include "common/sandbox.h"
+#include "server/board.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
 #include "server/repo_anchor.h"
@@ -62,6 +63,7 @@ struct supervisor {
 	bool has_anchor;
 	struct digest anchor;
 	struct serve_stats *stats;
+	struct board *board;
 	char owner[256];  /* whom replicator and refresher become; "": stay */
 	char reader[256]; /* whom workers and fetchers become */
 	struct child children[DAEMON_WORKERS + 2];
@@ -121,7 +123,10 @@ run_replicator(struct supervisor *s, struct err *e)
 		.upstreams = (const char *const *)s->o->upstreams,
 		.upstream_count = s->o->upstream_count,
 		.port = 7440,
-		.user = s->reader };
+		.user = s->reader,
+		.board = s->board,
+		.rate = &s->o->rate,
+		.look_s = (unsigned)s->o->look_s };
 	struct sandbox box = { .user = s->owner[0] != '\0' ? s->owner : NULL,
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,
@@ -460,7 +465,7 @@ supervise(const struct daemon_options *o, struct err *e)
 	    (rc = choose_users(s, e)) != 0 ||
 	    (rc = open_listeners(s, e)) != 0 ||
 	    (rc = serve_stats_new(add_children(s), &s->stats, e)) != 0 ||
-	    (rc = say_ready(s, e)) != 0)
+	    (rc = board_new(&s->board, e)) != 0 || (rc = say_ready(s, e)) != 0)
 		goto out;
 	watch(s);
 out:
@@ -469,6 +474,7 @@ out:
 	if (s->repo_fd >= 0)
 		close(s->repo_fd);
 	serve_stats_free(s->stats);
+	board_free(s->board);
 	tls_context_free(s->tls);
 	tls_identity_free(s->identity);
 	free(s);

@@ -2,13 +2,18 @@
  * privilege; see fetcher.h. */
 #include "transcripts/fetcher.h"
 
+#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/dial.h"
 #include "common/fsat.h"
 #include "common/gzip.h"
+#include "common/rate.h"
 #include "common/sandbox.h"
 #include "common/text.h"
 #include "transcripts/fetcher_impl.h"
@@ -145,6 +150,15 @@ static int
 start_resolver(struct fetcher *f, struct err *e)
 {
 	const struct fetch_options *o = f->options;
+	struct resolver_options aimed = { .port = o->port,
+		.no_search = f->aim != FETCH_AIM_SRV,
+		.use_srv = true,
+		.srv_only = true,
+		.fallback = f->hosts,
+		.fallback_count = f->aim == FETCH_AIM_HOST,
+		.roster = f->hosts,
+		.roster_count = f->aim == FETCH_AIM_ROSTER,
+		.resolv_conf = o->resolv_conf };
 	struct resolver_options r = {
 		.server = o->server,
 		.server_only = o->server != NULL,
@@ -163,7 +177,8 @@ start_resolver(struct fetcher *f, struct err *e)
 	f->resolver = NULL;
 	f->tried = 0;
 	buf_clear(&f->reasons);
-	return resolver_new(&r, &f->resolver, e);
+	return resolver_new(
+	    f->aim == FETCH_AIM_OPTIONS ? &r : &aimed, &f->resolver, e);
 }
 
 static int
@@ -185,6 +200,18 @@ next_candidate(struct fetcher *f, struct err *e)
 	return rc;
 }
 
+/* A peer that is held back fills what our side has room for first. */
+static void
+keep_window(const struct fetcher *f, int fd)
+{
+	const struct rate_plan *rate = f->options->rate;
+	int bytes = rate == NULL ? 0 : rate_window(rate, time(NULL));
+
+	if (bytes > 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) != 0)
+		errno = 0;
+}
+
 static int
 open_connection(struct fetcher *f, size_t *index, struct err *e)
 {
@@ -200,6 +227,7 @@ open_connection(struct fetcher *f, size_t *index, struct err *e)
 	if (rc != 0)
 		return err_prefix(e, "%s", c->host);
 	o.address = c->addrs[*index].text;
+	keep_window(f, o.fd);
 	rc = http_client_new(&o, &f->http, e);
 	if (rc != 0)
 		close(o.fd);
@@ -266,16 +294,78 @@ is_metadata(const char *path)
 	return false;
 }
 
+static enum fetch_kind
+kind_of(const char *path)
+{
+	static const struct {
+		const char *prefix;
+		enum fetch_kind kind;
+	} kinds[] = {
+		{ "/v1/manifest/", FETCH_KIND_MANIFEST },
+		{ "/v1/data/", FETCH_KIND_DATA },
+		{ "/v1/object", FETCH_KIND_OBJECT },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strncmp(path, kinds[i].prefix, strlen(kinds[i].prefix)) ==
+		    0)
+			return kinds[i].kind;
+	return FETCH_KIND_STATEMENT;
+}
+
+static void
+count_received(
+    const struct fetch_options *o, enum fetch_kind kind, size_t bytes)
+{
+	if (o->received != NULL)
+		atomic_fetch_add_explicit(
+		    &o->received[kind], bytes, memory_order_relaxed);
+}
+
+struct counted {
+	const struct fetcher *f;
+	const struct http_request *req;
+	enum fetch_kind kind;
+};
+
+static int
+count_begin(void *arg, const struct http_response *resp, struct err *e)
+{
+	const struct counted *c = arg;
+
+	return c->req->begin(c->req->arg, resp, e);
+}
+
+/* A body on its way from the line: counted, and no faster than it may be. */
+static int
+count_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	const struct counted *c = arg;
+	const struct fetch_options *o = c->f->options;
+
+	count_received(o, c->kind, len);
+	if (o->gate != NULL && o->rate != NULL)
+		rate_pass(o->gate, o->rate, len);
+	return c->req->sink == NULL ? 0
+	                            : c->req->sink(c->req->arg, data, len, e);
+}
+
 int
 fetcher_http(struct fetcher *f, const struct http_request *req,
     struct http_response *resp, struct err *e)
 {
+	struct counted c = { f, req, kind_of(req->path) };
+	struct http_request counting = *req;
+
 	if (f->http == NULL)
 		return err_set(e, ERR_NET, "not connected");
 	if (!is_metadata(req->path) && f->tls.verdict != TLS_KNOWN)
 		return err_set(
 		    e, ERR_VERIFY, "the server's key is not in the roster");
-	return http_client_do(f->http, req, resp, e);
+	counting.begin = req->begin != NULL ? count_begin : NULL;
+	counting.sink = count_data;
+	counting.arg = &c;
+	return http_client_do(f->http, &counting, resp, e);
 }
 
 struct parsed_get {
@@ -430,6 +520,8 @@ send_winner(struct fetcher *f, const struct http_response *resp, size_t which,
 	int rc;
 
 	rc = send_answer(f, resp, (uint32_t)which, e);
+	if (body != NULL)
+		count_received(f->options, FETCH_KIND_STATEMENT, body->len);
 	if (rc == 0 && body != NULL)
 		rc = fetcher_send_data(f, body->data, body->len, e);
 	return rc != 0 ? rc : send_ok(f, e);
@@ -513,6 +605,18 @@ answer_rewind(struct fetcher *f, struct err *e)
 }
 
 static int
+answer_aim(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	if (msg->len < 2 || msg->data[0] > FETCH_AIM_SRV ||
+	    msg->len - 1 > sizeof(f->host) || msg->data[msg->len - 1] != '\0')
+		return err_set(e, ERR_FORMAT, "aim request");
+	f->aim = (enum fetch_aim)msg->data[0];
+	memcpy(f->host, msg->data + 1, msg->len - 1);
+	f->hosts[0] = f->host;
+	return answer_rewind(f, e);
+}
+
+static int
 answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 {
 	switch (msg->type) {
@@ -520,6 +624,8 @@ answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 		return connect_next(f, msg, e);
 	case WIRE_REWIND:
 		return answer_rewind(f, e);
+	case WIRE_AIM:
+		return answer_aim(f, msg, e);
 	case WIRE_KEYS:
 	case WIRE_MORE_KEYS:
 		return take_keys(f, msg, msg->type == WIRE_MORE_KEYS, e);

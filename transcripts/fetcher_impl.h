@@ -19,9 +19,12 @@ struct fetcher {
 	struct digest *keys; /* sorted */
 	size_t key_count;
 	uint32_t tried;
-	bool no_batch;      /* this server has no POST /v1/objects */
-	struct buf wants;   /* WIRE_WANT_BYTES each */
-	struct buf reasons; /* why candidates were passed over */
+	enum fetch_aim aim;
+	char host[FETCH_HOST_BYTES]; /* of the aim */
+	const char *hosts[1];        /* the same, as a list */
+	bool no_batch;               /* this server has no POST /v1/objects */
+	struct buf wants;            /* WIRE_WANT_BYTES each */
+	struct buf reasons;          /* why candidates were passed over */
 	struct zst_decoder *decoder;
 	uint64_t received, sent; /* of connections that are closed */
 };

@@ -625,6 +625,17 @@ repo_sync(struct repo *r, struct err *e)
 	return ret == 0 ? unmark(r, installs, e) : ret;
 }
 
+bool
+repo_is_unsynced(struct repo *r)
+{
+	bool marked;
+
+	pthread_mutex_lock(&r->mark_lock);
+	marked = r->is_marked;
+	pthread_mutex_unlock(&r->mark_lock);
+	return marked;
+}
+
 static int
 partial_name(char dst[PARTIAL_BYTES], const char *name, struct err *e)
 {

@@ -93,6 +93,8 @@ MUST_CHECK int repo_switch_head(struct repo *r, const char *channel,
     const void *data, size_t len, struct err *e);
 /* Makes all that was installed before durable. */
 MUST_CHECK int repo_sync(struct repo *r, struct err *e);
+/* Whether anything was installed since. */
+bool repo_is_unsynced(struct repo *r);
 
 /* A new file on its way into the repository: new, write, then install or
  * discard.  Discard after install or on a fresh REPO_TEMP_INIT does nothing.
