@@ -11,7 +11,7 @@
 #define ALL_DAYS    0x7f
 #define WORD_BYTES  64
 #define NS_PER_S    UINT64_C(1000000000)
-#define BURST_NS    (NS_PER_S / 20)
+#define BURST_NS    (NS_PER_S / 10)
 #define NAP_NS      (NS_PER_S / 50) /* shorter sleeps are saved up */
 #define WINDOW_MIN  16384
 #define WINDOW_MAX  65536 /* what a connection begins with anyway */
@@ -176,6 +176,7 @@ rate_add(struct rate_plan *plan, const char *text, struct err *e)
 		return err_set(
 		    e, ERR_USAGE, "more than %d rates", LIMIT_RATE_LINES);
 	plan->lines[plan->count++] = line;
+	tzset(); /* who passes bytes may not be able to read the zone */
 	return 0;
 }
 

@@ -38,7 +38,7 @@ struct rate_plan {
 MUST_CHECK int rate_add(
     struct rate_plan *plan, const char *text, struct err *e);
 /* Bytes a second at this moment, 0 for as fast as it comes.  Local time is
- * that of the process's first call, or of tzset before. */
+ * that of when the plan was made. */
 uint64_t rate_at(const struct rate_plan *plan, time_t now);
 
 /* In memory that all who share the rate map; all zero to begin with. */
@@ -47,7 +47,7 @@ struct rate_gate {
 };
 
 /* Sleeps until `bytes` more may have come.  What was not used while nobody
- * asked is not made up for, but for a twentieth of a second. */
+ * asked is not made up for, but for a tenth of a second. */
 void rate_pass(
     struct rate_gate *gate, const struct rate_plan *plan, size_t bytes);
 /* The most that a socket should hold ready, so that it is the peer who waits:

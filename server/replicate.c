@@ -301,6 +301,26 @@ look_round(struct replicator *r, bool *moved, struct err *e)
 
 /* ---- the loop ---- */
 
+/* The first roster may name one of our own site, where all is already. */
+static int
+introduce(struct replicator *r, bool *moved, struct err *e)
+{
+	bool fresh = trust_roster(r->trust) == NULL;
+	int rc = replicate_hold(r, e);
+
+	if (rc != 0)
+		return rc;
+	rc = visit_greet(r, &r->here, e);
+	replicate_let_go(r);
+	if (rc != 0 || !fresh)
+		return rc;
+	make_upstreams(r);
+	*moved =
+	    find_better(r, upstreams_find(&r->upstreams, &r->here.upstream));
+	visit_close(&r->scout);
+	return 0;
+}
+
 /* Everything there is to know from a new connection. */
 static int
 greet(struct replicator *r, struct err *e)
@@ -357,6 +377,8 @@ follow(struct replicator *r, struct err *e)
 	bool quick = false, moved = false;
 	int rc;
 
+	if ((rc = introduce(r, &moved, e)) != 0 || moved)
+		return rc;
 	if (r->here.upstream.kind != UPSTREAM_SIBLING)
 		bring_hurry(r);
 	if ((rc = greet(r, e)) != 0)

@@ -195,7 +195,7 @@ pull_from(struct replicator *r, struct visit *v, const struct head *head,
 
 	r->pull.fetch = v->fetch;
 	r->pulling_from = v;
-	r->news_at = clock_now_s() + HEADS_NEWS_S;
+	heads_plan_news(r);
 	fetch_set_tick(v->fetch, heads_tick, r);
 	rc = pull_release_of(r, v, head, e);
 	fetch_set_tick(v->fetch, NULL, NULL);

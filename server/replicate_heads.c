@@ -6,29 +6,42 @@
 #include "server/board.h"
 #include "server/replicate_impl.h"
 
+#define NEWS_S  60   /* of a pull, at most, until what is new is heard */
 #define ALARM_S 3600 /* until the same contradiction is told again */
 
-uint64_t
-heads_serial(struct replicator *r, const char *channel)
+static const struct head *
+held_head(struct replicator *r, const char *channel)
 {
 	const struct head *head = NULL;
 	struct err ignored = ERR_INIT;
 
-	if (trust_head(r->trust, channel, &head, &ignored) != 0 || head == NULL)
-		return 0;
-	return head->serial;
+	return trust_head(r->trust, channel, &head, &ignored) == 0 ? head
+	                                                           : NULL;
 }
 
-uint64_t
-heads_newest(struct replicator *r, const char *channel)
+static const struct head *
+wanted_head(struct replicator *r, const char *channel)
 {
 	const struct head *head = NULL;
 	struct err ignored = ERR_INIT;
 
-	if (trust_wanted(r->trust, channel, &head, NULL, &ignored) != 0 ||
-	    head == NULL)
-		return heads_serial(r, channel);
-	return head->serial;
+	return trust_wanted(r->trust, channel, &head, NULL, &ignored) == 0
+	    ? head
+	    : NULL;
+}
+
+bool
+heads_is_wanted(struct replicator *r, const char *channel)
+{
+	return wanted_head(r, channel) != NULL;
+}
+
+const struct head *
+heads_known(struct replicator *r, const char *channel)
+{
+	const struct head *head = wanted_head(r, channel);
+
+	return head != NULL ? head : held_head(r, channel);
 }
 
 /* ---- contradictions ---- */
@@ -144,6 +157,7 @@ take_channel(struct replicator *r, struct visit *v, const char *channel,
     bool to_bring, struct err *e)
 {
 	struct err why = ERR_INIT;
+	const struct head *held;
 	struct heard *h;
 	struct buf bytes;
 	bool changed = false;
@@ -158,7 +172,8 @@ take_channel(struct replicator *r, struct visit *v, const char *channel,
 	} else if (rc == 0) {
 		h = visit_heard(v, channel);
 		learn_etag(&v->learn, channel, h->etag);
-		h->serial = heads_serial(r, channel);
+		held = held_head(r, channel);
+		h->serial = held == NULL ? 0 : held->serial;
 	}
 	buf_release(&bytes);
 	if (rc != 0)
@@ -194,6 +209,14 @@ heads_take_all(
 
 /* ---- during a pull ---- */
 
+void
+heads_plan_news(struct replicator *r)
+{
+	unsigned wait_s = r->o->look_s < NEWS_S ? r->o->look_s : NEWS_S;
+
+	r->news_at = clock_now_s() + (time_t)wait_s;
+}
+
 static int
 hear(struct replicator *r, struct err *e)
 {
@@ -213,11 +236,10 @@ heads_tick(void *arg)
 {
 	struct replicator *r = arg;
 	struct err why = ERR_INIT;
-	time_t now = clock_now_s();
 
-	if (now < r->news_at)
+	if (clock_now_s() < r->news_at)
 		return;
-	r->news_at = now + HEADS_NEWS_S;
+	heads_plan_news(r);
 	if (hear(r, &why) != 0)
 		log_err(LOG_INFO, "no news during a pull", &why, NULL);
 }

@@ -120,11 +120,13 @@ MUST_CHECK int heads_take_all(
 /* A head as it came. */
 MUST_CHECK int heads_take(struct replicator *r, struct visit *v,
     const char *channel, const struct buf *bytes, bool bring, struct err *e);
-/* Of the newest head that is accepted, or heard of; 0 for none. */
-uint64_t heads_serial(struct replicator *r, const char *channel);
-uint64_t heads_newest(struct replicator *r, const char *channel);
-#define HEADS_NEWS_S 60 /* of a pull, until what is new is heard */
-/* A fetch's tick: now and then what is new is heard during a pull. */
+/* The newest that is wanted, or else accepted; NULL for none.  Borrowed until
+ * the next head is taken. */
+const struct head *heads_known(struct replicator *r, const char *channel);
+bool heads_is_wanted(struct replicator *r, const char *channel);
+/* During a pull what is new is heard now and then: the time of the next, and
+ * a fetch's tick. */
+void heads_plan_news(struct replicator *r);
 void heads_tick(void *arg);
 
 /* ---- replicate_bring.c ---- */

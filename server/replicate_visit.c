@@ -168,20 +168,20 @@ visit_note_head(struct visit *v, const char *channel, const struct buf *bytes)
 static enum view
 view_of_head(struct replicator *r, const char *channel, const struct buf *bytes)
 {
-	const struct head *held = NULL;
-	struct err ignored = ERR_INIT;
+	const struct head *known = heads_known(r, channel);
 	struct head h;
-	uint64_t newest = heads_newest(r, channel);
 
 	if (!parse_head(bytes, &h))
 		return VIEW_BEHIND;
-	if (h.serial != newest)
-		return h.serial > newest ? VIEW_AHEAD : VIEW_BEHIND;
-	/* The one that is held, signed again. */
-	if (trust_head(r->trust, channel, &held, &ignored) == 0 &&
-	    held != NULL && held->serial == h.serial && h.issued > held->issued)
+	if (known == NULL || h.serial > known->serial)
 		return VIEW_AHEAD;
-	return VIEW_LEVEL;
+	if (h.serial < known->serial)
+		return VIEW_BEHIND;
+	/* Signed again, or a contradiction. */
+	return h.issued > known->issued ||
+	        !digest_equal(&h.release, &known->release)
+	    ? VIEW_AHEAD
+	    : VIEW_LEVEL;
 }
 
 static int
@@ -197,13 +197,12 @@ view_channel(struct replicator *r, struct visit *v, const char *channel,
 	rc = learn_head(&v->learn, channel, &bytes, &changed, e);
 	if (rc == ERR_NOT_FOUND) {
 		err_clear(e);
-		if (heads_newest(r, channel) > 0)
+		if (heads_known(r, channel) != NULL)
 			*out = VIEW_BEHIND;
 		rc = 0;
 	} else if (rc == 0 && changed) {
 		*out = view_of_head(r, channel, &bytes);
-	} else if (rc == 0 &&
-	    heads_newest(r, channel) > heads_serial(r, channel)) {
+	} else if (rc == 0 && heads_is_wanted(r, channel)) {
 		*out = VIEW_BEHIND; /* it has what we have, not what we want */
 	}
 	buf_release(&bytes);
