@@ -20,6 +20,8 @@
 #define BACKOFF_MAX_S 60
 /* A server that answers long polls at once is asked so often. */
 #define POLL_S 15
+/* Better upstreams tried in one look: a dead one may cost LIMIT_CONNECT_MS. */
+#define LOOKS 4
 
 static_assert((int)FETCH_KINDS == (int)BOARD_KINDS &&
         (int)FETCH_KIND_STATEMENT == (int)BOARD_STATEMENTS &&
@@ -249,7 +251,8 @@ find_better(struct replicator *r, size_t at)
 	struct err why = ERR_INIT;
 	enum view seen = VIEW_BEHIND;
 
-	for (size_t i = 0; i < at; i++) {
+	for (size_t n = 0; n < at && n < LOOKS; n++) {
+		size_t i = at <= LOOKS ? n : r->look_better++ % at;
 		struct visit here;
 
 		if (view(r, &r->upstreams.list[i], &seen) != 0 ||

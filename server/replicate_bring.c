@@ -222,6 +222,12 @@ is_of_upstream(int rc)
 	}
 }
 
+static bool
+is_of_line(int rc)
+{
+	return rc == ERR_NET || rc == ERR_TIMEOUT;
+}
+
 static int
 pull_from_other(struct replicator *r, const struct upstream *u,
     const struct head *head, struct err *e)
@@ -404,9 +410,8 @@ bring(struct replicator *r, struct visit *v, const char *channel, struct err *e)
 	}
 	/* The list may be another one by now. */
 	put_off(bring_wanted(r, channel, head.serial));
-	/* It answers, and what it lacks it may have later. */
-	if (rc == ERR_NOT_FOUND || rc == ERR_VERIFY || rc == ERR_FORMAT ||
-	    rc == ERR_LIMIT)
+	/* It answers, and what it lacks it may have later, or a newer head. */
+	if (rc == ERR_EXPIRED || (is_of_upstream(rc) && !is_of_line(rc)))
 		return 0;
 	*e = why;
 	return rc;

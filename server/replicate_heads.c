@@ -136,6 +136,14 @@ heads_take(struct replicator *r, struct visit *v, const char *channel,
 		alarm_fork(r, v, channel, bytes, &why);
 		return 0;
 	}
+	if (rc == ERR_EXPIRED) {
+		/* The origin is away, and not this upstream at fault. */
+		if (is_news)
+			log_err(LOG_WARNING, "expired", &why, "upstream",
+			    v->peer.route, NULL);
+		told_trouble(r, v, &why);
+		return 0;
+	}
 	if (rc == 0)
 		rc = trust_head(r->trust, channel, &held, &why);
 	if (rc != 0) {

@@ -67,6 +67,7 @@ struct replicator {
 	time_t heard_at;    /* when something new was last heard */
 	time_t look_at;     /* when to look at others again */
 	size_t look_next;   /* which of those behind the one followed */
+	size_t look_better; /* which of many before it */
 	bool followed;      /* an upstream gave all it had in this round */
 	unsigned lacking_s; /* how soon to ask again for what it has not */
 	/* Of the contradiction that was alarmed last. */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define MOST_SIBLINGS 16 /* before the configured ones */
+
 size_t
 upstreams_find(const struct upstreams *us, const struct upstream *wanted)
 {
@@ -31,6 +33,16 @@ add_mirror(struct upstreams *us, enum upstream_kind kind,
 {
 	for (size_t i = 0; i < m->address_count; i++)
 		add(us, kind, m->addresses[i]);
+}
+
+static void
+add_siblings(struct upstreams *us, const struct roster *roster,
+    const struct roster_mirror *own)
+{
+	for (const struct roster_mirror *m = roster->mirrors;
+	     m != own && us->count < MOST_SIBLINGS; m++)
+		if (strcmp(m->site, own->site) == 0)
+			add_mirror(us, UPSTREAM_SIBLING, m);
 }
 
 static void
@@ -72,11 +84,8 @@ upstreams_make(const struct roster *roster, const struct digest *own_key,
 	    roster == NULL ? NULL : roster_find_key(roster, own_key);
 
 	out->count = 0;
-	for (const struct roster_mirror *m = own == NULL ? NULL
-	                                                 : roster->mirrors;
-	     m != own; m++)
-		if (strcmp(m->site, own->site) == 0)
-			add_mirror(out, UPSTREAM_SIBLING, m);
+	if (own != NULL)
+		add_siblings(out, roster, own);
 	add_configured(out, configured, configured_count);
 	if (roster == NULL)
 		return;

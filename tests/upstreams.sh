@@ -48,12 +48,18 @@ logged() {
 	grep -qF -- "$2" "$T/mirror-$1.log"
 }
 # came_from NAME SERIAL ADDRESS [CHANNEL]: the release's last part
-came_from() {
+came_from() { # told after it is served
+	wait_for 10 came_from_now "$@"
+}
+came_from_now() {
 	grep "replicated.*channel=${4-production} serial=$2 " "$T/mirror-$1.log" | grep -qF -- "$3\" data"
 }
 follows() { # NAME ADDRESS
 	grep 'following' "$T/mirror-$1.log" | tail -n 1 | grep -qF -- "-> $2\"" ||
 		grep 'following' "$T/mirror-$1.log" | tail -n 1 | grep -qF -- "-> $2"
+}
+follows_again() { # m2, its sibling that is another process now
+	follows m2 10.77.1.10 && grep -q 'path=/v1/channel' "$T/frozen.log"
 }
 next() { # BYTES: a release with so much that is new
 	release=$((release + 1))
@@ -80,6 +86,19 @@ echo "two releases of 2,000,000 bytes for two mirrors: $bytes bytes over the lin
 check "each crossed the line once" test "$bytes" -lt 5000000
 check "the second has it from the first" came_from m2 2 10.77.1.10
 
+# ---- one replicator, which writes only when there is something ----
+
+twice() {
+	grep -q "has a replicator already, process [0-9]" "$T/twice.log"
+}
+in_host a-mirror
+listen=10.77.1.10:7441
+serve "$T/twice.log" --repo "$T/mirror-m1" --identity "$T/id-m1" --upstream 10.77.0.1 --workers 1
+in_host
+check "a second one is told" wait_for 20 twice
+stop "$started"
+check "the lock is free while it waits" wait_for 20 flock -n "$T/mirror-m1/lock" true
+
 # ---- the sibling dies, and comes back ----
 
 stop "${mirror_pid[m1]}" KILL
@@ -98,11 +117,25 @@ bytes=$(($(wan_bytes a) - before))
 echo "one release more: $bytes bytes over the line"
 check "once over the line" test "$bytes" -lt 2500000
 
+# ---- a sibling that serves and hears no news ----
+
+stop "${mirror_pid[m1]}"
+in_host a-mirror
+listen=10.77.1.10:7440
+serve "$T/frozen.log" --repo "$T/mirror-m1" --identity "$T/id-m1" --access-log --workers 1
+frozen=$started
+in_host
+wait_for 20 follows_again || not_so "m2 follows it"
+next 100000
+mirror_at m2 5
+check "it is not waited for for ever" came_from m2 5 10.77.0.1
+check "it has none of it" at_serial "$T/mirror-m1" 4
+stop "$frozen"
+
 # ---- a head is wanted until somebody has all of it ----
 
 up m3 10.77.0.1
-mirror_at m3 4
-stop "${mirror_pid[m1]}"
+mirror_at m3 5
 stop "${mirror_pid[m2]}"
 stop "${mirror_pid[m3]}"
 # From here on m3 is behind: it replicates no more.
@@ -120,12 +153,35 @@ object_of() { # FILE
 check "the origin loses an object" mv "$(object_of "$tree/part-1")" "$T/lost"
 cp "$(object_of "$tree/part-2")" "$T/kept"
 printf 'x' | dd of="$(object_of "$tree/part-2")" bs=1 seek=1000 conv=notrunc 2>/dev/null
-up m4 10.77.0.1
-mirror_at m4 5
-check "the rest came from one that is behind" came_from m4 5 10.77.2.10
-check "its own head stays" at_serial "$T/mirror-m3" 4
+in_host b-client
+mkdir "$T/board"
+launch "$T/mirror-m4.log" tool_replicate "$T/mirror-m4" "$T/id-m4" "$anchor" "$T/board" 1 10.77.0.1
+m4=$started
+in_host
+board() { # NAME: its value
+	sed -n "s/^$1 //p" "$T/board/board"
+}
+mirror_at m4 6
+check "the rest came from one that is behind" came_from m4 6 10.77.2.10
+check "its own head stays" at_serial "$T/mirror-m3" 5
 check "what is missed is told" logged m4 "release not complete"
 check "all is right" peciactl --repo "$T/mirror-m4" verify --anchor "$anchor"
+is_told() { # which is after it is served
+	[ "$(board contact)" -gt 0 ]
+}
+wait_for 20 is_told || not_so "the board tells of it"
+cp "$T/board/board" "$T/out"
+echo "the board: $(paste -sd ' ' "$T/out")"
+matches '^upstream 10.77.0.1 .*10.77.0.1$'
+matches '^trouble .*10.77.0.1: object'
+matches '^data 3[0-9]{5}$'
+matches '^objects 82[0-9]{5}$'
+matches '^(wrong|lacks) 1$'
+matches '^releases 1$'
+matches '^contact 1[0-9]{9}$'
+matches '^complete 1[0-9]{9}$'
+matches '^forks 0$'
+matches '^channel-production 6$'
 count() {
 	grep -c "path=/v1/$1" "$T/behind.log"
 }
@@ -139,43 +195,71 @@ stop "$behind"
 
 cp -a "$PECIA_REPO" "$T/fork"
 echo other >"$T/big/other"
-check "another sixth release" peciactl --repo "$T/fork" publish "machine=$T/big:/" --message fork
+check "another seventh release" peciactl --repo "$T/fork" publish "machine=$T/big:/" --message fork
 next 1000
-mirror_at m4 6
+mirror_at m4 7
 in_host b-mirror
 listen=10.77.2.10:7440
 serve "$T/fork.log" --repo "$T/fork" --identity "$T/id-m3" --workers 1
 forked=$started
 in_host
 check "the contradiction is told" wait_for 20 logged m4 "contradiction"
-check "evidence is kept" test -s "$T/mirror-m4/evidence/channel/production.6.other"
+check "evidence is kept" test -s "$T/mirror-m4/evidence/channel/production.7.other"
 sleep 2.5 # in which it is met again
+check "the board says so" test "$(board forks)" = 1
 check "once" test "$(grep -c contradiction "$T/mirror-m4.log")" = 1
 check "the first is served" cmp "$PECIA_REPO/v1/channel/production" "$T/mirror-m4/v1/channel/production"
 next 1000
-mirror_at m4 7
+mirror_at m4 8
 check "what follows is taken" peciactl --repo "$T/mirror-m4" verify --anchor "$anchor"
 stop "$forked"
-stop "${mirror_pid[m4]}"
+stop "$m4"
+
+# ---- no answer is not "not there" ----
+
+next 200000
+middle=$(awk '$1 == "release" { print $2; exit }' "$PECIA_REPO/v1/channel/production")
+next 200000
+printf '%s\n' "/v1/release/$middle status=503" >"$T/rules"
+mkfifo "$T/alive"
+exec 8<>"$T/alive"
+on b-client python3 tests/hostiled.py --identity "$T/id-m3" --repo "$PECIA_REPO" \
+	"$T/rules" "$T/asked" <"$T/alive" >"$T/hostile.log" 2>&1 9>&- &
+hostile=$!
+running+=("$hostile")
+wait_for 20 grep -q ^ready "$T/hostile.log" || fail "hostiled.py"
+in_host b-client
+launch "$T/mirror-m4.log" tool_replicate "$T/mirror-m4" "$T/id-m4" "$anchor" "$T/board" 1 \
+	"$(sed -n 's/^ready //p' "$T/hostile.log")" 10.77.0.1
+m4=$started
+in_host
+mirror_at m4 10
+check "the way between was asked for there" grep -q "/v1/release/$middle" "$T/asked"
+check "and taken from another" came_from m4 10 10.77.0.1
+check "by data transcripts" logged m4 "by_object=0"
+check "one contradiction is known still" test "$(board forks)" = 1
+stop "$m4"
+stop "$hostile"
 
 # ---- two that follow each other, and one that meets itself ----
 
 up m1 10.77.1.10 10.77.1.100
 up m2 10.77.1.10
 check "itself is passed over" wait_for 20 logged m1 "it is ourselves"
-mirror_at m1 7
-mirror_at m2 7
+mirror_at m1 10
+mirror_at m2 10
 next 1000
-mirror_at m1 8
-mirror_at m2 8
-check "no serial is lost" peciactl --repo "$T/mirror-m2" verify --anchor "$anchor"
+mirror_at m1 11
+mirror_at m2 11
+check "all is right" peciactl --repo "$T/mirror-m2" verify --anchor "$anchor"
 stop "${mirror_pid[m1]}"
 stop "${mirror_pid[m2]}"
 
 # ---- a long transfer ----
 
-printf '[main]\nlook_around = 1s\nmax_rate = 3Mbit\n' >"$T/none.conf"
-up m1 10.77.0.1
+printf '[main]\nlook_around = 1s\nmax_rate = 3Mbit\nupstream = srv\n' >"$T/none.conf"
+printf 'search up.example\nnameserver 10.77.1.10\n' >"/etc/netns/$NET-a-mirror/resolv.conf"
+up m1
 publish "big=$T/big:/big" --channel testing --message small
 wait_for 20 at_serial "$T/mirror-m1" 1 testing || not_so "the other channel"
 head -c 3000000 /dev/urandom >"$T/big/large"
@@ -192,6 +276,7 @@ peciactl refresh >"$T/out" 2>&1 || not_so "refresh"
 same_head() {
 	cmp "$PECIA_REPO/v1/channel/production" "$T/mirror-m1/v1/channel/production"
 }
+check "its upstream is what DNS names" grep -q "following.*_pecia._tcp.up.example.*(srv)" "$T/mirror-m1.log"
 check "a head signed again gets through" wait_for 20 same_head
 wait_for 20 is_under_way 2300000 || not_so "it goes on"
 to=$(held) until=$EPOCHREALTIME
