@@ -69,6 +69,17 @@ next() { # BYTES: a release with so much that is new
 release=0
 for m in m1 m2 m3 m4; do add_mirror $m; done
 
+# ---- what makes no sense ----
+
+while IFS='|' read -r line words; do
+	printf '[main]\n%s\n' "$line" >"$T/bad.conf"
+	refuses 64 "bad.conf:2: $words" peciad --config "$T/bad.conf" --repo "$T/none"
+done <<-'LINES'
+	max_rate = 2Mbit monday|max_rate: 2Mbit monday: not RATE
+	max_rate = 10kbit|max_rate: 10kbit: less than 8000
+	look_around = 0|look_around: not a second to a day
+LINES
+
 # ---- once over the line ----
 
 next 2000000
@@ -200,12 +211,15 @@ next 1000
 mirror_at m4 7
 in_host b-mirror
 listen=10.77.2.10:7440
-serve "$T/fork.log" --repo "$T/fork" --identity "$T/id-m3" --workers 1
+serve "$T/fork.log" --repo "$T/fork" --identity "$T/id-m3" --access-log --workers 1
 forked=$started
 in_host
 check "the contradiction is told" wait_for 20 logged m4 "contradiction"
 check "evidence is kept" test -s "$T/mirror-m4/evidence/channel/production.7.other"
-sleep 2.5 # in which it is met again
+met_again() {
+	[ "$(grep -c path=/v1/channel "$T/fork.log")" -ge 5 ]
+}
+wait_for 20 met_again || not_so "it is met again"
 check "the board says so" test "$(board forks)" = 1
 check "once" test "$(grep -c contradiction "$T/mirror-m4.log")" = 1
 check "the first is served" cmp "$PECIA_REPO/v1/channel/production" "$T/mirror-m4/v1/channel/production"
