@@ -41,7 +41,13 @@ pause_s(unsigned seconds)
 int
 replicate_hold(struct replicator *r, struct err *e)
 {
-	return repo_lock(r->repo, LOCK_MS, e);
+	struct err why = ERR_INIT;
+	int rc = repo_lock(r->repo, LOCK_MS, &why);
+
+	if (rc == 0)
+		return 0;
+	/* Not a contradiction. */
+	return err_set(e, rc == ERR_CONFLICT ? ERR_BUSY : rc, "%s", why.msg);
 }
 
 void
@@ -413,13 +419,17 @@ follow(struct replicator *r, struct err *e)
 	return 0;
 }
 
+/* Most of a roster's mirrors may be out of reach. */
 static void
-tell_failure(struct replicator *r, const struct err *why)
+tell_failure(struct replicator *r, bool stood, const struct err *why)
 {
-	log_err(LOG_WARNING, "upstream failed", why, "upstream",
-	    r->here.peer.route[0] != '\0' ? r->here.peer.route
-	                                  : r->here.upstream.host,
-	    NULL);
+	const struct upstream *u = &r->here.upstream;
+	bool is_news =
+	    stood || u->kind == UPSTREAM_CONFIGURED || u->kind == UPSTREAM_SRV;
+
+	log_err(is_news ? LOG_WARNING : LOG_INFO, "upstream failed", why,
+	    "upstream",
+	    r->here.peer.route[0] != '\0' ? r->here.peer.route : u->host, NULL);
 	told_trouble(r, &r->here, why);
 	if (r->o->board != NULL)
 		board_say(&r->o->board->replication.upstream, "");
@@ -435,15 +445,18 @@ round_of_upstreams(struct replicator *r, struct err *e)
 	make_upstreams(r);
 	for (size_t i = 0; i < r->upstreams.count; i++) {
 		struct err why = ERR_INIT;
+		bool stood;
 		int rc;
 
 		u = r->upstreams.list[i];
 		rc = visit_open(r, &r->here, &u, &why);
+		stood = rc == 0;
 		while (rc == 0)
 			rc = follow(r, &why);
-		tell_failure(r, &why);
+		tell_failure(r, stood, &why);
 		visit_close(&r->here);
-		*e = why;
+		if (e->code == 0)
+			*e = why;
 		/* The roster may be another one since, and so the list; what
 		 * was followed then failed as the last one. */
 		make_upstreams(r);

@@ -9,6 +9,9 @@
 
 #define BACKOFF_S     1 /* until what nobody has is asked for again, doubled */
 #define BACKOFF_MAX_S 60
+/* Others asked in one go: a dead one may cost LIMIT_CONNECT_MS, in which no
+ * news is heard. */
+#define OTHERS 8
 /* Looks at others, until a sibling that is at a release is waited for no more:
  * six hours, as they are by default. */
 #define PATIENCE 72
@@ -254,12 +257,15 @@ tell_lack(struct replicator *r, const struct visit *v, const struct head *head,
 }
 
 /* `v` first; what is here by then stays. */
+/* `v` first, then some of the others: those that were not asked the last time.
+ * What is here by then stays. */
 static int
 pull_from_all(struct replicator *r, struct visit *v, const struct head *head,
     const char **from, struct err *e)
 {
 	/* A pull may hear of another roster. */
 	struct upstreams *all = malloc(sizeof(*all));
+	size_t next = bring_wanted(r, head->channel, head->serial)->next;
 	int first, rc;
 
 	if (all == NULL)
@@ -269,21 +275,24 @@ pull_from_all(struct replicator *r, struct visit *v, const struct head *head,
 	rc = first = pull_from(r, v, head, e);
 	if (rc != 0)
 		tell_lack(r, v, head, e);
-	for (size_t i = 0; i < all->count && is_of_upstream(rc); i++) {
+	for (size_t n = 0; n < all->count && n < OTHERS && is_of_upstream(rc);
+	     n++) {
+		const struct upstream *u = &all->list[next++ % all->count];
 		struct err why = ERR_INIT;
 
-		if (strcmp(all->list[i].host, v->upstream.host) == 0)
+		if (strcmp(u->host, v->upstream.host) == 0)
 			continue;
-		rc = pull_from_other(r, &all->list[i], head, &why);
+		rc = pull_from_other(r, u, head, &why);
 		if (rc == 0)
 			*from = r->extra.peer.route;
 		else if (is_of_upstream(rc))
 			log_err(LOG_INFO, "nor there", &why, "upstream",
-			    all->list[i].host, NULL);
+			    u->host, NULL);
 		else
 			*e = why;
 	}
 	free(all);
+	bring_wanted(r, head->channel, head->serial)->next = next;
 	/* The first is the one to be told of. */
 	return is_of_upstream(rc) ? first : rc;
 }
@@ -417,6 +426,21 @@ bring(struct replicator *r, struct visit *v, const char *channel, struct err *e)
 	return rc;
 }
 
+/* The trust store knows what a process before this one heard of. */
+static void
+remember_wanted(struct replicator *r)
+{
+	const struct roster *roster = trust_roster(r->trust);
+
+	for (size_t i = 0; i < roster->channel_count; i++) {
+		const char *channel = roster->channels[i];
+
+		if (heads_is_wanted(r, channel))
+			(void)bring_wanted(
+			    r, channel, heads_known(r, channel)->serial);
+	}
+}
+
 int
 bring_due(struct replicator *r, struct visit *v, struct err *e)
 {
@@ -424,6 +448,7 @@ bring_due(struct replicator *r, struct visit *v, struct err *e)
 	char channel[LIMIT_NAME_BYTES + 1];
 	int rc = 0;
 
+	remember_wanted(r);
 	for (size_t i = r->wanted_count; i-- > 0 && rc == 0;) {
 		if (i >= r->wanted_count || r->wanted[i].due > now)
 			continue;

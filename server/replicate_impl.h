@@ -43,6 +43,7 @@ struct wanted {
 	time_t since; /* heard of first; by clock_now_s, as all below */
 	time_t due;   /* when it is asked for next */
 	unsigned backoff_s;
+	size_t next; /* of the other upstreams, whom to ask first */
 };
 
 struct replicator {
@@ -76,7 +77,7 @@ struct replicator {
 	uint64_t forks_before; /* whose evidence was here at the start */
 };
 
-/* The right to write.  ERR_CONFLICT: others have it for too long. */
+/* The right to write.  ERR_BUSY: others have it for too long. */
 MUST_CHECK int replicate_hold(struct replicator *r, struct err *e);
 void replicate_let_go(struct replicator *r);
 
@@ -137,7 +138,7 @@ void heads_tick(void *arg);
  * of the connection to `v`. */
 MUST_CHECK int bring(
     struct replicator *r, struct visit *v, const char *channel, struct err *e);
-/* All that are due. */
+/* All that are due, and what was wanted before this process began. */
 MUST_CHECK int bring_due(struct replicator *r, struct visit *v, struct err *e);
 /* When the next is due; 0 when nothing is wanted. */
 time_t bring_next(const struct replicator *r);

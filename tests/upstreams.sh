@@ -149,12 +149,6 @@ up m3 10.77.0.1
 mirror_at m3 5
 stop "${mirror_pid[m2]}"
 stop "${mirror_pid[m3]}"
-# From here on m3 is behind: it replicates no more.
-in_host b-mirror
-listen=10.77.2.10:7440
-serve "$T/behind.log" --repo "$T/mirror-m3" --identity "$T/id-m3" --access-log --workers 1
-behind=$started
-in_host
 next 300000
 object_of() { # FILE
 	local digest
@@ -164,35 +158,54 @@ object_of() { # FILE
 check "the origin loses an object" mv "$(object_of "$tree/part-1")" "$T/lost"
 cp "$(object_of "$tree/part-2")" "$T/kept"
 printf 'x' | dd of="$(object_of "$tree/part-2")" bs=1 seek=1000 conv=notrunc 2>/dev/null
-in_host b-client
 mkdir "$T/board"
-launch "$T/mirror-m4.log" tool_replicate "$T/mirror-m4" "$T/id-m4" "$anchor" "$T/board" 1 10.77.0.1
-m4=$started
-in_host
+m4_up() { # UPSTREAM...
+	in_host b-client
+	rm -f "$T/board/board"
+	launch "$T/mirror-m4.log" tool_replicate "$T/mirror-m4" "$T/id-m4" "$anchor" "$T/board" 1 "$@"
+	in_host
+	m4=$started
+}
 board() { # NAME: its value
 	sed -n "s/^$1 //p" "$T/board/board"
 }
-mirror_at m4 6
-check "the rest came from one that is behind" came_from m4 6 10.77.2.10
-check "its own head stays" at_serial "$T/mirror-m3" 5
-check "what is missed is told" logged m4 "release not complete"
-check "all is right" peciactl --repo "$T/mirror-m4" verify --anchor "$anchor"
-is_told() { # which is after it is served
-	[ "$(board contact)" -gt 0 ]
+told_of() { # NAME: more than none
+	[ "$(board "$1")" -gt 0 ]
 }
-wait_for 20 is_told || not_so "the board tells of it"
+m4_up 10.77.0.1
+check "what is missed is told" wait_for 20 logged m4 "release not complete"
+wait_for 20 told_of contact || not_so "the board tells of it"
 cp "$T/board/board" "$T/out"
 echo "the board: $(paste -sd ' ' "$T/out")"
 matches '^upstream 10.77.0.1 .*10.77.0.1$'
 matches '^trouble .*10.77.0.1: object'
 matches '^data 3[0-9]{5}$'
-matches '^objects 82[0-9]{5}$'
-matches '^(wrong|lacks) 1$'
+matches '^(wrong|lacks) [1-9]'
+matches '^releases 0$'
+matches '^forks 0$'
+matches '^channel-production 6$'
+check "it is not served" test ! -e "$T/mirror-m4/v1/channel/production"
+stop "$m4"
+
+# A server that is behind, as it replicates no more, has what lacks.
+in_host b-mirror
+listen=10.77.2.10:7440
+serve "$T/behind.log" --repo "$T/mirror-m3" --identity "$T/id-m3" --access-log --workers 1
+behind=$started
+in_host
+m4_up 10.77.2.10
+mirror_at m4 6
+check "the rest comes from one that is behind" came_from m4 6 10.77.2.10
+check "its own head stays" at_serial "$T/mirror-m3" 5
+check "all is right" peciactl --repo "$T/mirror-m4" verify --anchor "$anchor"
+wait_for 20 told_of contact || not_so "the board tells of it"
+cp "$T/board/board" "$T/out"
+matches '^upstream 10.77.2.10 .*10.77.2.10$'
+matches '^data 0$'
+matches '^objects 4000[0-9]{3}$'
 matches '^releases 1$'
 matches '^contact 1[0-9]{9}$'
 matches '^complete 1[0-9]{9}$'
-matches '^forks 0$'
-matches '^channel-production 6$'
 count() {
 	grep -c "path=/v1/$1" "$T/behind.log"
 }
@@ -201,6 +214,9 @@ check "and nothing else of content" test "$(count manifest)$(count data/)" = 00
 mv "$T/lost" "$(object_of "$tree/part-1")"
 cp "$T/kept" "$(object_of "$tree/part-2")"
 stop "$behind"
+stop "$m4"
+m4_up 10.77.0.1
+wait_for 20 told_of contact || not_so "it is up again"
 
 # ---- two releases of one serial ----
 
@@ -242,11 +258,7 @@ on b-client python3 tests/hostiled.py --identity "$T/id-m3" --repo "$PECIA_REPO"
 hostile=$!
 running+=("$hostile")
 wait_for 20 grep -q ^ready "$T/hostile.log" || fail "hostiled.py"
-in_host b-client
-launch "$T/mirror-m4.log" tool_replicate "$T/mirror-m4" "$T/id-m4" "$anchor" "$T/board" 1 \
-	"$(sed -n 's/^ready //p' "$T/hostile.log")" 10.77.0.1
-m4=$started
-in_host
+m4_up "$(sed -n 's/^ready //p' "$T/hostile.log")" 10.77.0.1
 mirror_at m4 10
 check "the way between was asked for there" grep -q "/v1/release/$middle" "$T/asked"
 check "and taken from another" came_from m4 10 10.77.0.1
