@@ -71,51 +71,65 @@ bring_hurry(struct replicator *r)
 /* ---- one release from one upstream ---- */
 
 static int
+get_statement(struct visit *v, const struct digest *release, struct buf *body,
+    struct err *e)
+{
+	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
+
+	repo_path_release(path, release);
+	(void)snprintf(url, sizeof(url), "/%s", path);
+	return learn_get(&v->learn, url, LIMIT_RELEASE_BYTES, body, e);
+}
+
+static int
 get_previous(struct replicator *r, struct visit *v, const struct release *next,
     struct release *out, struct err *e)
 {
-	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
+	char path[REPO_PATH_BYTES];
 	struct buf body;
 	int rc;
 
-	repo_path_release(path, &next->previous);
-	(void)snprintf(url, sizeof(url), "/%s", path);
 	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = learn_get(&v->learn, url, LIMIT_RELEASE_BYTES, &body, e);
+	rc = get_statement(v, &next->previous, &body, e);
 	if (rc == 0)
 		rc = release_read_previous(
 		    trust_root(r->trust), next, body.data, body.len, out, e);
+	repo_path_release(path, &next->previous);
 	if (rc == 0)
 		rc = repo_put_statement(r->repo, path, body.data, body.len, e);
 	buf_release(&body);
 	return rc;
 }
 
-/* The releases after the one held, newest first in chain[0..*count-1]; at most
- * LIMIT_CHAIN, and *linked says whether they reach the one held.  Without one
- * that upstream has not, or not right, there is the newest as a whole; one that
- * does not come in time is no such thing. */
+/* The way from the release held to the one wanted. */
+struct chain {
+	struct release list[LIMIT_CHAIN]; /* the newest first */
+	size_t count;
+	bool linked; /* it reaches the one held */
+};
+
+/* Without one that upstream has not, or not right, there is the newest as a
+ * whole; one that does not come in time is no such thing. */
 static int
 follow_chain(struct replicator *r, struct visit *v, const struct digest *held,
-    struct release *chain, size_t *count, bool *linked, struct err *e)
+    struct chain *c, struct err *e)
 {
-	*linked = false;
 	while (held != NULL) {
-		const struct release *last = &chain[*count - 1];
+		const struct release *last = &c->list[c->count - 1];
 		struct err why = ERR_INIT;
 		int rc;
 
-		*linked =
+		c->linked =
 		    last->has_previous && digest_equal(&last->previous, held);
-		if (*linked || !last->has_previous || *count == LIMIT_CHAIN)
+		if (c->linked || !last->has_previous || c->count == LIMIT_CHAIN)
 			return 0;
-		release_init(&chain[*count]);
-		rc = get_previous(r, v, last, &chain[*count], &why);
+		release_init(&c->list[c->count]);
+		rc = get_previous(r, v, last, &c->list[c->count], &why);
 		if (rc == 0) {
-			++*count;
+			c->count++;
 			continue;
 		}
-		release_release(&chain[*count]);
+		release_release(&c->list[c->count]);
 		if (rc == ERR_NOT_FOUND || rc == ERR_VERIFY || rc == ERR_FORMAT)
 			return 0;
 		*e = why;
@@ -127,14 +141,14 @@ follow_chain(struct replicator *r, struct visit *v, const struct digest *held,
 /* From the oldest to the newest, each on top of the one before.  Where the way
  * is not to be had any more, the newest as a whole. */
 static int
-pull_chain(struct replicator *r, const struct release *chain, size_t count,
-    const struct release *held, bool linked, struct err *e)
+pull_chain(struct replicator *r, const struct chain *c,
+    const struct release *held, struct err *e)
 {
-	const struct release *before = linked ? held : NULL;
+	const struct release *before = c->linked ? held : NULL;
 
-	for (size_t i = count; linked && i-- > 1;) {
+	for (size_t i = c->count; c->linked && i-- > 1;) {
 		struct err why = ERR_INIT;
-		int rc = pull_one(&r->pull, &chain[i], before, true, &why);
+		int rc = pull_one(&r->pull, &c->list[i], before, true, &why);
 
 		if (rc == ERR_NOT_FOUND) {
 			before = NULL;
@@ -144,9 +158,9 @@ pull_chain(struct replicator *r, const struct release *chain, size_t count,
 			*e = why;
 			return rc;
 		}
-		before = &chain[i];
+		before = &c->list[i];
 	}
-	return pull_one(&r->pull, &chain[0], before, false, e);
+	return pull_one(&r->pull, &c->list[0], before, false, e);
 }
 
 static int
@@ -170,23 +184,23 @@ static int
 pull_release_of(struct replicator *r, struct visit *v, const struct head *head,
     struct err *e)
 {
-	struct release chain[LIMIT_CHAIN], held;
+	struct chain chain = { .count = 1 };
 	struct digest held_digest;
-	bool has_held, linked = false;
-	size_t count = 1;
+	struct release held;
+	bool has_held;
 	int rc;
 
 	release_init(&held);
-	release_init(&chain[0]);
+	release_init(&chain.list[0]);
 	if ((rc = load_held(
 	         r, head->channel, &held, &held_digest, &has_held, e)) == 0 &&
-	    (rc = learn_release(&v->learn, head, &chain[0], e)) == 0 &&
-	    (rc = follow_chain(r, v, has_held ? &held_digest : NULL, chain,
-	         &count, &linked, e)) == 0)
-		rc = pull_chain(r, chain, count, &held, linked, e);
+	    (rc = learn_release(&v->learn, head, &chain.list[0], e)) == 0 &&
+	    (rc = follow_chain(
+	         r, v, has_held ? &held_digest : NULL, &chain, e)) == 0)
+		rc = pull_chain(r, &chain, &held, e);
 	release_release(&held);
-	for (size_t i = 0; i < count; i++)
-		release_release(&chain[i]);
+	for (size_t i = 0; i < chain.count; i++)
+		release_release(&chain.list[i]);
 	return rc;
 }
 
@@ -349,7 +363,6 @@ is_expected_of(struct replicator *r, struct visit *v, const struct head *head,
     const struct wanted *w)
 {
 	time_t waited = clock_now_s() - w->since;
-	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
 	struct err ignored = ERR_INIT;
 	struct buf body;
 	int rc;
@@ -360,10 +373,8 @@ is_expected_of(struct replicator *r, struct visit *v, const struct head *head,
 		return false;
 	if (waited < (time_t)r->o->look_s)
 		return true;
-	repo_path_release(path, &head->release);
-	(void)snprintf(url, sizeof(url), "/%s", path);
 	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = learn_get(&v->learn, url, LIMIT_RELEASE_BYTES, &body, &ignored);
+	rc = get_statement(v, &head->release, &body, &ignored);
 	buf_release(&body);
 	return rc == 0;
 }
