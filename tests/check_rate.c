@@ -66,7 +66,7 @@ END_TEST
 
 static const struct {
 	const char *when; /* TZ is UTC: day, hour */
-	int day, hour, minute;
+	long day, hour, minute;
 	uint64_t kB;
 } moments[] = {
 	{ "Friday noon", 0, 12, 0, 100 },

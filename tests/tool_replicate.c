@@ -104,7 +104,7 @@ main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
 	struct run run;
-	pid_t child;
+	pid_t child = -1;
 	int rc;
 
 	if (argc < 7 || text_sha256(argv[3], run.anchor.b) != 0)
@@ -113,7 +113,9 @@ main(int argc, char **argv)
 	run.identity = argv[2];
 	run.board = argv[4];
 	rc = board_new(&run.shared, &e);
-	if (rc == 0 && (child = fork()) == 0) {
+	if (rc == 0)
+		child = fork();
+	if (rc == 0 && child == 0) {
 		rc = replicate(&run, argv[5], argv + 6, (size_t)argc - 6, &e);
 	} else if (rc == 0) {
 		rc = show(&run, &e);
