@@ -297,7 +297,7 @@ is_under_way() { # BYTES
 	[ "$(held)" -gt "$1" ]
 }
 wait_for 20 is_under_way 300000 || not_so "it comes"
-from=$(held) since=$EPOCHREALTIME
+from=$(held) line=$(wan_bytes a) since=$EPOCHREALTIME
 peciactl refresh >"$T/out" 2>&1 || not_so "refresh"
 same_head() {
 	cmp "$PECIA_REPO/v1/channel/production" "$T/mirror-m1/v1/channel/production"
@@ -305,12 +305,16 @@ same_head() {
 check "its upstream is what DNS names" grep -q "following.*_pecia._tcp.up.example.*(srv)" "$T/mirror-m1.log"
 check "a head signed again gets through" wait_for 20 same_head
 wait_for 20 is_under_way 2300000 || not_so "it goes on"
-to=$(held) until=$EPOCHREALTIME
+to=$(held) until=$EPOCHREALTIME line=$(($(wan_bytes a) - line))
 check "while the large release is under way" at_serial "$T/mirror-m1" 1 testing
-percent=$(awk -v bytes=$((to - from)) -v a="$since" -v b="$until" \
-	'BEGIN { printf "%d", bytes / (b - a) / 375000 * 100 }')
-echo "$percent % of max_rate"
+percent_of_rate() { # BYTES
+	awk -v bytes="$1" -v a="$since" -v b="$until" \
+		'BEGIN { printf "%d", bytes / (b - a) / 375000 * 100 }'
+}
+percent=$(percent_of_rate $((to - from)))
+echo "$percent % of max_rate; on the line, with all its packets, $(percent_of_rate "$line") %"
 check "the rate is kept" test "$percent" -le 110
+check "on the line too" test "$(percent_of_rate "$line")" -le 120
 check "and used" test "$percent" -ge 85
 check "it is complete in the end" wait_for 30 at_serial "$T/mirror-m1" 2 testing
 check "and right" peciactl --repo "$T/mirror-m1" verify --anchor "$anchor"
