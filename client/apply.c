@@ -388,8 +388,10 @@ has_file(const struct session *s, const char *name)
 static int
 undo_stages(struct session *s, struct err *e)
 {
-	int rc = keep_discard(s->state.dir, e);
+	int rc;
 
+	lift_again(s->state.dir, s->root);
+	rc = keep_discard(s->state.dir, e);
 	if (rc == 0)
 		rc = due_discard(s->state.dir, e);
 	if (rc == 0)

@@ -228,6 +228,15 @@ place_and_take(struct dirstack *dirs, struct syncs *syncs,
 	return rc;
 }
 
+/* The last steps make unchangeable again.  After a power cut between, none of
+ * them may be on the disk without what was changed before: it could not be. */
+static bool
+is_closing(const struct journal_step *s)
+{
+	return s->kind == JOURNAL_MODE ||
+	    (s->kind == JOURNAL_FLAGS && s->bits != 0);
+}
+
 int
 commit_steps(
     int root, struct journal *j, struct progress *progress, struct err *e)
@@ -235,7 +244,7 @@ commit_steps(
 	struct dirstack *dirs = NULL;
 	struct syncs syncs = { NULL, 0 };
 	struct journal_step s;
-	bool more = true;
+	bool more = true, closing = false;
 	int rc;
 
 	rc = dirstack_new(root, &dirs, e);
@@ -243,7 +252,12 @@ commit_steps(
 		rc = journal_next(j, &s, &more, e);
 		if (rc != 0 || !more)
 			break;
-		rc = place_and_take(dirs, &syncs, &s, e);
+		if (!closing && is_closing(&s)) {
+			closing = true;
+			rc = syncs_all(&syncs, e);
+		}
+		if (rc == 0)
+			rc = place_and_take(dirs, &syncs, &s, e);
 		if (rc != 0)
 			err_prefix(e, "%s", s.path);
 		progress_add(progress, 1, 0);

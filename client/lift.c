@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/probe.h"
+#include "client/syncs.h"
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
@@ -137,7 +139,7 @@ find(struct plan *p, int root, struct err *e)
 		const struct plan_item *item = &p->items[i];
 
 		rc = find_item(p, root, item, e);
-		if (rc == 0 && item->root == i)
+		if (rc == 0 && (item->root == i || probe_is_beside(item)))
 			rc = look_at_holder(p, root, item->path, &last, e);
 	}
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {
@@ -205,23 +207,93 @@ lift_off(int state, int root, struct plan *p, struct err *e)
 	return rc;
 }
 
+struct noted {
+	struct plan_lift *list; /* as in the file */
+	size_t count, room;
+};
+
+static void
+noted_release(struct noted *n)
+{
+	for (size_t i = 0; i < n->count; i++)
+		free(n->list[i].path);
+	free(n->list);
+}
+
 static int
-put_back(int root, const struct plan_lift *l, struct err *e)
+read_one(struct reader *r, struct noted *n, struct err *e)
+{
+	struct plan_lift l = { NULL, 0, 0, 0 }, *list = n->list;
+	const uint8_t *text;
+	uint32_t len;
+
+	if (reader_u64(r, &l.ino) != 0 || reader_u32(r, &l.flags) != 0 ||
+	    reader_u32(r, &l.mode) != 0 || reader_u32(r, &len) != 0 ||
+	    len > LIMIT_PATH_BYTES || reader_bytes(r, len, &text) != 0)
+		return err_set(e, ERR_FORMAT, "%s: damaged", LIFT_NAME);
+	if (n->count == n->room) {
+		n->room = n->room == 0 ? 16 : 2 * n->room;
+		list = reallocarray(list, n->room, sizeof(*list));
+		if (list == NULL)
+			return err_memory(e);
+		n->list = list;
+	}
+	l.path = strndup((const char *)text, len);
+	if (l.path == NULL)
+		return err_memory(e);
+	n->list[n->count++] = l;
+	return 0;
+}
+
+/* ERR_NOT_FOUND: nothing is. */
+static int
+read_noted(int state, struct noted *n, struct err *e)
+{
+	struct reader r;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, SIZE_MAX / 2);
+	rc = fsat_read_file(state, LIFT_NAME, SIZE_MAX / 4, &b, e);
+	reader_init(&r, b.data, b.len);
+	while (rc == 0 && reader_left(&r) > 0)
+		rc = read_one(&r, n, e);
+	buf_release(&b);
+	return rc;
+}
+
+/* Takes off, or puts back. */
+static int
+set_held(int fd, const struct fsat_stat *st, const struct plan_lift *l,
+    bool is_off, struct err *e)
+{
+	uint32_t mode = is_off ? l->mode | OWNER_CHANGES : l->mode;
+	int rc = 0;
+
+	if (is_off && l->flags != 0 && st->flags != 0)
+		rc = fsat_set_flags(fd, "", 0, e);
+	if (rc == 0 && l->mode != 0 && (st->mode & MANIFEST_MODE_MAX) != mode)
+		rc = fsat_chmod(fd, "", mode, e);
+	if (rc == 0 && !is_off && st->flags != l->flags)
+		rc = fsat_set_flags(fd, "", l->flags, e);
+	return rc;
+}
+
+/* Somebody else may have been there meanwhile. */
+static int
+set_noted(int root, const struct plan_lift *l, bool is_off, struct err *e)
 {
 	struct err mine = ERR_INIT;
-	struct fsat_stat st = { .ino = 0 };
+	struct fsat_stat st;
 	int fd = -1, rc;
 
 	rc = fsat_hold(root, l->path, &fd, &mine);
 	if (rc == 0)
 		rc = fsat_stat_fd(fd, &st, &mine);
-	if (rc == 0 && st.ino == l->ino && l->mode != 0)
-		rc = fsat_chmod(fd, "", l->mode, &mine);
-	if (rc == 0 && st.ino == l->ino && st.flags != l->flags)
-		rc = fsat_set_flags(fd, "", l->flags, &mine);
+	if (rc == 0 && st.ino == l->ino)
+		rc = set_held(fd, &st, l, is_off, &mine);
 	if (fd >= 0)
 		close(fd);
-	/* Somebody else was there meanwhile. */
 	if (rc == 0 || rc == ERR_NOT_FOUND || mine.sys == ENOTDIR ||
 	    mine.sys == ELOOP)
 		return 0;
@@ -229,41 +301,66 @@ put_back(int root, const struct plan_lift *l, struct err *e)
 	return err_prefix(e, "%s", l->path);
 }
 
+/* The file system that a path is on, by the directory it is in. */
 static int
-read_one(struct reader *r, struct plan_lift *l, char *path, struct err *e)
+add_sync(
+    struct syncs *syncs, int root, const struct plan_lift *l, struct err *e)
 {
-	const uint8_t *text;
-	uint32_t len;
+	const char *slash = strrchr(l->path, '/');
+	char holder[LIMIT_PATH_BYTES + 1];
+	struct err ignored = ERR_INIT;
+	int fd = -1, rc = 0;
 
-	if (reader_u64(r, &l->ino) != 0 || reader_u32(r, &l->flags) != 0 ||
-	    reader_u32(r, &l->mode) != 0 || reader_u32(r, &len) != 0 ||
-	    len > LIMIT_PATH_BYTES || reader_bytes(r, len, &text) != 0)
-		return err_set(e, ERR_FORMAT, "%s: damaged", LIFT_NAME);
-	memcpy(path, text, len);
-	path[len] = '\0';
-	l->path = path;
-	return 0;
+	(void)snprintf(holder, sizeof(holder), "%.*s",
+	    slash == NULL ? 1 : (int)(slash - l->path),
+	    slash == NULL ? "." : l->path);
+	if (fsat_hold_dir(root, holder, &fd, &ignored) != 0)
+		return 0;
+	rc = syncs_add(syncs, fd, e);
+	close(fd);
+	return rc;
+}
+
+static int
+put_back(int root, const struct noted *n, struct err *e)
+{
+	struct syncs syncs = { NULL, 0 };
+	int rc = 0;
+
+	for (size_t i = 0; i < n->count && rc == 0; i++) {
+		rc = set_noted(root, &n->list[i], false, e);
+		if (rc == 0)
+			rc = add_sync(&syncs, root, &n->list[i], e);
+	}
+	if (rc == 0)
+		rc = syncs_all(&syncs, e);
+	syncs_release(&syncs);
+	return rc;
+}
+
+void
+lift_again(int state, int root)
+{
+	struct noted n = { NULL, 0, 0 };
+	struct err ignored = ERR_INIT;
+
+	if (read_noted(state, &n, &ignored) == 0)
+		for (size_t i = n.count; i-- > 0;)
+			if (set_noted(root, &n.list[i], true, &ignored) != 0)
+				err_clear(&ignored);
+	noted_release(&n);
 }
 
 int
 lift_restore(int state, int root, struct err *e)
 {
-	char path[LIMIT_PATH_BYTES + 1];
+	struct noted n = { NULL, 0, 0 };
 	struct err mine = ERR_INIT;
-	struct plan_lift l;
-	struct reader r;
-	struct buf b;
-	int rc;
+	int rc = read_noted(state, &n, &mine);
 
-	buf_init(&b, SIZE_MAX / 2);
-	rc = fsat_read_file(state, LIFT_NAME, SIZE_MAX / 4, &b, &mine);
-	reader_init(&r, b.data, b.len);
-	while (rc == 0 && reader_left(&r) > 0) {
-		rc = read_one(&r, &l, path, &mine);
-		if (rc == 0)
-			rc = put_back(root, &l, &mine);
-	}
-	buf_release(&b);
+	if (rc == 0)
+		rc = put_back(root, &n, &mine);
+	noted_release(&n);
 	if (rc == 0)
 		return lift_forget(state, e);
 	if (rc == ERR_NOT_FOUND)

@@ -8,6 +8,7 @@
 #include "client/rollback_due.h"
 #include "client/settle.h"
 #include "client/verbs.h"
+#include "common/log.h"
 
 /* Of --noop. */
 static int
@@ -26,31 +27,51 @@ foresee(const struct session *s, const struct plan *plan,
 }
 
 static int
-roll_back(const struct options *o, struct session *s, struct report *r,
-    struct plan *plan, struct err *e)
+choose(const struct options *o, struct session *s, struct plan *plan,
+    struct kept_release *to, struct err *e)
 {
 	const struct rollback_target t = { o->to != NULL, o->serial };
-	struct settled settled = SETTLED_INIT;
-	struct err after = ERR_INIT;
-	struct kept_release to;
 	uint64_t number = 0;
-	int rc = 0, settling = 0;
+	int rc = 0;
 
-	r->settled = &settled;
 	if (!t.is_serial)
 		rc = confirm_check_undone(s, e);
 	if (rc == 0)
 		rc = rollback_find(s, &t, &number, e);
-	if (rc == 0)
-		rc = rollback_plan(s, number, plan, &to, e);
-	if (rc == 0 && o->noop)
+	return rc != 0 ? rc : rollback_plan(s, number, plan, to, e);
+}
+
+static int
+carry_out(struct session *s, struct plan *plan, const struct kept_release *to,
+    struct err *e)
+{
+	int rc = rollback_apply(s, plan, to, e);
+
+	return rc != 0 ? rc : confirm_forget(&s->state, e);
+}
+
+/* What an earlier one left due is run even where there is nothing to go back
+ * to: it may be that one which is asked for again. */
+static int
+roll_back(const struct options *o, struct session *s, struct report *r,
+    struct plan *plan, struct err *e)
+{
+	struct settled settled = SETTLED_INIT;
+	struct err after = ERR_INIT;
+	struct kept_release to;
+	bool may_settle = !o->noop;
+	int rc, settling = 0;
+
+	r->settled = &settled;
+	rc = choose(o, s, plan, &to, e);
+	if (rc == 0 && o->noop) {
 		rc = foresee(s, plan, &to, &settled.outcomes, e);
-	else if (rc == 0)
-		rc = rollback_apply(s, plan, &to, e);
+	} else if (rc == 0) {
+		rc = carry_out(s, plan, &to, e);
+		may_settle = rc == 0;
+	}
 	progress_end(s->progress);
-	if (rc == 0 && !o->noop)
-		rc = confirm_forget(&s->state, e);
-	if (rc == 0 && !o->noop)
+	if (may_settle)
 		settling =
 		    settle_triggers(s->settings, &s->state, &settled, &after);
 	if (rc == 0)
@@ -58,10 +79,29 @@ roll_back(const struct options *o, struct session *s, struct report *r,
 	if (rc == 0 && settling != 0) {
 		*e = after;
 		rc = e->code;
+	} else if (settling != 0) {
+		log_err(LOG_ERROR, "of an earlier rollback", &after, NULL);
 	}
 	r->settled = NULL;
 	settled_release(&settled);
 	return rc;
+}
+
+/* As around a run, but nothing holds a rollback up. */
+static int
+hooked(const struct options *o, struct session *s, struct report *r,
+    struct plan *plan, struct err *e)
+{
+	const struct settings *set = s->settings;
+	struct err before = ERR_INIT;
+	int rc;
+
+	if (o->noop)
+		return roll_back(o, s, r, plan, e);
+	if (hooks_prerun(&set->hooks, set->root, &before) != 0)
+		log_err(LOG_WARNING, "rolled back all the same", &before, NULL);
+	rc = roll_back(o, s, r, plan, e);
+	return hooks_conclude(&set->hooks, set->root, "rollback", rc, e);
 }
 
 int
@@ -87,7 +127,7 @@ verb_rollback(const struct options *o, const struct settings *s)
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
-	rc = roll_back(o, &session, &report, &plan, &e);
+	rc = hooked(o, &session, &report, &plan, &e);
 	changed = !plan_is_empty(&plan);
 	plan_release(&plan);
 	progress_free(session.progress);

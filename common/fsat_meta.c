@@ -157,7 +157,7 @@ change_flags(int fd, uint32_t flags)
 		want |= FS_APPEND_FL;
 	if ((flags & FSAT_FLAG_IMMUTABLE) != 0)
 		want |= FS_IMMUTABLE_FL;
-	return want == have ? 0 : ioctl(fd, FS_IOC_SETFLAGS, &want);
+	return want == have ? 0 : fscalls()->setflags(fd, want);
 }
 
 /* Opens what is held, once it is known to be no fifo or device: opening those

@@ -1,8 +1,10 @@
 /* The kernel's own calls; every process uses them. */
 #include "common/fscalls.h"
 
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -47,6 +49,12 @@ kernel_removexattrat(int dir, const char *path, int flags, const char *name)
 	return (int)syscall(CALL_REMOVEXATTRAT, dir, path, flags, name);
 }
 
+static int
+kernel_setflags(int fd, int flags)
+{
+	return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 const struct fscalls fscalls_kernel = {
 	.openat2 = kernel_openat2,
 	.statx = statx,
@@ -71,6 +79,7 @@ const struct fscalls fscalls_kernel = {
 	.setxattr = setxattr,
 	.removexattrat = kernel_removexattrat,
 	.removexattr = removexattr,
+	.setflags = kernel_setflags,
 	.fsync = fsync,
 	.syncfs = syncfs,
 };

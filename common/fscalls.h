@@ -57,6 +57,7 @@ struct fscalls {
 	int (*removexattrat)(
 	    int dir, const char *path, int flags, const char *name);
 	int (*removexattr)(const char *path, const char *name);
+	int (*setflags)(int fd, int flags); /* all of FS_IOC_SETFLAGS */
 
 	/* Durability. */
 	int (*fsync)(int fd);

@@ -94,6 +94,25 @@ START_TEST(flags_are_in_no_change_s_way_and_set_last)
 }
 END_TEST
 
+/* Flags are tried out with a file beside it. */
+START_TEST(flags_are_set_in_a_directory_that_may_not_change)
+{
+	static const struct spec before[] = { D("."), D("keeps", .flags = I),
+		F("keeps/x", "1"), END };
+	static const struct spec after[] = { D("."), D("keeps", .flags = I),
+		F("keeps/x", "1", .flags = A), END };
+	struct change c;
+
+	if (!has_flags())
+		return;
+	change_begin(&c, before, &(struct source){ .specs = after }, NULL);
+	change_make(&c);
+	specs_expect(c.root, after);
+	specs_unflag(c.root, after);
+	change_end(&c);
+}
+END_TEST
+
 START_TEST(a_crash_after_any_step_ends_in_the_new_flags)
 {
 	bool more = true;
@@ -192,6 +211,53 @@ START_TEST(a_directory_is_read_only_again_when_nothing_comes_of_it)
 }
 END_TEST
 
+/* What was lifted is on no disk, what was staged is. */
+static void
+cut_power(struct change *c, const struct spec *before)
+{
+	struct err e = ERR_INIT;
+
+	OK(dirtimes_note(c->state, c->root, &c->plan, &e));
+	change_stage(c);
+	for (const struct spec *s = before; s->type != 0; s++) {
+		if (s->type == 'd' && s->mode != 0)
+			OK(fsat_chmod(c->root, s->path, s->mode, &e));
+		if (s->flags != 0)
+			OK(fsat_set_flags(c->root, s->path, s->flags, &e));
+	}
+	lift_again(c->state, c->root);
+	OK(journal_undo_stages(c->state, c->root, &e));
+	OK(dirtimes_restore(c->state, c->root, &e));
+	OK(lift_restore(c->state, c->root, &e));
+	specs_expect(c->root, before);
+}
+
+START_TEST(stages_go_though_flags_are_back)
+{
+	struct change c;
+
+	if (!has_flags())
+		return;
+	begin(&c);
+	cut_power(&c, flagged_before);
+	end(&c);
+}
+END_TEST
+
+START_TEST(stages_go_though_directories_are_read_only_again)
+{
+	struct change c;
+
+	change_begin(
+	    &c, closed_before, &(struct source){ .specs = closed_after }, NULL);
+	cut_power(&c, closed_before);
+	for (const struct spec *s = closed_before; s->type != 0; s++)
+		if (s->type == 'd')
+			ck_assert_int_eq(fchmodat(c.root, s->path, 0755, 0), 0);
+	change_end(&c);
+}
+END_TEST
+
 START_TEST(a_damaged_note_is_an_error)
 {
 	struct err e = ERR_INIT;
@@ -213,11 +279,14 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, flags_are_in_no_change_s_way_and_set_last);
+	tcase_add_test(t, flags_are_set_in_a_directory_that_may_not_change);
 	tcase_add_test(t, a_crash_after_any_step_ends_in_the_new_flags);
 	tcase_add_test(t, what_is_undone_has_its_flags_again);
 	tcase_add_test(t, a_read_only_directory_changes_and_stays_read_only);
 	tcase_add_test(
 	    t, a_directory_is_read_only_again_when_nothing_comes_of_it);
+	tcase_add_test(t, stages_go_though_flags_are_back);
+	tcase_add_test(t, stages_go_though_directories_are_read_only_again);
 	tcase_add_test(t, a_damaged_note_is_an_error);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -1,10 +1,10 @@
 /* Tries every way for a recorded run to end before its end. */
 #include "tests/prove.h"
 
-#include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "tests/must.h"
 #include "tests/prove_calls.h"
 
 #define SEEN  ((size_t)1 << 17) /* power of two, more than states tried */
@@ -55,7 +55,7 @@ is_new_state(struct proving *p, const struct disk *d)
 		return false;
 	p->seen[at] = hash;
 	p->counts->states++;
-	ck_assert_uint_lt(p->counts->states, SEEN / 2);
+	must(p->counts->states < SEEN / 2);
 	return true;
 }
 
@@ -137,7 +137,7 @@ lose_data(struct proving *p, const struct disk *from, size_t count,
 {
 	trail_kept *kept = malloc(count + 1);
 
-	ck_assert_ptr_nonnull(kept);
+	must(kept != NULL);
 	for (size_t i = 0; i < count; i++)
 		kept[i] = durable[i] == TRAIL_GONE &&
 		        p->trail.calls[i].kind == TRAIL_WRITE
@@ -155,7 +155,7 @@ single_out(struct proving *p, const struct disk *from, size_t count,
 {
 	trail_kept *kept = malloc(count + 1);
 
-	ck_assert_ptr_nonnull(kept);
+	must(kept != NULL);
 	if (lost) {
 		memset(kept, TRAIL_KEPT, count);
 		trail_drop(&p->trail, count, which, kept);
@@ -175,7 +175,7 @@ try_singles(struct proving *p, const struct disk *from, size_t count,
 {
 	size_t *pending = calloc(count + 1, sizeof(*pending)), n = 0;
 
-	ck_assert_ptr_nonnull(pending);
+	must(pending != NULL);
 	for (size_t i = 0; i < count; i++)
 		if (durable[i] == TRAIL_GONE)
 			pending[n++] = i;
@@ -193,7 +193,7 @@ cut_power(struct proving *p, const struct disk *from, size_t count)
 {
 	trail_kept *durable = malloc(count + 1);
 
-	ck_assert_ptr_nonnull(durable);
+	must(durable != NULL);
 	trail_durable(&p->trail, count, durable);
 	p->what = "power cut, what was not synced is lost";
 	p->counts->reorderings++;
@@ -212,21 +212,32 @@ kill_after(struct proving *p, const struct disk *from, size_t count)
 {
 	trail_kept *kept = malloc(count + 1);
 
-	ck_assert_ptr_nonnull(kept);
+	must(kept != NULL);
 	memset(kept, TRAIL_KEPT, count);
 	p->what = "killed";
-	p->call = count;
 	p->counts->crash_points++;
 	try_state(p, from, count, kept);
 	free(kept);
 }
 
-static void
-try_crashes(struct proving *p, const struct disk *from, size_t every)
+static bool
+is_enough(const struct proving *p)
 {
-	for (size_t count = 0; count <= p->trail.count; count++) {
-		kill_after(p, from, count);
-		if (count % every == 0 || count == p->trail.count)
+	return p->depth->enough > 0 && p->counts->failures >= p->depth->enough;
+}
+
+/* After each call from the first on. */
+static void
+try_crashes(struct proving *p, const struct disk *from, size_t first)
+{
+	for (size_t count = first; count <= p->trail.count && !is_enough(p);
+	     count++) {
+		bool last = count == p->trail.count;
+
+		p->call = count;
+		if (last || count % p->depth->kills == 0)
+			kill_after(p, from, count);
+		if (last || count % p->depth->every == 0)
 			cut_power(p, from, count);
 	}
 }
@@ -242,7 +253,7 @@ try_recovery(struct proving *p, size_t count)
 	struct disk state;
 	trail_kept *kept = malloc(count + 1);
 
-	ck_assert_ptr_nonnull(kept);
+	must(kept != NULL);
 	memset(kept, TRAIL_KEPT, count);
 	disk_copy(&state, &p->ends.old);
 	trail_replay(&run, count, kept, &state);
@@ -255,7 +266,7 @@ try_recovery(struct proving *p, size_t count)
 	disk_release(&p->ends.recovered);
 	calls_get_disk(&p->ends.recovered, p->scene.watched);
 	p->counts->recoveries += p->trail.count;
-	try_crashes(p, &state, p->depth->every);
+	try_crashes(p, &state, 0);
 	trail_release(&p->trail);
 	disk_release(&state);
 	free(kept);
@@ -342,7 +353,7 @@ check_recording(struct proving *p)
 	struct disk replayed;
 	struct buf why;
 
-	ck_assert_ptr_nonnull(kept);
+	must(kept != NULL);
 	memset(kept, TRAIL_KEPT, p->trail.count);
 	buf_init(&why, TEXTS);
 	disk_copy(&replayed, &p->ends.old);
@@ -361,7 +372,6 @@ record(struct proving *p)
 {
 	struct err e = ERR_INIT;
 
-	scene_make(&p->scene, p->run->is_origin_watched);
 	p->run->set_up(&p->scene);
 	disk_read(&p->ends.old, p->scene.watched, NULL);
 	calls_put_disk(&p->ends.old, p->scene.watched);
@@ -375,23 +385,35 @@ record(struct proving *p)
 	p->counts->calls = p->trail.count;
 }
 
-void
+static void
+try_all(struct proving *p, prove_damage damage)
+{
+	size_t first = 0;
+
+	record(p);
+	if (damage != NULL)
+		first = damage(&p->trail);
+	try_crashes(p, &p->ends.old, first);
+	try_recoveries(p);
+	if (damage == NULL)
+		try_faults(p);
+}
+
+bool
 prove(const struct prove_run *run, const struct prove_depth *depth,
     prove_damage damage, struct prove_counts *out)
 {
 	struct proving p = { .run = run, .depth = depth, .counts = out };
+	bool can;
 
 	memset(out, 0, sizeof(*out));
 	p.seen = calloc(SEEN, sizeof(*p.seen));
-	ck_assert_ptr_nonnull(p.seen);
+	must(p.seen != NULL);
 	calls_begin();
-	record(&p);
-	if (damage != NULL)
-		damage(&p.trail);
-	try_crashes(&p, &p.ends.old, depth->every);
-	try_recoveries(&p);
-	if (damage == NULL)
-		try_faults(&p);
+	scene_make(&p.scene, run->is_origin_watched);
+	can = p.scene.has_flags || !run->needs_flags;
+	if (can)
+		try_all(&p, damage);
 	calls_end();
 	scene_remove(&p.scene);
 	trail_release(&p.trail);
@@ -399,4 +421,5 @@ prove(const struct prove_run *run, const struct prove_depth *depth,
 	disk_release(&p.ends.new);
 	disk_release(&p.ends.recovered);
 	free(p.seen);
+	return can;
 }

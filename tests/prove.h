@@ -17,6 +17,7 @@ struct prove_ends {
 struct prove_run {
 	const char *name;
 	bool is_origin_watched;
+	bool needs_flags; /* of chattr; without them it is passed over */
 	/* Makes the watched directory as it is before the run. */
 	void (*set_up)(const struct scene *s);
 	int (*act)(const struct scene *s, struct err *e);
@@ -36,10 +37,12 @@ struct prove_run {
 
 /* How much is tried. */
 struct prove_depth {
+	size_t kills;    /* each n-th call a kill is tried after */
 	size_t every;    /* each n-th call a power cut is tried at */
 	size_t singles;  /* reorderings of single calls, at each of those */
 	size_t recovers; /* crash points whose recovery is cut off as well */
 	size_t faults;   /* each n-th call that is made to fail */
+	size_t enough;   /* failures, after which no more is tried; 0: all is */
 };
 
 #define PROVE_TOLD 6 /* failures */
@@ -50,10 +53,12 @@ struct prove_counts {
 	char first[PROVE_TOLD * 1024]; /* the first ones, a line each */
 };
 
-/* Damages the recording as an error in the program would; may be NULL. */
-typedef void (*prove_damage)(struct trail *t);
+/* Damages the recording as an error in the program would; may be NULL.  Returns
+ * the first call that it changed: up to there all is as without it. */
+typedef size_t (*prove_damage)(struct trail *t);
 
-void prove(const struct prove_run *run, const struct prove_depth *depth,
+/* false: the disk here cannot hold the run's tree, and nothing was tried. */
+bool prove(const struct prove_run *run, const struct prove_depth *depth,
     prove_damage damage, struct prove_counts *out);
 
 #endif

@@ -4,7 +4,6 @@
 #endif
 #include "tests/prove_calls.h"
 
-#include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -16,6 +15,7 @@
 
 #include "common/fscalls.h"
 #include "common/limits.h"
+#include "tests/must.h"
 
 #define NUMBERS    8192 /* power of two */
 #define FIRST_NEW  ((uint64_t)1 << 32)
@@ -277,7 +277,7 @@ call_copy_file_range(
 		c->file = ours;
 		c->offset = (uint64_t)at;
 		copied = buf_reserve(&c->data, (size_t)n);
-		ck_assert_int_eq(pread(to, copied, (size_t)n, at), n);
+		must(pread(to, copied, (size_t)n, at) == n);
 		buf_commit(&c->data, (size_t)n);
 	}
 	return done(n);
@@ -601,6 +601,23 @@ call_removexattr(const char *path, const char *name)
 	    ours, name, NULL, 0, fscalls_kernel.removexattr(path, name));
 }
 
+static int
+call_setflags(int fd, int flags)
+{
+	uint64_t ours = number_of_fd(fd);
+	struct trail_call *c;
+	int ret;
+
+	if (fails(ours))
+		return (int)done(-1);
+	ret = fscalls_kernel.setflags(fd, flags);
+	if ((c = note(ours, ret == 0, TRAIL_FLAGS)) != NULL) {
+		c->file = ours;
+		c->flags = (uint32_t)flags & DISK_FLAGS;
+	}
+	return (int)done(ret);
+}
+
 /* ---- durability: recorded, and not waited for ---- */
 
 static int
@@ -651,6 +668,7 @@ static const struct fscalls table = {
 	.setxattr = call_setxattr,
 	.removexattrat = call_removexattrat,
 	.removexattr = call_removexattr,
+	.setflags = call_setflags,
 	.fsync = call_fsync,
 	.syncfs = call_syncfs,
 };

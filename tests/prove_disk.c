@@ -1,12 +1,12 @@
 /* Directories in memory, for the crash prover. */
 #include "tests/prove_disk.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -14,9 +14,11 @@
 #include "common/crypto_digest.h"
 #include "common/fsat.h"
 #include "common/limits.h"
+#include "tests/must.h"
 
-#define MUST(call) ck_assert_msg((call) >= 0, "%s: %s", #call, strerror(errno))
-#define BYTES_MAX  ((size_t)64 << 20)
+#define MUST(call) \
+ ((call) >= 0 ? (void)0 : ck_abort_msg("%s: %s", #call, strerror(errno)))
+#define BYTES_MAX ((size_t)64 << 20)
 
 void
 disk_init(struct disk *d)
@@ -85,7 +87,7 @@ disk_at(const struct disk *d, const char *path)
 	uint64_t at = d->top;
 	bool found = true;
 
-	ck_assert_ptr_nonnull(copy);
+	must(copy != NULL);
 	for (char *part = strtok_r(copy, "/", &save); part != NULL && found;
 	     part = strtok_r(NULL, "/", &save)) {
 		const struct disk_name *n = disk_name(d, at, part);
@@ -106,7 +108,7 @@ disk_add_file(struct disk *d, uint64_t id)
 		d->file_room = d->file_room == 0 ? 64 : 2 * d->file_room;
 		d->files =
 		    reallocarray(d->files, d->file_room, sizeof(*d->files));
-		ck_assert_ptr_nonnull(d->files);
+		must(d->files != NULL);
 	}
 	f = &d->files[d->file_count++];
 	memset(f, 0, sizeof(*f));
@@ -123,7 +125,7 @@ disk_add_name(struct disk *d, uint64_t dir, const char *name, uint64_t file)
 		d->name_room = d->name_room == 0 ? 64 : 2 * d->name_room;
 		d->names =
 		    reallocarray(d->names, d->name_room, sizeof(*d->names));
-		ck_assert_ptr_nonnull(d->names);
+		must(d->names != NULL);
 	}
 	d->names[d->name_count++] = (struct disk_name){
 		.dir = dir, .file = file, .name = strdup(name)
@@ -154,11 +156,10 @@ next_xattr(struct reader *r, struct xattr *x)
 		return false;
 	x->name = (const char *)r->data + r->pos;
 	end = (const uint8_t *)strchr(x->name, '\0');
-	ck_assert_int_eq(
-	    reader_bytes(r, (size_t)(end - (const uint8_t *)x->name) + 1, &end),
-	    0);
-	ck_assert_int_eq(reader_u32(r, &x->len), 0);
-	ck_assert_int_eq(reader_bytes(r, x->len, &x->value), 0);
+	must(reader_bytes(
+	         r, (size_t)(end - (const uint8_t *)x->name) + 1, &end) == 0);
+	must(reader_u32(r, &x->len) == 0);
+	must(reader_bytes(r, x->len, &x->value) == 0);
 	return true;
 }
 
@@ -211,9 +212,9 @@ path_of(const struct disk *d, uint64_t id, char path[LIMIT_PATH_BYTES + 1])
 
 		while (n < d->names + d->name_count && n->file != id)
 			n++;
-		ck_assert(n < d->names + d->name_count);
+		must(n < d->names + d->name_count);
 		len = strlen(n->name);
-		ck_assert_int_gt(at - path, (ptrdiff_t)len + 1);
+		must(at - path > (ptrdiff_t)len + 1);
 		if (at < end)
 			*--at = '/';
 		at = memcpy(at - len, n->name, len);
@@ -244,7 +245,7 @@ reachable(const struct disk *d, size_t *count)
 	size_t *order = calloc(d->file_count + 1, sizeof(*order));
 	bool *seen = calloc(d->file_count + 1, sizeof(*seen));
 
-	ck_assert(order != NULL && seen != NULL);
+	must(order != NULL && seen != NULL);
 	order[0] = (size_t)(disk_find(d, d->top) - d->files);
 	*count = 1;
 	for (size_t i = 0; i < *count; i++) {
@@ -279,13 +280,13 @@ read_xattrs(struct disk_file *f, int dir, const char *name)
 
 	buf_init(&names, LIMIT_XATTR_BYTES);
 	buf_init(&value, LIMIT_XATTR_BYTES);
-	ck_assert_int_eq(fsat_xattr_list(dir, name, &names, &e), 0);
+	must_do(fsat_xattr_list(dir, name, &names, &e));
 	for (size_t at = 0; at < names.len;
 	     at += strlen((char *)names.data + at) + 1) {
 		const char *x = (const char *)names.data + at;
 
 		buf_clear(&value);
-		ck_assert_int_eq(fsat_xattr_get(dir, name, x, &value, &e), 0);
+		must_do(fsat_xattr_get(dir, name, x, &value, &e));
 		disk_set_xattr(f, x, buf_str(&value), value.len);
 	}
 	buf_release(&names);
@@ -299,14 +300,25 @@ read_content(struct disk_file *f, int dir, const char *name)
 	struct err e = ERR_INIT;
 
 	if (S_ISREG(f->mode)) {
-		ck_assert_msg(
-		    fsat_read_file(dir, name, BYTES_MAX, &f->data, &e) == 0,
-		    "%s", e.msg);
+		must_do(fsat_read_file(dir, name, BYTES_MAX, &f->data, &e));
 	} else if (S_ISLNK(f->mode)) {
-		ck_assert_int_eq(
-		    fsat_readlink(dir, name, target, sizeof(target), &e), 0);
+		must_do(fsat_readlink(dir, name, target, sizeof(target), &e));
 		buf_add_str(&f->data, target);
 	}
+}
+
+static uint32_t
+read_flags(int dir, const char *name)
+{
+	uint32_t flags = 0;
+	struct statx x;
+
+	MUST(statx(dir, name, AT_SYMLINK_NOFOLLOW, 0, &x));
+	if ((x.stx_attributes & STATX_ATTR_APPEND) != 0)
+		flags |= FS_APPEND_FL;
+	if ((x.stx_attributes & STATX_ATTR_IMMUTABLE) != 0)
+		flags |= FS_IMMUTABLE_FL;
+	return flags;
 }
 
 static uint64_t
@@ -326,6 +338,7 @@ read_one(const struct reading *r, int dir, const char *name)
 	f->gid = st.st_gid;
 	f->rdev = st.st_rdev;
 	f->mtime = st.st_mtim;
+	f->flags = read_flags(dir, name);
 	read_content(f, dir, name);
 	read_xattrs(f, dir, name);
 	return id;
@@ -337,7 +350,7 @@ read_dir(const struct reading *r, int dir, uint64_t id)
 	struct fsat_names names;
 	struct err e = ERR_INIT;
 
-	ck_assert_int_eq(fsat_list(dir, &names, &e), 0);
+	must_do(fsat_list(dir, &names, &e));
 	for (size_t i = 0; i < names.count; i++)
 		disk_add_name(
 		    r->d, id, names.names[i], read_one(r, dir, names.names[i]));
@@ -381,9 +394,7 @@ write_xattrs(const struct disk_file *f, int dir, const char *name)
 
 	reader_init(&r, f->xattrs.data, f->xattrs.len);
 	while (next_xattr(&r, &x))
-		ck_assert_msg(
-		    fsat_xattr_set(dir, name, x.name, x.value, x.len, &e) == 0,
-		    "%s", e.msg);
+		must_do(fsat_xattr_set(dir, name, x.name, x.value, x.len, &e));
 }
 
 static const struct disk_name *
@@ -392,6 +403,19 @@ first_name(const struct writing *w, const struct disk_file *f)
 	size_t first = w->first[f - w->d->files];
 
 	return first > 0 ? &w->d->names[first - 1] : NULL;
+}
+
+static void
+write_flags(int dir, const char *name, uint32_t flags)
+{
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int all = 0;
+
+	MUST(fd);
+	MUST(ioctl(fd, FS_IOC_GETFLAGS, &all));
+	all = (all & ~(int)DISK_FLAGS) | (int)flags;
+	MUST(ioctl(fd, FS_IOC_SETFLAGS, &all));
+	close(fd);
 }
 
 static void
@@ -409,6 +433,8 @@ write_meta(const struct writing *w, const struct disk_file *f)
 	if (!S_ISLNK(f->mode))
 		MUST(fchmodat(dir, name, f->mode & 07777, 0));
 	MUST(utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW));
+	if (f->flags != 0)
+		write_flags(dir, name, f->flags);
 	MUST(fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW));
 	w->made(f->id, st.st_ino);
 	close(dir);
@@ -422,8 +448,8 @@ write_content(const struct disk_file *f, int dir, const char *name)
 
 	MUST(fd);
 	if (f->data.len > 0)
-		ck_assert_int_eq(
-		    write(fd, f->data.data, f->data.len), (ssize_t)f->data.len);
+		must(write(fd, f->data.data, f->data.len) ==
+		    (ssize_t)f->data.len);
 	close(fd);
 }
 
@@ -474,17 +500,47 @@ write_dir(struct writing *w, uint64_t id)
 	close(fd);
 }
 
+/* Of all that is below. */
 static void
-empty(int dir)
+take_flags_off(int dir)
+{
+	struct disk d;
+
+	disk_read(&d, dir, NULL);
+	for (size_t i = 0; i < d.file_count; i++) {
+		const struct disk_file *f = &d.files[i];
+		char path[LIMIT_PATH_BYTES + 1];
+
+		if (f->flags == 0)
+			continue;
+		path_of(&d, f->id, path);
+		write_flags(dir, path, 0);
+	}
+	disk_release(&d);
+}
+
+static bool
+try_empty(int dir, struct err *e)
 {
 	struct fsat_names names;
+	int rc = fsat_list(dir, &names, e);
+
+	for (size_t i = 0; rc == 0 && i < names.count; i++)
+		rc = fsat_remove_tree(dir, names.names[i], e);
+	fsat_names_release(&names);
+	return rc == 0;
+}
+
+void
+disk_empty(int dir)
+{
 	struct err e = ERR_INIT;
 
-	ck_assert_int_eq(fsat_list(dir, &names, &e), 0);
-	for (size_t i = 0; i < names.count; i++)
-		ck_assert_msg(fsat_remove_tree(dir, names.names[i], &e) == 0,
-		    "%s", e.msg);
-	fsat_names_release(&names);
+	if (try_empty(dir, &e))
+		return;
+	take_flags_off(dir);
+	err_clear(&e);
+	must(try_empty(dir, &e));
 }
 
 void
@@ -495,8 +551,8 @@ disk_write(
 	size_t count, *order = reachable(d, &count);
 
 	w.first = calloc(d->file_count + 1, sizeof(*w.first));
-	ck_assert_ptr_nonnull(w.first);
-	empty(dir);
+	must(w.first != NULL);
+	disk_empty(dir);
 	for (size_t i = 0; i < count; i++)
 		if (S_ISDIR(d->files[order[i]].mode))
 			write_dir(&w, d->files[order[i]].id);
@@ -522,7 +578,7 @@ mix(uint64_t state, const void *data, size_t len)
 static uint64_t
 hash_file(const struct disk *d, const struct disk_file *f)
 {
-	uint64_t sum = mix(f->id, &f->mode, 3 * sizeof(f->mode)), names = 0;
+	uint64_t sum = mix(f->id, &f->mode, 4 * sizeof(f->mode)), names = 0;
 
 	sum = mix(sum, &f->mtime, sizeof(f->mtime));
 	sum = mix(sum, f->data.data, f->data.len);
@@ -584,6 +640,8 @@ other_meta(const struct disk_file *w, const struct disk_file *h)
 		return "another owner";
 	if (!S_ISDIR(w->mode) && w->rdev != h->rdev)
 		return "another device";
+	if (w->flags != h->flags)
+		return "other flags";
 	if (w->mtime.tv_sec != h->mtime.tv_sec ||
 	    w->mtime.tv_nsec != h->mtime.tv_nsec)
 		return "another time";
@@ -657,7 +715,7 @@ disk_same(const struct disk *want, const struct disk *have, const char *path,
 	}
 	c.pairs = calloc(want->file_count, sizeof(*c.pairs));
 	c.dirs = calloc(want->file_count, sizeof(*c.dirs));
-	ck_assert(c.pairs != NULL && c.dirs != NULL);
+	must(c.pairs != NULL && c.dirs != NULL);
 	same = same_file(&c, w, h);
 	for (size_t i = 0; same && i < c.count; i++)
 		same = same_names(

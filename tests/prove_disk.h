@@ -4,15 +4,19 @@
 #ifndef TESTS_PROVE_DISK_H
 #define TESTS_PROVE_DISK_H
 
+#include <linux/fs.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
 #include "common/buf.h"
 
+/* Those of chattr that are looked at. */
+#define DISK_FLAGS ((uint32_t)(FS_APPEND_FL | FS_IMMUTABLE_FL))
+
 struct disk_file {
 	uint64_t id;
-	uint32_t mode, uid, gid;
+	uint32_t mode, uid, gid, flags;
 	uint64_t rdev;
 	struct timespec mtime;
 	struct buf data;   /* content; a symlink's target */
@@ -53,6 +57,8 @@ void disk_set_xattr(
 /* Reads all below a held directory; `number` (may be NULL) tells a file's
  * number by its inode. */
 void disk_read(struct disk *d, int dir, uint64_t (*number)(uint64_t inode));
+/* Takes everything out of the held directory, whatever flags it has. */
+void disk_empty(int dir);
 /* Empties the held directory and makes everything in it; tells `made` the
  * inode that each number got. */
 void disk_write(

@@ -16,6 +16,8 @@
 #include "server/publish.h"
 #include "server/pull.h"
 #include "server/repo_trust.h"
+#include "tests/prove_command.h"
+#include "tests/prove_disk.h"
 #include "tests/prove_fetch.h"
 #include "tests/trees.h"
 #include "transcripts/learn.h"
@@ -70,6 +72,45 @@ static const struct spec after[] = {
 	F("same", "1"),
 	H("zlink", "same"),
 	END,
+};
+
+/* What chattr protects changes, goes, holds what does, and comes. */
+static const struct spec flagged_before[] = {
+	D("."),
+	F("append", "1", .flags = MANIFEST_APPEND),
+	D("dir", .flags = MANIFEST_IMMUTABLE),
+	F("dir/changed", "1", .flags = MANIFEST_IMMUTABLE),
+	F("dir/gone", "1"),
+	F("gone", "1", .flags = MANIFEST_IMMUTABLE),
+	F("meta", "1", .flags = MANIFEST_IMMUTABLE),
+	F("off", "1", .flags = MANIFEST_IMMUTABLE),
+	F("on", "1"),
+	F("same", "1", .flags = MANIFEST_IMMUTABLE),
+	END,
+};
+
+static const struct spec flagged_after[] = {
+	D(".", .sec = 77),
+	F("append", "12", .flags = MANIFEST_APPEND),
+	D("dir", .flags = MANIFEST_IMMUTABLE),
+	F("dir/changed", "2", .flags = MANIFEST_IMMUTABLE),
+	F("meta", "1", 0600, .flags = MANIFEST_IMMUTABLE),
+	F("off", "1"),
+	F("on", "1", .flags = MANIFEST_APPEND),
+	F("same", "1", .flags = MANIFEST_IMMUTABLE),
+	H("zlink", "same"),
+	END,
+};
+
+static const struct {
+	const char *name;
+	const struct spec *specs;
+	bool has_flags;
+} trees[] = {
+	[SCENE_BEFORE] = { "before", before, false },
+	[SCENE_AFTER] = { "after", after, false },
+	[SCENE_FLAGGED_BEFORE] = { "flagged-before", flagged_before, true },
+	[SCENE_FLAGGED_AFTER] = { "flagged-after", flagged_after, true },
 };
 
 /* In place of the C library's: each run waits for the clock's grain before it
@@ -235,8 +276,7 @@ scene_publish(
 	if (rc == 0)
 		rc = origin_load(&o, e);
 	if (rc == 0)
-		rc = publish_with_one_thread(
-		    s, &o, tree == SCENE_BEFORE ? "before" : "after", e);
+		rc = publish_with_one_thread(s, &o, trees[tree].name, e);
 	origin_release(&o);
 	return rc;
 }
@@ -337,8 +377,8 @@ scene_set_up_client(const struct scene *s)
 
 /* What the run said, instead of on the terminal. */
 static int
-run_quietly(const struct options *o, const struct settings *settings,
-    char *said, size_t size)
+do_quietly(verb_fn *verb, const struct options *o,
+    const struct settings *settings, char *said, size_t size)
 {
 	int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
 	int quiet = memfd_create("said", MFD_CLOEXEC), status;
@@ -348,7 +388,7 @@ run_quietly(const struct options *o, const struct settings *settings,
 	ck_assert(out >= 0 && err >= 0 && quiet >= 0);
 	(void)dup2(quiet, STDOUT_FILENO);
 	(void)dup2(quiet, STDERR_FILENO);
-	status = verb_run(o, settings);
+	status = verb(o, settings);
 	(void)fflush(stdout);
 	(void)dup2(out, STDOUT_FILENO);
 	(void)dup2(err, STDERR_FILENO);
@@ -360,15 +400,41 @@ run_quietly(const struct options *o, const struct settings *settings,
 	return status;
 }
 
+/* What an earlier one left due must be done by one that goes well. */
+static int
+do_verb(const struct scene *s, verb_fn *verb, const struct options *o,
+    const char *is_fine, struct err *e)
+{
+	bool was_due = faccessat(s->watched, "state/due", F_OK, 0) == 0;
+	size_t had_run = prove_commands_run();
+	char said[4096];
+	int status = do_quietly(verb, o, &s->client, said, sizeof(said));
+
+	if (status != EXIT_SAME &&
+	    (is_fine == NULL || strstr(said, is_fine) == NULL))
+		return err_set(e, ERR_SYS, "%s", said);
+	if (was_due && prove_commands_run() == had_run)
+		return err_set(e, ERR_SYS, "what was due is not run");
+	return 0;
+}
+
 int
 scene_run(const struct scene *s, struct err *e)
 {
-	struct options o = { .verb = VERB_RUN };
-	char said[4096];
+	const struct options o = { .verb = VERB_RUN };
 
-	if (run_quietly(&o, &s->client, said, sizeof(said)) == EXIT_SAME)
-		return 0;
-	return err_set(e, ERR_SYS, "%s", said);
+	return do_verb(s, verb_run, &o, NULL, e);
+}
+
+int
+scene_rollback(const struct scene *s, struct err *e)
+{
+	char first[] = "1";
+	const struct options o = {
+		.verb = VERB_ROLLBACK, .to = first, .serial = 1
+	};
+
+	return do_verb(s, verb_rollback, &o, "release 1 is applied", e);
 }
 
 int
@@ -408,6 +474,9 @@ choose_settings(struct scene *s)
 		.server = text("upstream", ""),
 		.user = text("nobody", ""),
 		.port = 1,
+		.keep_runs = 4,
+		.keep_age_days = 1,
+		.keep_bytes = 1U << 30,
 	};
 }
 
@@ -426,8 +495,10 @@ scene_make(struct scene *s, bool is_origin_watched)
 	(void)snprintf(s->origin, sizeof(s->origin), "%s/origin", s->top.path);
 	memset(&s->server, 7, sizeof(s->server));
 	OK(key_generate(&s->key, &e));
-	make_tree(s, "before", before);
-	make_tree(s, "after", after);
+	s->has_flags = spec_has_flags(s->watched);
+	for (size_t i = 0; i < sizeof(trees) / sizeof(*trees); i++)
+		if (s->has_flags || !trees[i].has_flags)
+			make_tree(s, trees[i].name, trees[i].specs);
 	make_origin(s, is_origin_watched ? s->repo : s->origin);
 	choose_settings(s);
 	if (!is_origin_watched) {
@@ -443,5 +514,6 @@ scene_remove(struct scene *s)
 	settings_release(&s->client);
 	key_free(s->key);
 	close(s->watched);
+	disk_empty(s->top.fd);
 	scratch_remove(&s->top);
 }

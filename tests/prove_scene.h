@@ -11,11 +11,14 @@
 enum {
 	SCENE_BEFORE, /* the trees */
 	SCENE_AFTER,
+	SCENE_FLAGGED_BEFORE, /* only with has_flags */
+	SCENE_FLAGGED_AFTER,
 };
 
 struct scene {
 	struct scratch top;
 	int watched;            /* top/watched */
+	bool has_flags;         /* chattr's can be set there */
 	char repo[300];         /* top/watched/repo */
 	char origin[300];       /* top/origin */
 	struct repo *upstream;  /* the origin, for clients and mirrors */
@@ -35,9 +38,12 @@ MUST_CHECK int scene_publish(
 MUST_CHECK int scene_replicate(const struct scene *s, struct err *e);
 /* Makes the client's root and state. */
 void scene_set_up_client(const struct scene *s);
-/* What `pecia run` does; ERR_SYS with what it said when it fails. */
+/* What `pecia run` does; ERR_SYS with what it said when it fails, or when it
+ * leaves out what was due. */
 MUST_CHECK int scene_run(const struct scene *s, struct err *e);
-/* What it does first, after a crash. */
+/* What `pecia rollback --to 1` does; fine as well when that is applied. */
+MUST_CHECK int scene_rollback(const struct scene *s, struct err *e);
+/* What both do first, after a crash. */
 MUST_CHECK int scene_recover(const struct scene *s, struct err *e);
 
 #endif

@@ -1,10 +1,11 @@
 /* Recorded calls: durability, dependence, replay. */
 #include "tests/prove_trail.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "tests/must.h"
 
 void
 trail_init(struct trail *l)
@@ -32,7 +33,7 @@ trail_add(struct trail *l, enum trail_kind kind)
 	if (l->count == l->room) {
 		l->room = l->room == 0 ? 256 : 2 * l->room;
 		l->calls = reallocarray(l->calls, l->room, sizeof(*l->calls));
-		ck_assert_ptr_nonnull(l->calls);
+		must(l->calls != NULL);
 	}
 	c = &l->calls[l->count++];
 	memset(c, 0, sizeof(*c));
@@ -46,7 +47,7 @@ trail_describe(const struct trail_call *c, struct buf *text)
 {
 	static const char *const words[] = { "create", "link", "unlink",
 		"rename", "exchange", "write", "truncate", "owner", "mode",
-		"time", "attribute", "sync", "sync all", "nothing" };
+		"time", "flags", "attribute", "sync", "sync all", "nothing" };
 
 	buf_addf(text, "%s %s%s%s of file %llu", words[c->kind],
 	    c->name != NULL ? c->name : "", c->to_name != NULL ? " to " : "",
@@ -267,6 +268,9 @@ file_call(struct disk_file *f, const struct trail_call *c, bool zeroed)
 		break;
 	case TRAIL_TIME:
 		f->mtime = c->time;
+		break;
+	case TRAIL_FLAGS:
+		f->flags = c->flags;
 		break;
 	case TRAIL_XATTR:
 		disk_set_xattr(f, c->name,

@@ -16,6 +16,7 @@ enum trail_kind {
 	TRAIL_OWNER,
 	TRAIL_MODE,
 	TRAIL_TIME,
+	TRAIL_FLAGS,
 	TRAIL_XATTR, /* name, data; is_removal */
 	TRAIL_SYNC,  /* of one file or directory */
 	TRAIL_SYNC_ALL,
@@ -28,7 +29,7 @@ struct trail_call {
 	uint64_t other; /* of what an exchange swaps it with */
 	uint64_t dir, to_dir;
 	char *name, *to_name;
-	uint32_t mode, uid, gid;
+	uint32_t mode, uid, gid, flags;
 	uint64_t rdev, offset;
 	struct timespec time;
 	bool is_removal;
