@@ -14,7 +14,9 @@
 #define BURST_NS    (NS_PER_S / 10)
 #define NAP_NS      (NS_PER_S / 50) /* shorter sleeps are saved up */
 #define WINDOW_MIN  16384
-#define WINDOW_MAX  65536 /* what a connection begins with anyway */
+#define WINDOW_MAX  212992 /* net.core.rmem_max, as kernels have it */
+/* A window of WINDOW_MAX keeps a line of 80 ms busy up to here. */
+#define WINDOWED_BYTES_S ((uint64_t)12 * WINDOW_MAX)
 
 /* ---- lines ---- */
 
@@ -256,9 +258,11 @@ rate_pass(struct rate_gate *gate, const struct rate_plan *plan, size_t bytes)
 int
 rate_window(const struct rate_plan *plan, time_t now)
 {
-	uint64_t half = rate_at(plan, now) / 2;
+	uint64_t bytes_s = rate_at(plan, now), window = bytes_s / 3;
 
-	if (half == 0 || half >= WINDOW_MAX)
+	if (bytes_s == 0 || bytes_s > WINDOWED_BYTES_S)
 		return 0;
-	return half < WINDOW_MIN ? WINDOW_MIN : (int)half;
+	if (window > WINDOW_MAX)
+		window = WINDOW_MAX;
+	return window < WINDOW_MIN ? WINDOW_MIN : (int)window;
 }

@@ -50,8 +50,9 @@ struct rate_gate {
  * asked is not made up for, but for a tenth of a second. */
 void rate_pass(
     struct rate_gate *gate, const struct rate_plan *plan, size_t bytes);
-/* The most that a socket should hold ready, so that it is the peer who waits:
- * 0 when nothing is held back. */
+/* Bytes that a socket should hold ready at most, so that it is the peer who
+ * waits, and nothing crosses the line ahead of its time: a third of a second's.
+ * 0: as many as it likes, for so fast a line that a bound would slow it. */
 int rate_window(const struct rate_plan *plan, time_t now);
 
 #endif
