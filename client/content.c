@@ -347,6 +347,7 @@ with_servers(struct content *c, size_t i,
 
 	for (;;) {
 		rc = step(c, i, &why);
+		served_count(c->s);
 		if (rc == 0)
 			return 0;
 		if (!is_servers_fault(rc))
@@ -658,6 +659,20 @@ fill_copies(struct content *c, struct err *e)
 	return rc;
 }
 
+/* An object that was cut off is kept as long as there is another server. */
+static int
+fill_from_objects(struct content *c, struct err *e)
+{
+	struct err late = ERR_INIT;
+	int rc = with_servers(c, 0, content_fill_objects, e);
+
+	if (content_drop_part(c, &late) != 0 && rc == 0) {
+		*e = late;
+		rc = late.code;
+	}
+	return rc;
+}
+
 int
 content_fill(
     struct content *c, struct plan *plan, struct stage *stage, struct err *e)
@@ -675,7 +690,7 @@ content_fill(
 	if (c->s->fetch == NULL)
 		return fill_copies(c, e);
 	if ((rc = fill_from_data(c, e)) != 0 ||
-	    (rc = with_servers(c, 0, content_fill_objects, e)) != 0)
+	    (rc = fill_from_objects(c, e)) != 0)
 		return rc;
 	return fill_copies(c, e);
 }

@@ -24,8 +24,10 @@ struct content {
 	struct stage *stage;
 	struct plan_item **files; /* to be filled, sorted by digest, path */
 	size_t file_count;
-	struct plan_item *current;
-	struct err failing; /* of the server asked for objects */
+	struct plan_item *current; /* begun; also when it was cut off */
+	bool spliced;              /* it is from two servers */
+	bool again;                /* such a one was wrong */
+	struct err failing;        /* of the server asked for objects */
 };
 
 /* The first file of the plan that wants this content, or NULL. */
@@ -39,6 +41,9 @@ MUST_CHECK int content_file_write(
     struct content *c, const void *data, size_t len, struct err *e);
 MUST_CHECK int content_file_end(
     struct content *c, const char *bad, uint64_t *count, struct err *e);
+
+/* Throws away what an object that was cut off has. */
+MUST_CHECK int content_drop_part(struct content *c, struct err *e);
 
 /* Fills an item from a file that had its content; *count is raised when it
  * still has. */

@@ -93,17 +93,36 @@ count_items(const struct plan *p, size_t *created, size_t *changed)
 		++*(p->items[i].op == PLAN_CREATE ? created : changed);
 }
 
+/* Who served it, why not those before, and what that cost other sites. */
+static void
+print_server(const struct session *s)
+{
+	const struct served_bytes away = served_total(&s->served, true);
+	struct buf b;
+
+	(void)printf("%s (%s)\n", s->peer.route, s->site);
+	if (s->troubles.len > 0)
+		(void)printf("passed over: %s\n", buf_str(&s->troubles));
+	if (away.received + away.sent == 0)
+		return;
+	buf_init(&b, TEXT_MAX);
+	served_text(&s->served, &b);
+	(void)printf("served by %s\n", buf_str(&b));
+	buf_release(&b);
+}
+
 static void
 print_summary(const struct report *r)
 {
 	const struct session *s = r->session;
+	const struct served_bytes bytes = served_total(&s->served, false);
 	size_t created, changed;
 	char in[32], out[32];
 
 	count_items(r->plan, &created, &changed);
-	text_bytes(in, sizeof(in), r->received_bytes);
-	text_bytes(out, sizeof(out), r->sent_bytes);
-	(void)printf("%s\n", s->peer.route);
+	text_bytes(in, sizeof(in), bytes.received);
+	text_bytes(out, sizeof(out), bytes.sent);
+	print_server(s);
 	(void)printf("release %llu of %s, profile %s, site %s: ",
 	    (unsigned long long)s->head.serial, s->head.channel,
 	    s->profile->name, s->site);

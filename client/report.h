@@ -17,7 +17,6 @@ struct report {
 	const struct plan *plan;
 	const struct settled *settled; /* triggers, checks; NULL: none */
 	struct apply_result result;
-	uint64_t received_bytes, sent_bytes;
 	double seconds, retrieval_s, compare_s, apply_s;
 	bool applied; /* the plan was carried out */
 };

@@ -250,9 +250,7 @@ one_run(struct run *r, struct err *e)
 		rc = carry_out(r, content, route, e);
 	progress_end(s->progress);
 	content_free(content);
-	if (rc == 0)
-		rc = fetch_traffic(s->fetch, &r->report.received_bytes,
-		    &r->report.sent_bytes, e);
+	served_count(s);
 	return rc == 0 ? come_after(r, e) : rc;
 }
 

@@ -2,6 +2,7 @@
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H
 
+#include "client/served.h"
 #include "client/settings.h"
 #include "client/state.h"
 #include "common/crypto_tls.h"
@@ -9,6 +10,16 @@
 #include "transcripts/learn.h"
 
 struct watcher;
+
+/* Going through the candidates, and how often that was begun again. */
+struct session_search {
+	bool home_only;       /* as wan_fallback says */
+	bool died;            /* a server was lost that may come back */
+	struct timespec lost; /* when servers began to fail */
+	unsigned returns;     /* since then */
+	unsigned losses;      /* servers that failed in the middle */
+	uint64_t roster; /* version that s->extras are of, 0: none of any */
+};
 
 struct session {
 	const struct settings *settings;
@@ -37,9 +48,12 @@ struct session {
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
 	char mirror[LIMIT_NAME_BYTES + 1];
+	char home[LIMIT_NAME_BYTES + 1]; /* our own site; "": not known */
+	struct session_search search;
+	struct served served;
 	uint64_t
 	    failures; /* runs in a row that did not get to their own site */
-	struct buf troubles; /* what candidates before this one said */
+	struct buf troubles; /* why candidates before this one did not do */
 
 	/* What is wanted. */
 	struct buf head_bytes;

@@ -11,12 +11,15 @@
 /* Bounds of what may be asked for. */
 #define KEEP_RUNS_MAX 10000
 #define KEEP_AGE_MAX  36500
+#define WAIT_MAX_S    86400
+
+#define SERVER_WAIT_MS 4000 /* longer than a restart of peciad takes */
 
 static const char *const keys[] = { "root", "state", "channel", "environment",
-	"host", "name", "server", "user", "fallback", "port", "srv",
-	"wan_fallback", "ignore", "waitforlock", "max_delete", "protect",
-	"prerun_command", "postrun_command", "command_timeout", "confirm",
-	"confirm_by", "runinterval", "splay",
+	"host", "name", "site", "server", "user", "fallback", "port", "srv",
+	"wan_fallback", "ignore", "waitforlock", "waitforserver", "max_delete",
+	"protect", "prerun_command", "postrun_command", "command_timeout",
+	"confirm", "confirm_by", "runinterval", "splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 
@@ -28,6 +31,7 @@ settings_release(struct settings *s)
 	free(s->channel);
 	free(s->host);
 	free(s->name);
+	free(s->site);
 	free(s->server);
 	free(s->user);
 	free(s->ignore_xattrs);
@@ -60,6 +64,7 @@ set_defaults(struct settings *s, struct err *e)
 	s->port = 7440;
 	s->srv = true;
 	s->wan_fallback = WAN_ALWAYS;
+	s->server_wait_ms = SERVER_WAIT_MS;
 	guard_init(&s->guard);
 	hooks_init(&s->hooks);
 	schedule_init(&s->schedule);
@@ -105,7 +110,8 @@ check_text(const struct config_section *c, const char *key, const char *v,
 
 	if (*v == '\0')
 		fault = "empty";
-	else if (strcmp(key, "channel") == 0 || strcmp(key, "environment") == 0)
+	else if (strcmp(key, "channel") == 0 ||
+	    strcmp(key, "environment") == 0 || strcmp(key, "site") == 0)
 		fault = text_is_name(v, strlen(v)) ? NULL : "not a name";
 	else if (strcmp(key, "host") == 0 || strcmp(key, "name") == 0)
 		fault = is_host(v) ? NULL : "not a host name";
@@ -127,6 +133,7 @@ take_texts(const struct config_section *c, struct settings *s, struct err *e)
 		{ "channel", &s->channel },
 		{ "environment", &s->channel },
 		{ "host", &s->host },
+		{ "site", &s->site },
 		{ "name", &s->name },
 		{ "server", &s->server },
 		{ "user", &s->user },
@@ -290,9 +297,23 @@ take_confirm(const struct config_section *c, struct settings *s, struct err *e)
 }
 
 static int
+take_wait(const struct config_section *c, const char *key, unsigned *ms,
+    struct err *e)
+{
+	uint64_t seconds = *ms / 1000;
+	int rc = config_seconds(c, key, &seconds, e);
+
+	if (rc == 0 && seconds > WAIT_MAX_S)
+		return config_complain(c, key, e, "out of range");
+	if (rc == 0)
+		*ms = (unsigned)seconds * 1000;
+	return rc;
+}
+
+static int
 take_section(const struct config_section *c, struct settings *s, struct err *e)
 {
-	uint64_t port = s->port, wait_s = s->wait_ms / 1000;
+	uint64_t port = s->port;
 	int rc;
 
 	if ((rc = take_texts(c, s, e)) != 0 ||
@@ -305,13 +326,12 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
 	    (rc = take_confirm(c, s, e)) != 0 ||
-	    (rc = config_seconds(c, "waitforlock", &wait_s, e)) != 0)
+	    (rc = take_wait(c, "waitforlock", &s->wait_ms, e)) != 0 ||
+	    (rc = take_wait(c, "waitforserver", &s->server_wait_ms, e)) != 0)
 		return rc;
-	if (port == 0 || wait_s > 86400)
-		return config_complain(
-		    c, port == 0 ? "port" : "waitforlock", e, "out of range");
+	if (port == 0)
+		return config_complain(c, "port", e, "out of range");
 	s->port = (uint16_t)port;
-	s->wait_ms = (unsigned)wait_s * 1000;
 	return 0;
 }
 

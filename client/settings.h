@@ -21,6 +21,7 @@ enum wan_fallback {
 
 struct settings {
 	char *root, *state, *channel, *host, *name;
+	char *site;   /* our own; NULL: where the search leads */
 	char *server; /* NULL: search */
 	char *user;   /* whom the fetcher becomes */
 	char **fallbacks;
@@ -34,7 +35,8 @@ struct settings {
 	struct guard guard;
 	struct hooks hooks;
 	struct schedule schedule;
-	unsigned wait_ms;
+	unsigned wait_ms;        /* for the lock */
+	unsigned server_wait_ms; /* for servers that are gone */
 	unsigned confirm_s; /* for a change to be confirmed; 0: need not be */
 	bool confirm_by_server; /* to reach one is enough */
 

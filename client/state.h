@@ -8,6 +8,7 @@
  *     manifest/<hex>   texts of the manifests of the applied release and of
  *                      those that can be rolled back to
  *     failures         runs in a row that did not get to their own site
+ *     home             our own site: client/home.h
  *     applied          which release the machine is on (text)
  *     cache            stat cache of the applied release
  *     tmp/             data transcripts on their way

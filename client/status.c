@@ -129,10 +129,21 @@ add_confirm_json(const struct status *st, struct json *j, struct json *wrong)
 static void
 print_last(const struct summary_last *l)
 {
+	struct buf b;
+
 	if (l->when[0] == '\0')
 		return;
 	(void)printf("last run  %s, %s, %.2f s%s%s\n", l->when, l->outcome,
 	    l->seconds, l->route[0] != '\0' ? ", " : "", l->route);
+	if (l->site[0] != '\0') {
+		buf_init(&b, LIMIT_CONFIG_BYTES);
+		served_text(&l->served, &b);
+		(void)printf("served    by site %s (%s): %s\n", l->site,
+		    l->source, buf_str(&b));
+		buf_release(&b);
+	}
+	if (l->passed[0] != '\0')
+		(void)printf("passed    %s\n", l->passed);
 }
 
 static struct json *
@@ -144,6 +155,11 @@ last_json(const struct summary_last *l)
 	json_set_string(j, "outcome", l->outcome);
 	json_set_double(j, "seconds", l->seconds);
 	json_set_string(j, "route", l->route);
+	json_set_string(j, "source", l->source);
+	json_set_string(j, "site", l->site);
+	if (l->passed[0] != '\0')
+		json_set_string(j, "passed_over", l->passed);
+	served_json(&l->served, j);
 	return j;
 }
 

@@ -5,7 +5,8 @@
 #include "common/json.h"
 #include "common/text.h"
 
-#define TEXT_MAX ((size_t)64 << 10)
+#define TEXT_MAX   ((size_t)64 << 10)
+#define PASSED_MAX 4096 /* of why servers were passed over */
 
 struct summary_counts
 summary_count(const struct summary *s)
@@ -56,8 +57,23 @@ add_release(struct json *j, const struct session *s)
 		return;
 	json_set_string(j, "route", s->peer.route);
 	json_set_string(j, "server", s->peer.address);
+	json_set_string(j, "source", s->peer.source);
 	json_set_string(j, "site", s->site);
 	json_set_string(j, "mirror", s->mirror);
+}
+
+/* Who served it, by site; why others did not. */
+static void
+add_served(struct json *j, const struct session *s)
+{
+	size_t len = s->troubles.len;
+
+	if (s->home[0] != '\0')
+		json_set_string(j, "home", s->home);
+	if (len > 0)
+		json_set_bytes(j, "passed_over", buf_str(&s->troubles),
+		    len < PASSED_MAX ? len : PASSED_MAX);
+	served_json(&s->served, j);
 }
 
 static void
@@ -78,8 +94,6 @@ add_numbers(struct json *j, const struct report *r)
 	json_set_u64(j, "files_from_data", r->result.content.data_files);
 	json_set_u64(j, "files_from_objects", r->result.content.object_files);
 	json_set_u64(j, "files_copied", r->result.content.copied_files);
-	json_set_u64(j, "bytes_received", r->received_bytes);
-	json_set_u64(j, "bytes_sent", r->sent_bytes);
 }
 
 void
@@ -99,6 +113,8 @@ summary_add(struct json *j, const struct summary *s)
 	json_set_bool(j, "noop", r->noop);
 	json_set_bool(j, "changed", is_changed(r));
 	add_release(j, r->session);
+	if (r->session != NULL)
+		add_served(j, r->session);
 	if (r->plan_id != NULL && r->plan_id[0] != '\0')
 		json_set_string(j, "plan", r->plan_id);
 	if (r->held > 0)
@@ -171,6 +187,22 @@ add_resources(
 	add_count(b, "total", r->result.totals.entries);
 }
 
+/* Ours: Puppet's file has no such section. */
+static void
+add_network(struct buf *b, const struct session *s)
+{
+	const struct served_bytes all = served_total(&s->served, false),
+	                          away = served_total(&s->served, true);
+
+	buf_add_str(b, "network:\n  site: ");
+	add_quoted(b, s->site);
+	buf_add_str(b, "\n  source: ");
+	add_quoted(b, s->peer.source);
+	buf_add_byte(b, '\n');
+	add_count(b, "bytes", all.received + all.sent);
+	add_count(b, "bytes_between_sites", away.received + away.sent);
+}
+
 void
 summary_yaml(struct buf *b, const struct summary *s)
 {
@@ -197,6 +229,8 @@ summary_yaml(struct buf *b, const struct summary *s)
 	add_count(b, "failure", failures);
 	add_count(b, "success", c.changed + s->restarted);
 	add_count(b, "total", c.changed + s->restarted + failures);
+	if (r->session != NULL)
+		add_network(b, r->session);
 }
 
 /* ---- files ---- */
@@ -268,6 +302,11 @@ summary_last(const struct state *state, struct summary_last *out)
 		take(
 		    json_top(j), "outcome", out->outcome, sizeof(out->outcome));
 		take(json_top(j), "route", out->route, sizeof(out->route));
+		take(json_top(j), "site", out->site, sizeof(out->site));
+		take(json_top(j), "source", out->source, sizeof(out->source));
+		take(json_top(j), "passed_over", out->passed,
+		    sizeof(out->passed));
+		served_parse(json_top(j), &out->served);
 		if (json_get_double(
 		        json_top(j), "seconds", &out->seconds, &ignored) != 0)
 			out->seconds = 0;

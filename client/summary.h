@@ -42,6 +42,10 @@ struct summary_last {
 	char when[TEXT_TIME_BYTES]; /* it began; "" when there was no run yet */
 	char outcome[16];           /* "unchanged", "changed" or "failed" */
 	char route[512];            /* "" when none was found */
+	char site[LIMIT_NAME_BYTES + 1];
+	char source[16];   /* as in struct fetch_peer */
+	char passed[1024]; /* why others were passed over, "": none was */
+	struct served served;
 	double seconds;
 };
 /* All empty when there is none, or it cannot be read. */

@@ -1,7 +1,14 @@
 /* Learning the newest release; runs in the applier, through the fetcher. */
 #include "client/update.h"
 
+#include <time.h>
+
+#include "client/home.h"
+#include "common/clock.h"
 #include "common/log.h"
+
+#define FIRST_PAUSE_MS   500 /* before lost servers are gone back to */
+#define LONGEST_PAUSE_MS 8000
 
 /* The server said something that only concerns this server. */
 static void
@@ -12,6 +19,20 @@ note_trouble(struct session *s, const char *route, const struct err *why)
 	    why->msg, NULL);
 	buf_addf(&s->troubles, "%s%s: %s", s->troubles.len > 0 ? "; " : "",
 	    route, why->msg);
+	s->search.died = s->search.died || why->code == ERR_NET;
+}
+
+/* Those that took no connection. */
+static void
+note_passed(struct session *s, const struct fetch_peer *peer)
+{
+	size_t len = strlen(peer->passed);
+
+	if (len < 2)
+		return;
+	buf_addf(&s->troubles, "%s%.*s", s->troubles.len > 0 ? "; " : "",
+	    (int)len - 2, peer->passed);
+	s->search.died = true;
 }
 
 /* Content and our certificate are only for servers that the roster lists. */
@@ -75,6 +96,22 @@ learn_all(struct session *s, struct err *e)
 
 /* ---- candidates ---- */
 
+static void
+add_addresses(struct session *s, bool of_home, size_t *n)
+{
+	const struct roster *roster = trust_roster(s->trust);
+
+	for (size_t i = 0; i < roster->mirror_count; i++) {
+		const struct roster_mirror *m = &roster->mirrors[i];
+
+		if ((strcmp(m->site, s->home) == 0) != of_home)
+			continue;
+		for (size_t k = 0; k < m->address_count; k++)
+			s->extras[(*n)++] = m->addresses[k];
+	}
+}
+
+/* The roster's addresses, those of our own site first. */
 static int
 list_extras(struct session *s, struct err *e)
 {
@@ -82,34 +119,47 @@ list_extras(struct session *s, struct err *e)
 	size_t n = 0;
 
 	/* The operator's own list takes the roster's place. */
-	if (roster == NULL || s->settings->fallback_count > 0)
+	if (roster == NULL || s->settings->fallback_count > 0 ||
+	    s->search.home_only)
 		return 0;
 	for (size_t i = 0; i < roster->mirror_count; i++)
 		n += roster->mirrors[i].address_count;
+	free(s->extras);
 	if ((s->extras = calloc(n + 1, sizeof(*s->extras))) == NULL)
 		return err_memory(e);
 	n = 0;
-	for (size_t i = 0; i < roster->mirror_count; i++)
-		for (size_t k = 0; k < roster->mirrors[i].address_count; k++)
-			s->extras[n++] = roster->mirrors[i].addresses[k];
+	add_addresses(s, true, &n);
+	add_addresses(s, false, &n);
 	s->fetch_options.extras = s->extras;
 	s->fetch_options.extra_count = n;
+	s->search.roster = roster->version;
 	return 0;
+}
+
+static int
+start_fetcher(struct session *s, struct err *e)
+{
+	int rc;
+
+	if ((rc = list_extras(s, e)) != 0)
+		return rc;
+	rc = fetch_start(&s->fetch_options, &s->fetch, e);
+	s->learn.fetch = s->fetch;
+	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
 static int
 start(struct session *s, struct err *e)
 {
 	const struct settings *set = s->settings;
-	bool home_only;
 	int rc;
 
-	if ((rc = state_failures(&s->state, &s->failures, e)) != 0)
+	if ((rc = state_failures(&s->state, &s->failures, e)) != 0 ||
+	    (rc = home_read(s, e)) != 0)
 		return rc;
-	home_only = set->wan_fallback == WAN_NEVER ||
+	s->search.home_only = set->wan_fallback == WAN_NEVER ||
 	    (set->wan_fallback == WAN_AFTER_FAILURES &&
 	        s->failures < set->wan_failures);
-
 	s->fetch_options = (struct fetch_options){
 		.progress = s->progress,
 		.server = set->server,
@@ -117,34 +167,142 @@ start(struct session *s, struct err *e)
 		.port = set->port,
 		.no_srv = !set->srv,
 		.fallbacks = (const char *const *)set->fallbacks,
-		.fallback_count = home_only ? 0 : set->fallback_count,
+		.fallback_count = s->search.home_only ? 0 : set->fallback_count,
 		.identity = s->identity,
 		.user = set->user,
 	};
-	if (!home_only && (rc = list_extras(s, e)) != 0)
-		return rc;
-	rc = fetch_start(&s->fetch_options, &s->fetch, e);
-	s->learn = (struct learn){
-		.trust = s->trust, .store = &s->store, .fetch = s->fetch
-	};
-	return rc != 0 ? rc : learn_keys(&s->learn, e);
+	s->learn = (struct learn){ .trust = s->trust, .store = &s->store };
+	return start_fetcher(s, e);
+}
+
+/* Whether this run got to its own site. */
+static int
+count_failures(struct session *s, bool at_home, struct err *e)
+{
+	return state_set_failures(&s->state, at_home ? 0 : s->failures + 1, e);
 }
 
 static int
 no_server(struct session *s, const struct err *last, struct err *e)
 {
+	if (count_failures(s, false, e) != 0)
+		return e->code;
 	return err_set(e, ERR_NET, "no server: %s%s%s",
 	    s->troubles.len > 0 ? buf_str(&s->troubles) : "",
 	    s->troubles.len > 0 ? "; " : "", last->msg);
 }
 
-/* Home is where the search leads, or the operator: going elsewhere may be
- * allowed after some runs that did not get there. */
-static bool
-is_home(const struct session *s)
+/* From now on servers are missed. */
+static void
+begin_search(struct session *s)
 {
-	return strcmp(s->peer.source, "fallback") != 0 &&
-	    strcmp(s->peer.source, "roster") != 0;
+	clock_gettime(CLOCK_MONOTONIC, &s->search.lost);
+	s->search.returns = 0;
+	s->search.died = false;
+}
+
+static unsigned
+next_pause_ms(const struct session_search *r)
+{
+	unsigned ms = FIRST_PAUSE_MS;
+
+	for (unsigned i = 0; i < r->returns && ms < LONGEST_PAUSE_MS; i++)
+		ms *= 2;
+	return ms;
+}
+
+static bool
+may_return(const struct session *s)
+{
+	const struct session_search *r = &s->search;
+
+	return r->died && r->losses <= LIMIT_LOSSES &&
+	    clock_seconds_since(&r->lost) * 1000 + next_pause_ms(r) <=
+	    s->settings->server_wait_ms;
+}
+
+/* Begins the list again, after a while: what is being restarted is there by
+ * then. */
+static int
+go_back(struct session *s, struct err *e)
+{
+	const unsigned ms = next_pause_ms(&s->search);
+	const struct timespec pause = { .tv_sec = ms / 1000,
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	s->search.returns++;
+	log_event(LOG_INFO, "the servers are tried again", NULL);
+	(void)nanosleep(&pause, NULL);
+	return fetch_rewind(s->fetch, e);
+}
+
+/* A roster that came in this run may list servers that are not known yet. */
+static bool
+knows_more(const struct session *s)
+{
+	const struct roster *roster = trust_roster(s->trust);
+
+	return roster != NULL && !s->search.home_only &&
+	    s->settings->server == NULL && s->settings->fallback_count == 0 &&
+	    roster->version != s->search.roster;
+}
+
+/* The line between sites is not for what a little patience mends: before home
+ * is left it is gone back to once; where it was there in this run, as often as
+ * there is time. */
+static bool
+leaves_home(const struct session *s)
+{
+	return !home_is_found(s) && s->peer.number > s->peer.beyond &&
+	    (s->search.returns == 0 || s->search.losses > 0);
+}
+
+/* The next candidate.  ERR_NOT_FOUND: there is none, and was none after some
+ * waiting. */
+static int
+connect_next(struct session *s, struct err *e)
+{
+	int rc;
+
+	for (;;) {
+		if (s->fetch == NULL && (rc = start_fetcher(s, e)) != 0)
+			return rc;
+		rc = fetch_connect(s->fetch, &s->peer, e);
+		if (rc == 0) {
+			note_passed(s, &s->peer);
+			if (!leaves_home(s) || !may_return(s))
+				return 0;
+		} else if (rc != ERR_NOT_FOUND) {
+			return rc;
+		} else if (knows_more(s)) {
+			served_count(s);
+			fetch_stop(s->fetch);
+			s->fetch = NULL;
+			continue;
+		} else {
+			/* Nobody was there at all. */
+			s->search.died = s->search.died || s->troubles.len == 0;
+			if (!may_return(s))
+				return rc;
+		}
+		if ((rc = go_back(s, e)) != 0)
+			return rc;
+	}
+}
+
+static void
+pass_over(struct session *s, const char *route, const struct err *why)
+{
+	served_count(s);
+	s->mirror[0] = s->site[0] = '\0';
+	note_trouble(s, route, why);
+}
+
+static int
+accept_server(struct session *s, struct err *e)
+{
+	served_count(s);
+	return count_failures(s, home_is_found(s), e);
 }
 
 static int
@@ -154,7 +312,7 @@ find_server(struct session *s, struct err *e)
 	int rc;
 
 	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES; i++) {
-		rc = fetch_connect(s->fetch, &s->peer, &why);
+		rc = connect_next(s, &why);
 		if (rc == ERR_NOT_FOUND || rc == ERR_USAGE)
 			break;
 		if (rc != 0) {
@@ -162,12 +320,10 @@ find_server(struct session *s, struct err *e)
 			continue;
 		}
 		if (learn_all(s, &why) == 0)
-			return state_set_failures(
-			    &s->state, is_home(s) ? 0 : s->failures + 1, e);
-		note_trouble(s, s->peer.route, &why);
+			return home_learn(s, e) != 0 ? e->code
+			                             : accept_server(s, e);
+		pass_over(s, s->peer.route, &why);
 	}
-	if (state_set_failures(&s->state, s->failures + 1, e) != 0)
-		return e->code;
 	return no_server(s, &why, e);
 }
 
@@ -176,6 +332,7 @@ update_find(struct session *s, struct err *e)
 {
 	int rc;
 
+	begin_search(s);
 	if ((rc = start(s, e)) != 0)
 		return rc;
 	if ((rc = find_server(s, e)) != 0)
@@ -195,12 +352,14 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 	struct buf body;
 	int rc = ERR_NOT_FOUND;
 
-	note_trouble(s, s->peer.route, failed);
+	begin_search(s);
+	s->search.losses++;
+	pass_over(s, s->peer.route, failed);
 	buf_init(&body, LIMIT_ROOT_BYTES);
 	/* A fetcher that dies each time must not hold us for ever. */
 	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES; i++) {
-		rc = fetch_connect(s->fetch, &s->peer, &why);
-		if (rc == ERR_NOT_FOUND)
+		rc = connect_next(s, &why);
+		if (rc == ERR_NOT_FOUND || rc == ERR_USAGE)
 			break;
 		/* Any answer shows who it is. */
 		if (rc == 0)
@@ -210,8 +369,8 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 			rc = check_server(s, &why);
 		if (rc == 0)
 			break;
-		note_trouble(s, s->peer.route, &why);
+		pass_over(s, s->peer.route, &why);
 	}
 	buf_release(&body);
-	return rc == 0 ? 0 : no_server(s, &why, e);
+	return rc == 0 ? accept_server(s, e) : no_server(s, &why, e);
 }

@@ -25,6 +25,8 @@ struct buf {
 void buf_init(struct buf *b, size_t max_bytes);
 /* Frees the storage; the writer may be used again. */
 void buf_release(struct buf *b);
+/* The same, of what nobody may find in memory afterwards. */
+void buf_wipe(struct buf *b);
 /* Forgets the content and the error; keeps the storage. */
 void buf_clear(struct buf *b);
 /* Gives the storage to the caller (free() it); b is empty afterwards. */

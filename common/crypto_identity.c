@@ -3,7 +3,6 @@
 #include "common/crypto_identity.h"
 
 #include <limits.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -34,15 +33,6 @@ openssl_spki_digest(const X509 *cert, struct digest *out)
 	digest_of(der, (size_t)len, out);
 	OPENSSL_free(der);
 	return true;
-}
-
-/* Frees a writer that held a private key. */
-static void
-release_secret(struct buf *b)
-{
-	if (b->data != NULL)
-		OPENSSL_cleanse(b->data, b->cap);
-	buf_release(b);
 }
 
 static int
@@ -77,7 +67,7 @@ read_key(int dir, EVP_PKEY **out, struct err *e)
 	if (ret != 0)
 		err_prefix(e, "%s", KEY_FILE);
 out:
-	release_secret(&pem);
+	buf_wipe(&pem);
 	return ret;
 }
 
@@ -102,7 +92,7 @@ make_key(int dir, EVP_PKEY **out, struct err *e)
 	pkey = NULL;
 out:
 	EVP_PKEY_free(pkey);
-	release_secret(&pem);
+	buf_wipe(&pem);
 	return ret;
 }
 

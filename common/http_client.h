@@ -30,7 +30,7 @@ struct http_client_options {
 	struct tls_client *tls; /* outlives the client */
 	unsigned stall_ms; /* silence that ends a transfer; 0: LIMIT_STALL_MS */
 	uint64_t min_rate; /* bytes a second; 0: LIMIT_MIN_RATE */
-	unsigned grace_ms; /* before min_rate counts; 0: 30 s */
+	unsigned grace_ms; /* over which min_rate is taken; 0: 30 s */
 };
 
 struct http_response;

@@ -30,6 +30,8 @@ struct leg {
 	uint64_t start_ns, last_ns; /* of the request, of the newest byte */
 	uint64_t first_ns;          /* of the answer; 0 before */
 	uint64_t held_ns;           /* spent in the sink */
+	/* The rate is of the time since then, a grace_ms long at the most. */
+	uint64_t window_ns, window_bytes;
 	bool added, done, enough;
 	int fail; /* why we broke it off, with err; else 0 */
 	struct err err;

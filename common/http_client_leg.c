@@ -405,6 +405,7 @@ leg_start(struct leg *l, const struct http_request *req, struct err *e)
 	l->req = req;
 	memset(&l->resp, 0, sizeof(l->resp));
 	l->header_bytes = l->held_ns = l->first_ns = 0;
+	l->window_ns = l->window_bytes = 0;
 	l->done = l->enough = false;
 	l->fail = 0;
 	l->reason[0] = '\0';
@@ -487,14 +488,28 @@ silence_ends(const struct leg *l)
 	    l->req->body_len * NS_PER_S / l->c->min_rate;
 }
 
+/* Judged anew every grace_ms: what a server sent at first does not buy it the
+ * time to trickle later. */
 static bool
-is_too_slow(const struct leg *l, uint64_t now)
+is_too_slow(struct leg *l, uint64_t now)
 {
-	uint64_t taken = now - l->first_ns - l->held_ns;
 	uint64_t bytes = l->header_bytes + l->resp.body_bytes;
+	uint64_t taken;
+	bool slow;
 
-	return l->first_ns != 0 && taken > l->c->grace_ns &&
-	    bytes / l->c->min_rate < taken / NS_PER_S;
+	if (l->first_ns == 0)
+		return false;
+	if (l->window_ns == 0)
+		l->window_ns = l->first_ns;
+	taken = now - l->window_ns;
+	if (taken <= l->held_ns + l->c->grace_ns)
+		return false;
+	taken -= l->held_ns;
+	slow = (bytes - l->window_bytes) / l->c->min_rate < taken / NS_PER_S;
+	l->window_ns = now;
+	l->window_bytes = bytes;
+	l->held_ns = 0;
+	return slow;
 }
 
 void

@@ -30,6 +30,13 @@
 
 #define LIMIT_PROTECT 1024 /* patterns of what no run touches */
 
+/* Backups of an origin's keys and policy. */
+#define LIMIT_BACKUP_BYTES    16777216 /* of the file, and of what is in it */
+#define LIMIT_BACKUP_ENTRIES  2048
+#define LIMIT_SECRET_BYTES    65536 /* passphrase or key file */
+#define LIMIT_SCRYPT_LOG      18    /* N of a backup read: 256 MiB of memory */
+#define LIMIT_SCRYPT_PARALLEL 4     /* p: 4 times as long */
+
 /* Manifests. */
 #define LIMIT_MANIFEST_BYTES (8ULL << 30) /* text of one: 50 million entries */
 #define LIMIT_MANIFEST_LINE  262144       /* escaped paths, or one xattr */
@@ -69,8 +76,11 @@
 #define LIMIT_CONNECT_MS        5000  /* one connection attempt */
 #define LIMIT_STAGGER_MS        250   /* RFC 8305 section 5 */
 #define LIMIT_STALL_MS          15000 /* no byte for so long: the peer is gone */
-#define LIMIT_MIN_RATE          1024 /* bytes a second, averaged over a transfer */
-#define LIMIT_WAIT_S            300 /* longest long poll */
+#define LIMIT_MIN_RATE          1024 /* bytes a second, in every 30 s of a transfer */
+#define LIMIT_LOSSES            16 /* servers lost in a run before none is gone back to */
+#define LIMIT_WAIT_S            300  /* longest long poll */
+#define LIMIT_LOOK_MIRRORS      16   /* asked before an origin signs */
+#define LIMIT_LOOK_MS           5000 /* all of them together, at once */
 #define LIMIT_CONFIG_BYTES      8388608
 
 /* The line between sites. */

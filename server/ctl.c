@@ -17,6 +17,13 @@ tell_waiting(void *arg, const char *holder)
 	(void)fprintf(stderr, "peciactl: waiting for %s\n", holder);
 }
 
+/* What changes a repository is for an origin's, but for these. */
+static bool
+is_for_mirrors(enum ctl_verb verb)
+{
+	return verb == CTL_PROMOTE || verb == CTL_DEMOTE || verb == CTL_ROTATE;
+}
+
 int
 ctl_open(
     const struct ctl_options *o, bool lock, struct origin *out, struct err *e)
@@ -29,6 +36,8 @@ ctl_open(
 	    what, sizeof(what), "peciactl %s", ctl_verb_name(o->verb));
 	if (ret == 0 && lock)
 		ret = origin_lock(out, &wait, e);
+	if (ret == 0 && lock && !is_for_mirrors(o->verb))
+		ret = origin_check_own(out, e);
 	return ret == 0 ? origin_load(out, e) : ret;
 }
 
@@ -102,6 +111,16 @@ run_verb(const struct ctl_options *o, bool *damaged, struct err *e)
 		return ctl_mirror_remove(o, e);
 	case CTL_REFRESH:
 		return ctl_refresh(o, e);
+	case CTL_BACKUP:
+		return ctl_backup(o, e);
+	case CTL_RESTORE:
+		return ctl_restore(o, e);
+	case CTL_PROMOTE:
+		return ctl_promote(o, e);
+	case CTL_DEMOTE:
+		return ctl_demote(o, e);
+	case CTL_ROTATE:
+		return ctl_rotate(o, e);
 	case CTL_VERSION:
 		(void)printf("peciactl %s\n", PECIA_VERSION);
 		return 0;

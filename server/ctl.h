@@ -28,14 +28,25 @@ MUST_CHECK int ctl_mirror_add(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_list(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_remove(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_refresh(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_backup(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_restore(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_promote(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_demote(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_rotate(const struct ctl_options *o, struct err *e);
 /* *damaged: findings were printed. */
 MUST_CHECK int ctl_verify(
     const struct ctl_options *o, bool *damaged, struct err *e);
 
 /* origin_open, origin_lock, which says on stderr whom it waits for, and
- * origin_load. */
+ * origin_load.  To write, the repository must be an origin's, unless the verb
+ * is about just that. */
 MUST_CHECK int ctl_open(
     const struct ctl_options *o, bool lock, struct origin *out, struct err *e);
+/* Unless --offline: ahead_look, with our own identity left out (--identity, or
+ * KEYS/identity) and a word on stderr when no mirror answered.  `channel`
+ * NULL: all of the roster.  ERR_CONFLICT says what to do. */
+MUST_CHECK int ctl_look(const struct ctl_options *o, struct origin *origin,
+    const char *channel, struct err *e);
 /* roster_add_mirror with the addresses of the command line. */
 struct roster;
 struct roster_mirror;

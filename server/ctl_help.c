@@ -13,6 +13,11 @@ static const char program[] =
     "  verify                   check every file of the repository\n"
     "  mirror add|list|remove   who may serve it\n"
     "  refresh                  sign the heads of all channels again\n"
+    "  backup FILE [POLICY]...  keys and settings, encrypted\n"
+    "  restore FILE             put them back\n"
+    "  promote                  make an origin of a mirror\n"
+    "  demote                   make a mirror of an origin\n"
+    "  rotate KEY...            new keys in place of lost or stolen ones\n"
     "\n"
     "options of all commands\n"
     "  --repo DIR    repository; PECIA_REPO [" CTL_DEFAULT_REPO "]\n"
@@ -55,6 +60,9 @@ static const char publish[] =
     "  --full             read every file, whatever the stat cache says\n"
     "  --lifetime TIME    of the signed heads [24h]\n"
     "  --wait SECONDS     for another publisher to end [60]\n"
+    "  --offline          do not ask mirrors whether another origin publishes\n"
+    "  --identity DIR     TLS identity of this host, which is not asked\n"
+    "                     [KEYS/identity]\n"
     "  --json             result for programs\n";
 
 static const char log_help[] =
@@ -92,14 +100,66 @@ static const char mirror[] =
     "up to 4\n"
     "  --address HOST[:PORT]  where it is reached; may be repeated\n"
     "  --lifetime TIME        of the signed heads [24h]\n"
-    "  --wait SECONDS         for another writer to end [60]\n";
+    "  --wait SECONDS         for another writer to end [60]\n"
+    "  --offline, --identity  as publish has them\n";
 
 static const char refresh[] =
-    "usage: peciactl refresh [--lifetime TIME] [--wait SECONDS]\n"
+    "usage: peciactl refresh [--lifetime TIME] [--wait SECONDS] "
+    "[--offline]\n"
     "\n"
     "Signs the heads of all channels again, so that they expire TIME [24h] "
     "from\n"
     "now and name the newest roster.\n";
+
+static const char backup[] =
+    "usage: peciactl backup FILE [POLICY]... [OPTION...]\n"
+    "       peciactl backup --list FILE\n"
+    "       peciactl restore FILE\n"
+    "\n"
+    "What an origin has and no mirror does: the keys, the TLS identity, and "
+    "the\n"
+    "files POLICY [*.conf of the directory that KEYS is in]; encrypted under "
+    "a\n"
+    "passphrase, which is asked for.  restore puts them into KEYS, and never\n"
+    "replaces a file that differs.\n"
+    "\n"
+    "  --passphrase-file FILE  its first line is the passphrase\n"
+    "  --key-file FILE         all of it is the secret\n"
+    "  --list                  show what is in FILE\n"
+    "  --force                 replace FILE\n"
+    "  --identity DIR          TLS identity of this host [KEYS/identity]\n";
+
+static const char promote[] =
+    "usage: peciactl promote [OPTION...]\n"
+    "       peciactl demote\n"
+    "\n"
+    "promote makes an origin of a mirror's repository, whose peciad must not "
+    "run:\n"
+    "checks all of it, and publishes what it has under the next serial, so "
+    "that\n"
+    "the lost origin is behind.  demote makes a mirror's of an origin's.\n"
+    "\n"
+    "  --above SERIAL   the next serials are above that one\n"
+    "  --offline        do not ask the other mirrors who is ahead\n"
+    "  --identity DIR   TLS identity of this host, which is not asked\n"
+    "                   [KEYS/identity]\n"
+    "  --lifetime TIME  of the signed heads [24h]\n"
+    "  --wait SECONDS   for another writer to end [60]\n";
+
+static const char rotate[] =
+    "usage: peciactl rotate root|release|head... [OPTION...]\n"
+    "\n"
+    "New keys in place of those: makes them, and the next trust root that says "
+    "so,\n"
+    "signed by root.pem; signs roster, releases and heads again.\n"
+    "\n"
+    "  --root-keys DIR  where root.pem is [KEYS]\n"
+    "  --above SERIAL   the next serials are above that one\n"
+    "  --offline        do not ask mirrors whether another origin publishes\n"
+    "  --identity DIR   TLS identity of this host, which is not asked\n"
+    "                   [KEYS/identity]\n"
+    "  --lifetime TIME  of the signed heads [24h]\n"
+    "  --wait SECONDS   for another writer to end [60]\n";
 
 const char *
 ctl_help(enum ctl_verb topic)
@@ -121,6 +181,14 @@ ctl_help(enum ctl_verb topic)
 		return mirror;
 	case CTL_REFRESH:
 		return refresh;
+	case CTL_BACKUP:
+	case CTL_RESTORE:
+		return backup;
+	case CTL_PROMOTE:
+	case CTL_DEMOTE:
+		return promote;
+	case CTL_ROTATE:
+		return rotate;
 	default:
 		return program;
 	}

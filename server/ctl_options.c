@@ -11,7 +11,8 @@
 #define CHANNELED (BIT(CTL_PUBLISH) | BIT(CTL_LOG) | BIT(CTL_SHOW))
 #define SIGNING                                               \
  (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
-     BIT(CTL_MIRROR_REMOVE))
+     BIT(CTL_MIRROR_REMOVE) | BIT(CTL_PROMOTE) | BIT(CTL_ROTATE))
+#define SEALED    (BIT(CTL_BACKUP) | BIT(CTL_RESTORE))
 #define SHOWING   (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST))
 #define ADDRESSED (BIT(CTL_INIT) | BIT(CTL_MIRROR_ADD))
 
@@ -38,6 +39,13 @@ enum {
 	OPT_SITE,
 	OPT_KEY,
 	OPT_ANCHOR,
+	OPT_PASSPHRASE_FILE,
+	OPT_KEY_FILE,
+	OPT_LIST,
+	OPT_FORCE,
+	OPT_OFFLINE,
+	OPT_ROOT_KEYS,
+	OPT_ABOVE,
 	OPT_HELP,
 	OPT_VERSION,
 	OPT_END,
@@ -64,6 +72,13 @@ static const struct option long_options[] = {
 	{ "site", required_argument, NULL, OPT_SITE },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
+	{ "passphrase-file", required_argument, NULL, OPT_PASSPHRASE_FILE },
+	{ "key-file", required_argument, NULL, OPT_KEY_FILE },
+	{ "list", no_argument, NULL, OPT_LIST },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "offline", no_argument, NULL, OPT_OFFLINE },
+	{ "root-keys", required_argument, NULL, OPT_ROOT_KEYS },
+	{ "above", required_argument, NULL, OPT_ABOVE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -80,14 +95,21 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_EXACT - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_FULL - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_EXPECT - OPT_REPO] = BIT(CTL_PUBLISH),
-	[OPT_WAIT - OPT_REPO] = SIGNING,
+	[OPT_WAIT - OPT_REPO] = SIGNING | BIT(CTL_DEMOTE),
 	[OPT_LIFETIME - OPT_REPO] = SIGNING,
 	[OPT_ORG - OPT_REPO] = BIT(CTL_INIT),
-	[OPT_IDENTITY - OPT_REPO] = BIT(CTL_INIT),
+	[OPT_IDENTITY - OPT_REPO] = BIT(CTL_INIT) | BIT(CTL_BACKUP) | SIGNING,
 	[OPT_ADDRESS - OPT_REPO] = ADDRESSED,
 	[OPT_SITE - OPT_REPO] = BIT(CTL_MIRROR_ADD),
 	[OPT_KEY - OPT_REPO] = BIT(CTL_MIRROR_ADD),
 	[OPT_ANCHOR - OPT_REPO] = BIT(CTL_VERIFY),
+	[OPT_PASSPHRASE_FILE - OPT_REPO] = SEALED,
+	[OPT_KEY_FILE - OPT_REPO] = SEALED,
+	[OPT_LIST - OPT_REPO] = BIT(CTL_BACKUP),
+	[OPT_FORCE - OPT_REPO] = BIT(CTL_BACKUP),
+	[OPT_OFFLINE - OPT_REPO] = SIGNING,
+	[OPT_ROOT_KEYS - OPT_REPO] = BIT(CTL_ROTATE),
+	[OPT_ABOVE - OPT_REPO] = BIT(CTL_PROMOTE) | BIT(CTL_ROTATE),
 };
 
 static const struct {
@@ -104,6 +126,11 @@ static const struct {
 	[CTL_MIRROR_LIST] = { "mirror", "list" },
 	[CTL_MIRROR_REMOVE] = { "mirror", "remove" },
 	[CTL_REFRESH] = { "refresh", NULL },
+	[CTL_BACKUP] = { "backup", NULL },
+	[CTL_RESTORE] = { "restore", NULL },
+	[CTL_PROMOTE] = { "promote", NULL },
+	[CTL_DEMOTE] = { "demote", NULL },
+	[CTL_ROTATE] = { "rotate", NULL },
 };
 
 /* One run of the parser. */
@@ -253,6 +280,15 @@ take_flag(struct parse *p, int opt)
 	case OPT_FULL:
 		p->o.full = true;
 		break;
+	case OPT_LIST:
+		p->o.list = true;
+		break;
+	case OPT_FORCE:
+		p->o.force = true;
+		break;
+	case OPT_OFFLINE:
+		p->o.offline = true;
+		break;
 	case OPT_HELP:
 		p->o.verb = CTL_HELP;
 		break;
@@ -308,6 +344,17 @@ take_value(struct parse *p, int opt, const char *arg)
 		return take_name(p, "--site", arg, &o->site);
 	case OPT_KEY:
 		return take_key(p, arg);
+	case OPT_PASSPHRASE_FILE:
+		o->passphrase_file = arg;
+		return 0;
+	case OPT_KEY_FILE:
+		o->key_file = arg;
+		return 0;
+	case OPT_ROOT_KEYS:
+		o->root_keys = arg;
+		return 0;
+	case OPT_ABOVE:
+		return take_number(p, "--above", arg, INT64_MAX - 1, &o->above);
 	default:
 		o->has_anchor = true;
 		return take_digest(p, "--anchor", arg, &o->anchor);
@@ -472,6 +519,36 @@ check_show(struct parse *p)
 	return 0;
 }
 
+/* Words that the verb itself looks at: `least` to `most`. */
+static int
+check_operands(struct parse *p, size_t least, size_t most, const char *operands)
+{
+	if (p->word_count < least)
+		return err_set(p->e, ERR_USAGE, "%s needs %s",
+		    ctl_verb_name(p->o.verb), operands);
+	p->o.sources = p->words;
+	p->o.source_count = p->word_count < most ? p->word_count : most;
+	p->words += p->o.source_count;
+	p->word_count -= p->o.source_count;
+	return 0;
+}
+
+static int
+check_backup(struct parse *p)
+{
+	const struct ctl_options *o = &p->o;
+
+	if (o->passphrase_file != NULL && o->key_file != NULL)
+		return err_set(p->e, ERR_USAGE,
+		    "--passphrase-file or --key-file, not both");
+	if (o->list && o->force)
+		return err_set(
+		    p->e, ERR_USAGE, "--list and --force exclude each other");
+	if (o->verb == CTL_RESTORE || o->list)
+		return check_operands(p, 1, 1, "a FILE");
+	return check_operands(p, 1, SIZE_MAX, "a FILE");
+}
+
 static int
 check_words(struct parse *p)
 {
@@ -483,6 +560,10 @@ check_words(struct parse *p)
 		ret = check_mirror(p);
 	else if (p->o.verb == CTL_SHOW)
 		ret = check_show(p);
+	else if ((SEALED & BIT(p->o.verb)) != 0)
+		ret = check_backup(p);
+	else if (p->o.verb == CTL_ROTATE)
+		ret = check_operands(p, 1, SIZE_MAX, "root, release or head");
 	if (ret == 0 && p->word_count > 0)
 		ret = err_set(p->e, ERR_USAGE,
 		    "%s: unexpected; see peciactl %s --help", p->words[0],

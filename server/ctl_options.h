@@ -28,6 +28,11 @@ enum ctl_verb {
 	CTL_MIRROR_LIST,
 	CTL_MIRROR_REMOVE,
 	CTL_REFRESH,
+	CTL_BACKUP,
+	CTL_RESTORE,
+	CTL_PROMOTE,
+	CTL_DEMOTE,
+	CTL_ROTATE,
 	CTL_VERBS,
 };
 
@@ -56,7 +61,15 @@ struct ctl_options {
 	bool has_anchor;
 	struct digest anchor;
 
-	char *const *sources; /* publish: FILE.conf, or NAME=DIR[:TARGET]... */
+	const char *passphrase_file, *key_file; /* of a backup; or NULL */
+	bool list, force;                       /* backup */
+	bool offline;                           /* ask no mirror */
+	uint64_t above;                         /* serial; promote, rotate */
+	const char *root_keys; /* rotate: where root.pem is; NULL: keys */
+
+	/* publish: FILE.conf, or NAME=DIR[:TARGET]...; backup: FILE and
+	 * policy files; restore: FILE; rotate: names of keys */
+	char *const *sources;
 	size_t source_count;
 };
 

@@ -327,6 +327,8 @@ ctl_publish(const struct ctl_options *o, struct err *e)
 	ret = ctl_open(o, !o->noop, &r.origin, e);
 	if (ret == 0)
 		ret = load_keys(&r, e);
+	if (ret == 0 && !o->noop)
+		ret = ctl_look(o, &r.origin, o->channel, e);
 	if (ret == 0) {
 		r.progress = progress_new(false, TERMINAL_AUTO);
 		ret = publish(&r, e);

@@ -29,7 +29,7 @@ open_change(const struct ctl_options *o, struct change *c, struct err *e)
 		    &c->origin, ROOT_ROLE_ROSTER, c->release, e);
 	if (ret == 0)
 		ret = origin_check_key(&c->origin, ROOT_ROLE_HEAD, c->head, e);
-	return ret;
+	return ret == 0 ? ctl_look(o, &c->origin, NULL, e) : ret;
 }
 
 static void
@@ -197,6 +197,8 @@ ctl_refresh(const struct ctl_options *o, struct err *e)
 		ret = keys_open(o->keys, KEYS_HEAD, &head, e);
 	if (ret == 0)
 		ret = origin_check_key(&origin, ROOT_ROLE_HEAD, head, e);
+	if (ret == 0)
+		ret = ctl_look(o, &origin, NULL, e);
 	if (ret == 0)
 		ret = origin_refresh(
 		    &origin, head, o->lifetime_s, false, &count, e);

@@ -12,45 +12,39 @@
 const char *
 keys_file(enum keys_name which)
 {
-	static const char *const names[KEYS_COUNT] = {
+	static const char *const names[KEYS_FILES] = {
 		[KEYS_ROOT] = "root.pem",
 		[KEYS_RELEASE] = "release.pem",
 		[KEYS_HEAD] = "head.pem",
+		[KEYS_ROOT_NEXT] = "root.next.pem",
+		[KEYS_RELEASE_NEXT] = "release.next.pem",
+		[KEYS_HEAD_NEXT] = "head.next.pem",
 	};
 
 	return names[which];
 }
 
-/* Of text with a private key in it. */
-static void
-release_secret(struct buf *b)
-{
-	if (b->data != NULL)
-		explicit_bzero(b->data, b->cap);
-	buf_release(b);
-}
-
 /* link() and not rename(): it refuses a name that is taken. */
-static int
-write_new(int dir, const char *file, const struct buf *pem, struct err *e)
+int
+keys_put(int dir_fd, const char *file, const struct buf *content, struct err *e)
 {
 	char name[FSAT_TMP_BYTES];
-	int fd = -1, ret = fsat_temporary(dir, 0600, name, &fd, e);
+	int fd = -1, ret = fsat_temporary(dir_fd, 0600, name, &fd, e);
 
 	if (ret != 0)
 		return ret;
-	ret = fsat_write_all(fd, pem->data, pem->len, e);
+	ret = fsat_write_all(fd, content->data, content->len, e);
 	if (ret == 0)
 		ret = fsat_fsync(fd, e);
 	if (ret == 0)
-		ret = fsat_link(dir, name, dir, file, e);
+		ret = fsat_link(dir_fd, name, dir_fd, file, e);
 	if (ret != 0 && e->sys == EEXIST)
-		ret = err_set(e, ERR_CONFLICT, "there is such a key already");
+		ret = err_set(e, ERR_CONFLICT, "%s is there already", file);
 	close(fd);
-	if (fsat_unlink(dir, name, ret == 0 ? e : NULL) != 0 && ret == 0)
+	if (fsat_unlink(dir_fd, name, ret == 0 ? e : NULL) != 0 && ret == 0)
 		ret = e->code;
 	if (ret == 0)
-		ret = fsat_fsync(dir, e);
+		ret = fsat_fsync(dir_fd, e);
 	return ret;
 }
 
@@ -69,8 +63,8 @@ keys_create(
 	if (ret == 0)
 		ret = key_to_pem(key, &pem, e);
 	if (ret == 0)
-		ret = write_new(fd, keys_file(which), &pem, e);
-	release_secret(&pem);
+		ret = keys_put(fd, keys_file(which), &pem, e);
+	buf_wipe(&pem);
 	if (fd >= 0)
 		close(fd);
 	if (ret != 0) {
@@ -98,35 +92,44 @@ check_mode(int fd, struct err *e)
 }
 
 static int
-read_key(int dir, const char *file, struct key **out, struct err *e)
+read_file(int dir, const char *file, struct buf *pem, struct err *e)
 {
-	struct buf pem;
 	int fd = -1, ret = fsat_open_file(dir, file, &fd, e);
 
 	if (ret != 0)
 		return ret;
-	buf_init(&pem, PEM_BYTES);
 	ret = check_mode(fd, e);
 	if (ret == 0)
-		ret = fsat_read_all(fd, PEM_BYTES, &pem, e);
-	if (ret == 0)
-		ret = key_from_pem(buf_str(&pem), pem.len, out, e);
-	release_secret(&pem);
+		ret = fsat_read_all(fd, PEM_BYTES, pem, e);
 	close(fd);
 	return ret;
+}
+
+int
+keys_read(const char *dir, enum keys_name which, struct buf *pem, struct err *e)
+{
+	int fd = -1, ret = fsat_operator_dir(dir, false, 0, &fd, e);
+
+	if (ret == 0)
+		ret = read_file(fd, keys_file(which), pem, e);
+	if (fd >= 0)
+		close(fd);
+	return ret == 0 ? 0 : err_prefix(e, "key %s/%s", dir, keys_file(which));
 }
 
 int
 keys_open(
     const char *dir, enum keys_name which, struct key **out, struct err *e)
 {
-	int fd = -1, ret = fsat_operator_dir(dir, false, 0, &fd, e);
+	struct buf pem;
+	int ret;
 
-	if (ret == 0)
-		ret = read_key(fd, keys_file(which), out, e);
-	if (fd >= 0)
-		close(fd);
-	return ret == 0 ? 0 : err_prefix(e, "key %s/%s", dir, keys_file(which));
+	buf_init(&pem, PEM_BYTES);
+	ret = keys_read(dir, which, &pem, e);
+	if (ret == 0 && key_from_pem(buf_str(&pem), pem.len, out, e) != 0)
+		ret = err_prefix(e, "key %s/%s", dir, keys_file(which));
+	buf_wipe(&pem);
+	return ret;
 }
 
 int

@@ -249,6 +249,17 @@ origin_head(
 	return ret;
 }
 
+int
+origin_seen_head(
+    struct origin *o, const char *channel, struct head *out, struct err *e)
+{
+	struct wanted_head w = { channel, out };
+	char path[REPO_PATH_BYTES];
+
+	(void)snprintf(path, sizeof(path), "seen/%s", channel);
+	return read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
+}
+
 struct wanted_release {
 	const struct head *head;    /* what names it, or */
 	const struct release *next; /* the one after it */

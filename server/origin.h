@@ -44,9 +44,23 @@ MUST_CHECK int origin_load(struct origin *o, struct err *e);
 /* The newest root. */
 const struct root *origin_root(const struct origin *o);
 
+/* Whether the repository is a mirror's: it has an anchor beside v1. */
+MUST_CHECK int origin_is_mirror(
+    struct origin *o, bool *is_mirror, struct err *e);
+/* ERR_CONFLICT, saying what to do, when it is: nothing may be signed there. */
+MUST_CHECK int origin_check_own(struct origin *o, struct err *e);
+
 /* ERR_NOT_FOUND: the channel has no head. */
 MUST_CHECK int origin_head(
     struct origin *o, const char *channel, struct head *out, struct err *e);
+/* The head that a mirror has heard of last, complete or not. */
+MUST_CHECK int origin_seen_head(
+    struct origin *o, const char *channel, struct head *out, struct err *e);
+/* The head of the highest serial that was seen here, complete or not, and the
+ * highest serial that anything here speaks of (evidence of forks too): the
+ * next release must be above it. */
+MUST_CHECK int origin_highest(struct origin *o, const char *channel,
+    struct head *out, uint64_t *serial, struct err *e);
 /* The release a head names, and the one before a release; ERR_NOT_FOUND when
  * it is not kept here. */
 MUST_CHECK int origin_release_of(struct origin *o, const struct head *head,
@@ -63,6 +77,17 @@ MUST_CHECK int origin_check_key(const struct origin *o, enum root_role role,
  * read it before it was written.  The caller holds the lock. */
 MUST_CHECK int origin_put_release(struct origin *o, const struct key *key,
     const struct release *r, struct head *head, struct err *e);
+/* What the channel has, once more under the serial after the highest seen, and
+ * its head; *serial gets it.  So whoever else still signs for this channel has
+ * fallen behind, and the newest keys have signed the newest release. */
+struct origin_signers {
+	const struct key *release, *head;
+	const char *author, *message;
+	uint64_t lifetime_s;
+	uint64_t above; /* a serial that others have seen, or 0 */
+};
+MUST_CHECK int origin_carry_on(struct origin *o, const char *channel,
+    const struct origin_signers *by, uint64_t *serial, struct err *e);
 /* Writes o->roster with its version one higher. */
 MUST_CHECK int origin_put_roster(
     struct origin *o, const struct key *key, struct err *e);

@@ -168,6 +168,28 @@ copy_text(const char *text, char **out, struct err *e)
 	return *out != NULL ? 0 : err_memory(e);
 }
 
+/* A promoted repository may have seen a release of a channel of which it has
+ * none. */
+static int
+start_serial(struct publish *p, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct head top;
+	uint64_t highest = 0;
+	int ret =
+	    origin_highest(p->o, p->options->channel, &top, &highest, &why);
+
+	if (ret != 0 && ret != ERR_NOT_FOUND) {
+		*e = why;
+		return ret;
+	}
+	p->now.serial = highest + 1;
+	p->now.has_previous = highest > 0 && top.serial == highest;
+	if (p->now.has_previous)
+		p->now.previous = top.release;
+	return 0;
+}
+
 /* The release to be, as far as the file and the command line say it.  What is
  * the file's stays the file's. */
 static int
@@ -192,13 +214,9 @@ start_release(struct publish *p, struct err *e)
 	p->result->count = n;
 	(void)snprintf(now->channel, sizeof(now->channel), "%s", o->channel);
 	now->created = p->started.tv_sec;
-	now->serial = 1;
-	if (p->has_head) {
-		now->serial = p->head.serial + 1;
-		now->has_previous = true;
-		now->previous = p->head.release;
-	}
-	ret = copy_text(o->author, &now->author, e);
+	ret = start_serial(p, e);
+	if (ret == 0)
+		ret = copy_text(o->author, &now->author, e);
 	if (ret == 0)
 		ret = copy_text(o->message, &now->message, e);
 	if (ret == 0)

@@ -49,7 +49,8 @@ sign_again(
 	size_t count = 0;
 	int rc;
 
-	if ((rc = origin_lock(o, &wait, e)) != 0)
+	if ((rc = origin_lock(o, &wait, e)) != 0 ||
+	    (rc = origin_check_own(o, e)) != 0)
 		return rc;
 	rc = origin_refresh(o, key, lifetime_s, false, &count, e);
 	if (rc == 0)

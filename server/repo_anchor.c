@@ -4,8 +4,7 @@
 #include "common/fsat.h"
 #include "common/text.h"
 
-#define ANCHOR_NAME "anchor"
-#define LINE_BYTES  (DIGEST_HEX + 8) /* "sha256:", hex, LF, NUL */
+#define LINE_BYTES (DIGEST_HEX + 8) /* "sha256:", hex, LF, NUL */
 
 static int
 read_kept(int repo_fd, struct digest *out, struct err *e)
@@ -14,7 +13,7 @@ read_kept(int repo_fd, struct digest *out, struct err *e)
 	int rc;
 
 	buf_init(&b, LINE_BYTES);
-	rc = fsat_read_file(repo_fd, ANCHOR_NAME, LINE_BYTES, &b, e);
+	rc = fsat_read_file(repo_fd, REPO_ANCHOR, LINE_BYTES, &b, e);
 	if (rc == 0 && b.len > 0 && b.data[b.len - 1] == '\n')
 		b.data[--b.len] = '\0';
 	if (rc == 0 && text_sha256(buf_str(&b), out->b) != 0)
@@ -31,7 +30,7 @@ keep(int repo_fd, const struct digest *anchor, struct err *e)
 	digest_hex(anchor, hex);
 	(void)snprintf(line, sizeof(line), "sha256:%s\n", hex);
 	return fsat_write_file(
-	    repo_fd, ANCHOR_NAME, 0644, line, strlen(line), e);
+	    repo_fd, REPO_ANCHOR, 0644, line, strlen(line), e);
 }
 
 int

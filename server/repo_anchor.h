@@ -4,6 +4,8 @@
 
 #include "common/crypto_digest.h"
 
+#define REPO_ANCHOR "anchor" /* its file; an origin's repository has none */
+
 /* `given` ("sha256:...", or NULL) against REPO/anchor: one of the two must be
  * there, and both must agree (ERR_CONFLICT).  Keeps a new one. */
 MUST_CHECK int repo_anchor_settle(

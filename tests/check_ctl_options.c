@@ -48,6 +48,12 @@ START_TEST(verbs_are_known_wherever_options_stand)
 		{ "mirror --json list", CTL_MIRROR_LIST, CTL_NONE },
 		{ "mirror remove m", CTL_MIRROR_REMOVE, CTL_NONE },
 		{ "refresh", CTL_REFRESH, CTL_NONE },
+		{ "backup f", CTL_BACKUP, CTL_NONE },
+		{ "restore f", CTL_RESTORE, CTL_NONE },
+		{ "promote", CTL_PROMOTE, CTL_NONE },
+		{ "demote", CTL_DEMOTE, CTL_NONE },
+		{ "rotate head", CTL_ROTATE, CTL_NONE },
+		{ "rotate --help", CTL_HELP, CTL_ROTATE },
 		{ "--help", CTL_HELP, CTL_NONE },
 		{ "-h publish", CTL_HELP, CTL_PUBLISH },
 		{ "publish x --help", CTL_HELP, CTL_PUBLISH },
@@ -68,6 +74,30 @@ START_TEST(verbs_are_known_wherever_options_stand)
 }
 END_TEST
 
+START_TEST(backups_and_rotations_take_words)
+{
+	struct line l;
+
+	ck_assert_int_eq(parse(&l, "backup f a.conf b.conf --key-file k"), 0);
+	ck_assert_uint_eq(l.o.source_count, 3);
+	ck_assert_str_eq(l.o.sources[0], "f");
+	ck_assert_str_eq(l.o.sources[2], "b.conf");
+	ck_assert_str_eq(l.o.key_file, "k");
+	ck_assert_ptr_null(l.o.passphrase_file);
+	ck_assert_int_eq(parse(&l, "restore f --passphrase-file p"), 0);
+	ck_assert_str_eq(l.o.passphrase_file, "p");
+	ck_assert_int_eq(
+	    parse(&l, "rotate head release --root-keys d --above 9"), 0);
+	ck_assert_uint_eq(l.o.source_count, 2);
+	ck_assert_str_eq(l.o.sources[1], "release");
+	ck_assert_str_eq(l.o.root_keys, "d");
+	ck_assert_uint_eq(l.o.above, 9);
+	ck_assert(!l.o.offline);
+	ck_assert_int_eq(parse(&l, "publish a=b --offline"), 0);
+	ck_assert(l.o.offline);
+}
+END_TEST
+
 START_TEST(wrong_lines_are_refused_with_the_reason)
 {
 	static const struct {
@@ -78,6 +108,18 @@ START_TEST(wrong_lines_are_refused_with_the_reason)
 		{ "mirror", "add, list or remove" },
 		{ "mirror shine", "add, list or remove" },
 		{ "publish", "needs a FILE.conf" },
+		{ "backup", "backup needs a FILE" },
+		{ "restore", "restore needs a FILE" },
+		{ "restore a b", "b: unexpected" },
+		{ "backup --list a b", "b: unexpected" },
+		{ "backup --list --force a", "exclude each other" },
+		{ "backup a --key-file k --passphrase-file p", "not both" },
+		{ "restore a --force", "does not belong to restore" },
+		{ "promote x", "x: unexpected" },
+		{ "promote --above -1", "--above -1: not a number" },
+		{ "demote --offline", "does not belong to demote" },
+		{ "rotate", "rotate needs root, release or head" },
+		{ "publish a=b --root-keys d", "does not belong to publish" },
 		{ "publish a.conf b.conf", "b.conf is one too many" },
 		{ "publish a.conf a=b", "a=b is one too many" },
 		{ "publish a=b a.conf", "a.conf is one too many" },
@@ -194,6 +236,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, verbs_are_known_wherever_options_stand);
+	tcase_add_test(t, backups_and_rotations_take_words);
 	tcase_add_test(t, wrong_lines_are_refused_with_the_reason);
 	tcase_add_test(t, values_arrive);
 	tcase_add_test(t, what_is_not_given_has_its_default);

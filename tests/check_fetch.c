@@ -66,7 +66,7 @@ expect_error(int rc, int code, const char *word)
 
 START_TEST(gets_what_there_is)
 {
-	uint64_t in = 0, out = 0;
+	struct fetch_traffic counts = { .received = 0 };
 	struct digest key;
 
 	site_add_text(&site[0], "GET /v1/roster", "200 OK", "ETag: \"abc\"\r\n",
@@ -91,9 +91,10 @@ START_TEST(gets_what_there_is)
 	/* All that over one connection. */
 	ck_assert_uint_eq(site[0].server.counts->connections, 1);
 	ck_assert_uint_eq(site[0].server.counts->certificates, 1);
-	OK(&visit, fetch_traffic(visit.fetch, &in, &out, &visit.e));
-	ck_assert_uint_gt(in, 300);
-	ck_assert_uint_gt(out, 300);
+	OK(&visit, fetch_traffic(visit.fetch, &counts, &visit.e));
+	ck_assert_uint_gt(counts.received, 300);
+	ck_assert_uint_gt(counts.sent, 300);
+	ck_assert(digest_equal(&counts.key, &key));
 	stop();
 }
 END_TEST
@@ -436,6 +437,76 @@ START_TEST(decodes_texts_within_their_bounds)
 }
 END_TEST
 
+/* What the server says of the rest, in good[] from byte 300 on. */
+static const struct {
+	const char *status;
+	size_t from; /* what it sends */
+	bool spoilt;
+	unsigned requests; /* after the first */
+	int rc;
+} text_rests[] = {
+	{ "206 Partial Content", 300, false, 1, 0 },
+	{ "206 Partial Content", 300, true, 2, 0 },
+	{ "200 OK", 0, false, 1, 0 },
+	{ "416 Range Not Satisfiable", 0, false, 2, 0 },
+	{ "404 Not Found", 0, false, 1, ERR_NOT_FOUND },
+};
+
+START_TEST(goes_on_with_a_text_where_it_was_cut)
+{
+	const char *status = text_rests[_i].status;
+	size_t from = text_rests[_i].from;
+	char want[2001], got[2001], fields[96] = "";
+	uint32_t seed = 1;
+	struct buf packed;
+	uint64_t requests;
+	int fd;
+
+	for (size_t i = 0; i < 2000; i++) {
+		seed = seed * 1664525 + 1013904223;
+		want[i] = (char)('a' + (seed >> 24) % 23);
+	}
+	want[2000] = '\0';
+	compress(want, 2000, &packed);
+	ck_assert_uint_gt(packed.len, 400);
+	if (from > 0)
+		(void)snprintf(fields, sizeof(fields),
+		    "Content-Range: bytes 300-%zu/%zu\r\n", packed.len - 1,
+		    packed.len);
+	if (text_rests[_i].spoilt)
+		packed.data[packed.len - 20] ^= 1;
+	site_add(&site[1], "GET /v1/manifest/x", status, fields,
+	    (struct route_body){ packed.data + from, packed.len - from, 0 });
+	site[1].routes[0].field = "Range: bytes=300-";
+	if (text_rests[_i].spoilt)
+		packed.data[packed.len - 20] ^= 1;
+	site_add(&site[1], "GET /v1/manifest/x", "200 OK", "",
+	    (struct route_body){ packed.data, packed.len, 0 });
+	site_add(&site[0], "GET /v1/manifest/x", "200 OK", "",
+	    (struct route_body){ packed.data, packed.len, 300 });
+	site_open(&site[0]);
+	site_open(&site[1]);
+	fetch_visit_start(&visit, site, 2, true);
+	expect_error(text("/v1/manifest/x", want, 2000, &fd), ERR_NET, "x");
+	close(fd);
+	OK(&visit, fetch_visit_next(&visit));
+	requests = site[1].server.counts->requests;
+	ck_assert_int_eq(
+	    text("/v1/manifest/x", want, 2000, &fd), text_rests[_i].rc);
+	if (text_rests[_i].rc == 0) {
+		ck_assert_int_eq(pread(fd, got, sizeof(got), 0), 2000);
+		ck_assert_int_eq(memcmp(got, want, 2000), 0);
+	}
+	ck_assert_uint_eq(site[1].server.counts->requests - requests,
+	    text_rests[_i].requests);
+	close(fd);
+	fetch_visit_stop(&visit);
+	site_close(&site[0]);
+	site_close(&site[1]);
+	buf_release(&packed);
+}
+END_TEST
+
 /* ---- the fetcher's life ---- */
 
 /* The child of ours that is no server. */
@@ -487,7 +558,7 @@ kill_when_asked(void *arg)
 
 START_TEST(outlives_its_fetcher)
 {
-	uint64_t in, out;
+	struct fetch_traffic counts;
 	struct killing k;
 	char want[64];
 
@@ -505,7 +576,7 @@ START_TEST(outlives_its_fetcher)
 	expect_error(get("/v1/release/slow"), ERR_NET, "fetcher");
 	ck_assert_int_eq(pthread_join(k.thread, NULL), 0);
 	expect_error(get("/v1/roster"), ERR_NET, "the fetcher is gone");
-	expect_error(fetch_traffic(visit.fetch, &in, &out, &visit.e), ERR_NET,
+	expect_error(fetch_traffic(visit.fetch, &counts, &visit.e), ERR_NET,
 	    "the fetcher is gone");
 	/* The new one goes on with the next server, and knows the keys. */
 	OK(&visit, fetch_visit_next(&visit));
@@ -625,6 +696,8 @@ main(void)
 	tcase_add_test(t, keeps_what_it_has_when_a_server_lacks_the_rest);
 	tcase_add_test(t, downloads_what_has_no_digest_yet);
 	tcase_add_test(t, decodes_texts_within_their_bounds);
+	tcase_add_loop_test(t, goes_on_with_a_text_where_it_was_cut, 0,
+	    (int)(sizeof(text_rests) / sizeof(*text_rests)));
 	tcase_add_test(t, outlives_its_fetcher);
 	tcase_add_test(t, notices_a_fetcher_that_died_unasked);
 	tcase_add_test(t, passes_over_servers_that_are_not_there);

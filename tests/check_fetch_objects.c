@@ -198,6 +198,108 @@ START_TEST(goes_on_after_a_cut_with_a_new_connection)
 }
 END_TEST
 
+/* ---- the rest of an object that was cut off ---- */
+
+/* A batch that is cut in the large one, whose frame is asked for from *at on
+ * then; and one of the object behind it. */
+static void
+add_cut_stream(char range[64], size_t *at)
+{
+	struct buf stream;
+
+	buf_init(&stream, 8 << 20);
+	for (int i = 0; i < CONTENTS; i++)
+		add_object(&stream, i, &frames[i]);
+	add_stream(&stream, stream.len - 300000);
+	site.routes[0].field = "Content-Length: 160";
+	buf_clear(&stream);
+	add_object(&stream, OTHER, &frames[OTHER]);
+	add_stream(&stream, 0);
+	site.routes[1].field = "Content-Length: 32";
+	*at = frames[LARGE].len + 40 + frames[OTHER].len - 300000;
+	(void)snprintf(range, 64, "Range: bytes=%zu-", *at);
+	buf_release(&stream);
+}
+
+static const char *
+large_path(void)
+{
+	static char path[128];
+	char hex[DIGEST_HEX];
+
+	digest_hex(&wants[LARGE].digest, hex);
+	(void)snprintf(path, sizeof(path), "GET /v1/object/%.2s/%s", hex, hex);
+	return path;
+}
+
+static int
+fetch_rest(struct taken *t)
+{
+	struct fetch_taker taker = { .form = FETCH_CONTENT,
+		.arg = t,
+		.begin = taken_begin,
+		.data = taken_data,
+		.end = taken_end,
+		.missing = taken_missing,
+		.rest = taken_rest };
+
+	ck_assert_int_eq(
+	    fetch_objects(visit.fetch, wants, CONTENTS, &taker, &visit.e),
+	    ERR_NET);
+	buf_clear(&t->text);
+	err_clear(&visit.e);
+	return fetch_objects(
+	    visit.fetch, wants + LARGE, CONTENTS - LARGE, &taker, &visit.e);
+}
+
+static const struct {
+	const char *status;
+	bool whole, spoilt; /* what comes */
+	const char *told;
+} rests[] = {
+	{ "206 Partial Content", false, false, "3+ 3 4 " },
+	{ "206 Partial Content", false, true, "3+ 3!" },
+	{ "200 OK", true, false, "3 4 " },
+	{ "404 Not Found", true, false, "3- 4 " },
+	/* Asked for as a whole, in the end one by one. */
+	{ "416 Range Not Satisfiable", true, false, "3- 4- " },
+	{ "500 Oh", true, false, "" },
+};
+
+START_TEST(goes_on_with_an_object_where_it_was_cut)
+{
+	struct buf body;
+	char range[64], fields[96] = "";
+	struct taken t;
+	size_t at;
+
+	add_cut_stream(range, &at);
+	buf_init(&body, 2 << 20);
+	buf_add(&body, frames[LARGE].data, frames[LARGE].len);
+	if (rests[_i].spoilt)
+		body.data[body.len - 1000] ^= 1;
+	if (!rests[_i].whole)
+		(void)snprintf(fields, sizeof(fields),
+		    "Content-Range: bytes %zu-%zu/%zu\r\n", at, body.len - 1,
+		    body.len);
+	site_add(&site, large_path(), rests[_i].status, fields,
+	    rests[_i].whole
+	        ? (struct route_body){ body.data, body.len, 0 }
+	        : (struct route_body){ body.data + at, body.len - at, 0 });
+	site.routes[2].field = range;
+	contents_start();
+	taken_init(&t);
+	if (fetch_rest(&t) != 0)
+		ck_assert_int_eq(visit.e.code, ERR_NET);
+	ck_assert_msg(strncmp(buf_str(&t.text), rests[_i].told,
+	                  strlen(rests[_i].told)) == 0,
+	    "%s", buf_str(&t.text));
+	taken_release(&t);
+	buf_release(&body);
+	contents_stop();
+}
+END_TEST
+
 START_TEST(a_taker_s_error_ends_the_call)
 {
 	struct buf stream;
@@ -355,6 +457,8 @@ main(void)
 	tcase_add_test(t, refuses_a_stream_that_is_not_as_asked);
 	tcase_add_test(t, refuses_a_frame_longer_than_its_content_could_be);
 	tcase_add_test(t, goes_on_after_a_cut_with_a_new_connection);
+	tcase_add_loop_test(t, goes_on_with_an_object_where_it_was_cut, 0,
+	    (int)(sizeof(rests) / sizeof(*rests)));
 	tcase_add_test(t, a_taker_s_error_ends_the_call);
 	tcase_add_test(t, asks_plain_web_servers_one_by_one);
 	tcase_add_test(t, tells_of_a_server_in_trouble);

@@ -93,6 +93,77 @@ START_TEST(a_trickle_ends_a_request)
 }
 END_TEST
 
+/* Much at once, and then a trickle. */
+static void
+burst_and_drip(struct tls_peer *p, const void *arg)
+{
+	char block[20001];
+
+	(void)arg;
+	memset(block, 'x', sizeof(block) - 1);
+	block[sizeof(block) - 1] = '\0';
+	if (!tls_peer_request(p) ||
+	    !tls_peer_say(p, "HTTP/1.1 200 OK\r\n\r\n") ||
+	    !tls_peer_say(p, block))
+		return;
+	while (tls_peer_say(p, "x"))
+		usleep(10000);
+}
+
+START_TEST(what_came_before_does_not_excuse_a_trickle)
+{
+	struct visit v = { 0 };
+
+	visit_serve(&v, "127.0.0.1", burst_and_drip, NULL);
+	visit_connect(&v,
+	    &(struct http_client_options){ .address = "127.0.0.1",
+	        .stall_ms = 5000,
+	        .grace_ms = 1000,
+	        .min_rate = 1000 });
+	/* On average it would be quick enough for 20 s, 2,000 bytes more. */
+	ck_assert_int_eq(ASK(&v, .max_bytes = 30000), ERR_TIMEOUT);
+	ck_assert_ptr_nonnull(strstr(v.err.msg, "slower than 1000 bytes"));
+	ck_assert_uint_ge(v.body.len, 20000);
+	ck_assert_uint_lt(v.body.len, 21000);
+	visit_end(&v);
+}
+END_TEST
+
+#define STEADY_BYTES 25000
+
+static void
+be_steady(struct tls_peer *p, const void *arg)
+{
+	char piece[101], head[80];
+
+	(void)arg;
+	memset(piece, 'x', sizeof(piece) - 1);
+	piece[sizeof(piece) - 1] = '\0';
+	(void)snprintf(head, sizeof(head),
+	    "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", STEADY_BYTES);
+	if (!tls_peer_request(p) || !tls_peer_say(p, head))
+		return;
+	for (int i = 0; i < STEADY_BYTES / 100 && tls_peer_say(p, piece); i++)
+		usleep(10000);
+}
+
+/* Over several times grace_ms. */
+START_TEST(a_slow_server_that_goes_on_is_stayed_with)
+{
+	struct visit v = { 0 };
+
+	visit_serve(&v, "127.0.0.1", be_steady, NULL);
+	visit_connect(&v,
+	    &(struct http_client_options){ .address = "127.0.0.1",
+	        .stall_ms = 5000,
+	        .grace_ms = 1000,
+	        .min_rate = 1000 });
+	ck_assert_msg(ASK(&v, .max_bytes = 30000) == 0, "%s", v.err.msg);
+	ck_assert_uint_eq(v.body.len, STEADY_BYTES);
+	visit_end(&v);
+}
+END_TEST
+
 static int
 be_slow(void *arg, const void *data, size_t len, struct err *e)
 {
@@ -221,6 +292,8 @@ main(void)
 	tcase_add_test(t, a_request_has_a_last_moment);
 	tcase_add_test(t, a_long_poll_may_be_silent_before_its_answer);
 	tcase_add_test(t, a_trickle_ends_a_request);
+	tcase_add_test(t, what_came_before_does_not_excuse_a_trickle);
+	tcase_add_test(t, a_slow_server_that_goes_on_is_stayed_with);
 	tcase_add_test(t, a_slow_sink_is_not_the_servers_fault);
 	tcase_add_loop_test(t, a_race_is_won_by_the_first_200, 0, RACES);
 	tcase_add_test(t, idle_connections_serve_the_next_race);

@@ -82,6 +82,7 @@ START_TEST(has_defaults)
 	ck_assert_uint_eq(s.port, 7440);
 	ck_assert(s.srv);
 	ck_assert_int_eq(s.wan_fallback, WAN_ALWAYS);
+	ck_assert_uint_eq(s.server_wait_ms, 4000);
 	ck_assert(!s.ignore_owner);
 	ck_assert(!s.ignore_flags);
 	ck_assert_ptr_null(s.ignore_xattrs);
@@ -99,13 +100,15 @@ START_TEST(takes_every_key)
 	struct settings s;
 
 	put_config("[main]\nroot = /r\nstate = /s\nchannel = testing\n"
-	           "host = web1\nname = mirror\nserver = a.example:8443\n"
+	           "host = web1\nname = mirror\nsite = site-a\nserver = "
+	           "a.example:8443\n"
 	           "user = fetch\nfallback = b.example c.example:1\n"
 	           "fallback = [::1]:2\nport = 65535\nsrv = no\n"
 	           "wan_fallback = after-failures 3\nignore = owner\n"
 	           "ignore = flags xattr:user.*\n"
 	           "ignore = xattr:security.selinux\n"
-	           "waitforlock = 2m\nconfirm = 5m\nconfirm_by = server\n"
+	           "waitforlock = 2m\nwaitforserver = 0\nconfirm = "
+	           "5m\nconfirm_by = server\n"
 	           "keep_runs = 3\nkeep_age = 4\n"
 	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
 	load((struct options){ 0 }, &s);
@@ -114,6 +117,7 @@ START_TEST(takes_every_key)
 	ck_assert_str_eq(s.channel, "testing");
 	ck_assert_str_eq(s.host, "web1");
 	ck_assert_str_eq(s.name, "mirror");
+	ck_assert_str_eq(s.site, "site-a");
 	ck_assert_str_eq(s.server, "a.example:8443");
 	ck_assert_str_eq(s.user, "fetch");
 	ck_assert_uint_eq(s.fallback_count, 3);
@@ -128,6 +132,7 @@ START_TEST(takes_every_key)
 	ck_assert(s.ignore_flags);
 	ck_assert_str_eq(s.ignore_xattrs, "user.* security.selinux");
 	ck_assert_uint_eq(s.wait_ms, 120000);
+	ck_assert_uint_eq(s.server_wait_ms, 0);
 	ck_assert_uint_eq(s.confirm_s, 300);
 	ck_assert(s.confirm_by_server);
 	ck_assert_uint_eq(s.keep_runs, 3);
@@ -227,10 +232,12 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nfallback = a b: c\n", ":2: fallback: b:" },
 		{ "[main]\nchannel = a/b\n", ":2: channel: a/b: not a name" },
 		{ "[main]\nenvironment = .x\n", ":2: environment: " },
+		{ "[main]\nsite = .x\n", ":2: site: .x: not a name" },
 		{ "[main]\nroot =\n", ":2: root: " },
 		{ "[main]\nport = 0\n", ":2: port: " },
 		{ "[main]\nport = 65536\n", ":2: port: " },
 		{ "[main]\nport = x\n", ":2: port: " },
+		{ "[main]\nwaitforserver = 2d\n", ":2: waitforserver: " },
 		{ "[main]\nsrv = perhaps\n", ":2: srv: " },
 		{ "[main]\nwan_fallback = sometimes\n", ":2: wan_fallback: " },
 		{ "[main]\nwan_fallback = after-failures\n", ":2: " },

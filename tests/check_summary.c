@@ -32,6 +32,11 @@ sample_report(void)
 	(void)snprintf(session.site, sizeof(session.site), "site-a");
 	(void)snprintf(session.peer.route, sizeof(session.peer.route),
 	    "pecia -> pecia.a.example (search) -> 10.1.0.5");
+	(void)snprintf(
+	    session.peer.source, sizeof(session.peer.source), "search");
+	session.served = (struct served){ .count = 2,
+		.sites = {
+		    { "site-a", false, 5000, 600 }, { "", true, 70, 8 } } };
 	session.head.serial = 42;
 	session.profile = &profile;
 	items[0].op = PLAN_CREATE;
@@ -52,7 +57,6 @@ sample_report(void)
 		.result.begun = true,
 		.result.new_release = true,
 		.result.totals.entries = 100,
-		.received_bytes = 5000,
 		.seconds = 2.5,
 		.retrieval_s = 0.25,
 		.compare_s = 1,
@@ -102,7 +106,12 @@ START_TEST(yaml_has_puppets_keys)
 	    "events:\n"
 	    "  failure: 0\n"
 	    "  success: 5\n"
-	    "  total: 5\n");
+	    "  total: 5\n"
+	    "network:\n"
+	    "  site: \"site-a\"\n"
+	    "  source: \"search\"\n"
+	    "  bytes: 5678\n"
+	    "  bytes_between_sites: 78\n");
 }
 END_TEST
 
@@ -233,7 +242,9 @@ START_TEST(json_says_more)
 	expect_number(j, "protected", 4);
 	expect_number(j, "paths_changed", 5);
 	expect_number(j, "failures", 0);
-	expect_number(j, "bytes_received", 5000);
+	expect_number(j, "bytes_received", 5070);
+	expect_number(j, "bytes_sent", 608);
+	expect_number(j, "bytes_between_sites", 78);
 	ck_assert_ptr_null(json_member(json_top(j), "error"));
 	json_free(j);
 }
@@ -294,6 +305,12 @@ START_TEST(status_reads_it_back)
 	ck_assert_str_eq(last.when, "1970-01-02T00:00:00Z");
 	ck_assert_str_eq(last.outcome, "changed");
 	ck_assert_str_eq(last.route, session.peer.route);
+	ck_assert_str_eq(last.site, "site-a");
+	ck_assert_str_eq(last.source, "search");
+	ck_assert_uint_eq(last.served.count, 2);
+	ck_assert_str_eq(last.served.sites[0].site, "site-a");
+	ck_assert_uint_eq(served_total(&last.served, false).received, 5070);
+	ck_assert_uint_eq(served_total(&last.served, true).sent, 8);
 	ck_assert(last.seconds > 2.4 && last.seconds < 2.6);
 	OK(fsat_write_file(
 	    state.dir, SUMMARY_JSON, 0644, "{\"started\"", 10, &e));

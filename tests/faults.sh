@@ -40,7 +40,7 @@ faults_begin() {
 	# What the programs do as nobody has to get here.
 	chmod 711 "$T"
 	# No name is looked up where a server is not said.
-	printf '[main]\nsrv = no\n' >"$T/client.conf"
+	printf '[main]\nsrv = no\nwaitforserver = 0\n' >"$T/client.conf"
 	: >"$T/none.conf"
 }
 

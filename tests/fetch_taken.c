@@ -154,6 +154,15 @@ taken_missing(void *arg, const struct fetch_want *want, struct err *e)
 	return count_call(t, e);
 }
 
+int
+taken_rest(void *arg, const struct fetch_want *want, struct err *e)
+{
+	struct taken *t = arg;
+
+	buf_addf(&t->text, "%zu+ ", contents_index(&want->digest));
+	return count_call(t, e);
+}
+
 void
 taken_init(struct taken *t)
 {

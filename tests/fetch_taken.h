@@ -28,8 +28,8 @@ void contents_stop(void);
 int contents_gather(void *arg, const void *data, size_t len, struct err *e);
 size_t contents_index(const struct digest *digest);
 
-/* What a taker was told, as text: "3", "3!why", "3-" for the index of a want
- * that was complete, bad, missing. */
+/* What a taker was told, as text: "3", "3!why", "3-", "3+" for the index of a
+ * want that was complete, bad, missing, gone on with. */
 struct taken {
 	struct buf text;
 	struct buf got; /* of the present object */
@@ -45,5 +45,6 @@ int taken_data(void *arg, const void *data, size_t len, struct err *e);
 int taken_end(
     void *arg, const struct fetch_want *want, const char *bad, struct err *e);
 int taken_missing(void *arg, const struct fetch_want *want, struct err *e);
+int taken_rest(void *arg, const struct fetch_want *want, struct err *e);
 
 #endif

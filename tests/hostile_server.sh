@@ -105,7 +105,7 @@ nothing_begun() {
 }
 # The copy goes on with the same lie before a good server.
 falls_back() {
-	printf '[main]\nsrv = no\nfallback = %s %s\n' "$liar" "$good" >"$T/fallback.conf"
+	printf '[main]\nsrv = no\nwaitforserver = 0\nfallback = %s %s\n' "$liar" "$good" >"$T/fallback.conf"
 	check "case $number: with a good one behind it" \
 		pecia --config "$T/fallback.conf" --root "$T/root-v" --state "$T/state-v" run
 	check "case $number: is release 3" same_tree "$T/tree" "$T/root-v"
@@ -141,6 +141,8 @@ stalls() {
 stalls stall1 '/v1/objects stall=2000'
 stalls stall2 '/v1/channel stall=100'
 stalls drip '/v1/manifest drip'
+# Each answer is in time, all of them are not.
+stalls late $'/v1/objects status=404\n/v1/object late=14'
 
 # ---- HTTP ----
 
@@ -381,13 +383,13 @@ lie_at0 '/v1/roster' <<<'/v1/roster flip=60'
 # ---- the slow ones again ----
 
 wait "${slow[@]}"
-for name in stall1 stall2 drip; do
+for name in stall1 stall2 drip late; do
 	check "$name: it is given up" grep -qx 'exit 1' "$T/$name.out"
 	check "$name: and says why" grep -Eq 'bytes a second|no byte|stall|slow' "$T/$name.out"
 	snapshot "$T/root-$name" | cmp -s "$T/before-$name" - || not_so "$name: the tree was changed"
 	check "$name: nothing half done is left" nothing_begun "$name"
 done
-for name in stall1 stall2 drip; do
+for name in stall1 stall2 drip late; do
 	took=$(sed -n 's/^took //p' "$T/$name.out")
 	check "$name: it is given up in time" test "$took" -lt 90
 	echo "$name: given up after $took s"

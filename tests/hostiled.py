@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """An HTTPS server that serves a repository and does as its rules say, wrong.
 
-usage: hostiled.py --identity DIR --repo DIR [--client CERT.pem] RULES LOG
+usage: hostiled.py --identity DIR --repo DIR [--client CERT.pem]
+                   [--listen ADDRESS:PORT] [--other DIR] RULES LOG
 
-Prints "ready 127.0.0.1:PORT" and ends when its standard input closes.  RULES is
+Prints "ready ADDRESS:PORT" and ends when its standard input closes.  RULES is
 read again at each request: lines "PREFIX ACTION...", the first one whose PREFIX
 begins the request's path counts; no rule: as an honest server.  LOG gets a line
-a request: "GET PATH", with " certificate" when the client showed its own
-(CERT.pem says which one that is).  Actions:
+a request: "GET PATH", with " from=N" when only the rest was asked for, and
+" certificate" when the client showed its own (CERT.pem says which one that is).
+Actions:
 
   file=PATH      that file's bytes
   status=N       that status with a short text
@@ -17,6 +19,7 @@ a request: "GET PATH", with " certificate" when the client showed its own
   cut=N          true Content-Length, N bytes, then the end
   stall=N        true Content-Length, N bytes, then nothing
   hold=N         true Content-Length, N bytes, the rest when RULES says so no more
+  late=N         N seconds before it says anything
   drip           true Content-Length, a byte a second
   long=N short=N Content-Length says N more or less than there is
   unsized        no Content-Length, the end says it
@@ -24,6 +27,10 @@ a request: "GET PATH", with " certificate" when the client showed its own
   raw=HEX        these bytes for the whole answer
   noise          random bytes for the whole answer
   header=N       N bytes of header
+  rate=N         N bytes a second
+  once           this rule counts for one request only
+  switch         from then on new connections get the identity of --other
+  last           the server ends with this answer
 
 Actions for /v1/objects, of each object:
 
@@ -45,11 +52,16 @@ import time
 ABSENT = (1 << 64) - 1
 
 
+SPENT = set()
+
+
 def rule_for(args, path):
     with open(args.rules, encoding="ascii") as rules:
         for line in rules:
             words = line.split()
-            if words and path.startswith(words[0]):
+            if words and path.startswith(words[0]) and line not in SPENT:
+                if "once" in words:
+                    SPENT.add(line)
                 return dict((word.partition("=")[0], word.partition("=")[2])
                             for word in words[1:])
     return {}
@@ -86,7 +98,7 @@ def frames(args, rule, body):
 
 class Connection:
     def __init__(self, args, tls):
-        self.args, self.tls, self.pending = args, tls, b""
+        self.args, self.tls, self.pending, self.start = args, tls, b"", 0
         self.certificate = tls.getpeercert(binary_form=True)
 
     def read_request(self):
@@ -124,6 +136,8 @@ class Connection:
             data = data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
         if "append" in rule:
             data += bytes(int(rule["append"]))
+        if self.start:
+            return (206, data[self.start:]) if self.start < len(data) else (416, b"")
         return 200, data
 
     def send_head(self, status, rule, length):
@@ -132,6 +146,9 @@ class Connection:
             head += f"Location: {rule['redirect']}\r\n"
         if "header" in rule:
             head += "X-Long: " + "x" * int(rule["header"]) + "\r\n"
+        if status == 206:
+            end = self.start + length
+            head += f"Content-Range: bytes {self.start}-{end - 1}/{end}\r\n"
         if "endless" in rule:
             head += "Transfer-Encoding: chunked\r\n"
         elif "unsized" not in rule:
@@ -155,6 +172,7 @@ class Connection:
     def answer(self, method, path, body):
         """Whether the connection goes on."""
         rule = rule_for(self.args, path)
+        time.sleep(int(rule.get("late", 0)))
         if "raw" in rule or "noise" in rule:
             self.tls.sendall(bytes.fromhex(rule["raw"]) if "raw" in rule
                              else os.urandom(5000))
@@ -174,29 +192,45 @@ class Connection:
             self.tls.sendall(data[:at])
             self.wait_for_rules(path)
             data = data[at:]
-        self.tls.sendall(data)
+        self.send_data(rule, data)
         if "stall" in rule:
             self.wait_for_end()
+        if "switch" in rule:
+            self.args.switched = True
+        if "last" in rule:
+            os._exit(0)
         return not rule.keys() & {"cut", "long", "short", "unsized", "stall"}
+
+    def send_data(self, rule, data):
+        if "rate" not in rule:
+            self.tls.sendall(data)
+            return
+        for at in range(0, len(data), 4096):
+            self.tls.sendall(data[at:at + 4096])
+            time.sleep(4096 / int(rule["rate"]))
 
     def log(self, method, path):
         with open(self.args.log, "a", encoding="ascii") as log:
             shown = " certificate" if self.certificate else ""
-            log.write(f"{method} {path}{shown}\n")
+            start = f" from={self.start}" if self.start else ""
+            log.write(f"{method} {path}{start}{shown}\n")
 
     def serve(self):
         while True:
             request = self.read_request()
             if request is None:
                 return
-            method, path, _, body = request
+            method, path, fields, body = request
+            wanted = fields.get("range", "bytes=0-")
+            self.start = int(wanted.removeprefix("bytes=").removesuffix("-"))
             self.log(method, path)
             if not self.answer(method, path, body):
                 return
 
 
-def serve(args, context, plain):
+def serve(args, contexts, plain):
     try:
+        context = contexts[1 if args.switched else 0]
         with context.wrap_socket(plain, server_side=True) as tls:
             Connection(args, tls).serve()
     except (OSError, ValueError):
@@ -205,30 +239,40 @@ def serve(args, context, plain):
         plain.close()
 
 
-def accept_all(args, context, listener):
+def accept_all(args, contexts, listener):
     while True:
         plain, _ = listener.accept()
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=serve, args=(args, context, plain), daemon=True).start()
+        threading.Thread(target=serve, args=(args, contexts, plain), daemon=True).start()
+
+
+def context_of(args, identity):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(identity + "/cert.pem", identity + "/key.pem")
+    if args.client:
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.load_verify_locations(args.client)
+    return context
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--identity", required=True)
+    parser.add_argument("--other")
     parser.add_argument("--repo", required=True)
     parser.add_argument("--client")
+    parser.add_argument("--listen", default="127.0.0.1:0")
     parser.add_argument("rules")
     parser.add_argument("log")
     args = parser.parse_args()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(args.identity + "/cert.pem", args.identity + "/key.pem")
-    if args.client:
-        context.verify_mode = ssl.CERT_OPTIONAL
-        context.load_verify_locations(args.client)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    threading.Thread(target=accept_all, args=(args, context, listener), daemon=True).start()
-    print(f"ready 127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    args.switched = False
+    contexts = [context_of(args, identity)
+                for identity in (args.identity, args.other or args.identity)]
+    host, _, port = args.listen.rpartition(":")
+    listener = socket.create_server((host, int(port)), backlog=64)
+    threading.Thread(target=accept_all, args=(args, contexts, listener), daemon=True).start()
+    print(f"ready {host}:{listener.getsockname()[1]}", flush=True)
     sys.stdin.read()
 
 

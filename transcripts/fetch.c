@@ -322,12 +322,14 @@ fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
 	if (msg.type != WIRE_PEER)
 		return fetch_out_of_step(f, e);
 	reader_init(&r, msg.data, msg.len);
-	if (reader_u32(&r, &tried) != 0 ||
+	if (reader_u32(&r, &tried) != 0 || reader_u32(&r, &peer->beyond) != 0 ||
 	    reader_text(&r, peer->source, sizeof(peer->source)) != 0 ||
 	    reader_text(&r, peer->route, sizeof(peer->route)) != 0 ||
-	    reader_text(&r, peer->address, sizeof(peer->address)) != 0)
+	    reader_text(&r, peer->address, sizeof(peer->address)) != 0 ||
+	    reader_text(&r, peer->passed, sizeof(peer->passed)) != 0 ||
+	    reader_text(&r, peer->search, sizeof(peer->search)) != 0)
 		return fetch_out_of_step(f, e);
-	f->tried = tried;
+	f->tried = peer->number = tried;
 	return 0;
 }
 
@@ -519,6 +521,13 @@ struct download {
 	struct progress *progress;
 };
 
+void
+fetch_hash_anew(struct fetch *f)
+{
+	f->has_part = false;
+	digest_reset(f->hash);
+}
+
 static int
 take_to_file(void *arg, const void *data, size_t len, struct err *e)
 {
@@ -622,6 +631,7 @@ fetch_download(struct fetch *f, const char *path, const struct digest *digest,
 	uint64_t have = 0;
 	int rc;
 
+	f->has_part = false;
 	rc = hash_existing(fd, size_bytes, d.hash, &have, e);
 	if (rc == 0 && (digest == NULL || have < size_bytes))
 		rc = ask_rest(f, path, size_bytes, have, &d, e);
@@ -630,11 +640,11 @@ fetch_download(struct fetch *f, const char *path, const struct digest *digest,
 	return rc != 0 ? err_prefix(e, "%s", path) : 0;
 }
 
-int
-fetch_text(struct fetch *f, const char *path, const struct digest *digest,
-    uint64_t size_bytes, int fd, struct err *e)
+/* *spliced: it is of two answers. */
+static int
+ask_text(struct fetch *f, const struct fetch_get *get,
+    const struct digest *digest, int fd, bool *spliced, struct err *e)
 {
-	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
 	struct download d = {
 		.fd = fd, .hash = f->hash, .progress = f->options->progress
 	};
@@ -642,27 +652,51 @@ fetch_text(struct fetch *f, const char *path, const struct digest *digest,
 	struct digest got;
 	int rc;
 
-	digest_reset(f->hash);
-	rc = ask(f, WIRE_GET_TEXT, &get, 0, &answer, e);
+	fetch_hash_anew(f);
+	rc = ask(f, WIRE_GET_TEXT, get, 0, &answer, e);
+	*spliced = answer.status == 206 || answer.status == 416;
 	if (rc == 0)
-		rc = read_body(f, size_bytes, take_to_file, &d, e);
+		rc = read_body(f, get->max_bytes, take_to_file, &d, e);
 	if (rc != 0)
-		return err_prefix(e, "%s", path);
-	if (answer.status != 200)
+		return rc;
+	if (answer.status != 200 && !*spliced)
 		return err_set(e,
-		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET,
-		    "%s: status %d", path, answer.status);
+		    answer.status == 404 ? ERR_NOT_FOUND : ERR_NET, "status %d",
+		    answer.status);
 	digest_end(f->hash, &got);
-	if (!digest_equal(&got, digest))
-		return err_set(e, ERR_VERIFY, "%s: wrong digest", path);
-	return 0;
+	return digest_equal(&got, digest)
+	    ? 0
+	    : err_set(e, ERR_VERIFY, "wrong digest");
+}
+
+int
+fetch_text(struct fetch *f, const char *path, const struct digest *digest,
+    uint64_t size_bytes, int fd, struct err *e)
+{
+	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
+	struct err first = ERR_INIT;
+	bool spliced = false;
+	int rc = ask_text(f, &get, digest, fd, &spliced, &first);
+
+	/* No fault of this server, if it compressed the text otherwise than the
+	 * one that the beginning is from. */
+	if (spliced && rc != 0 && !f->broken && rc != ERR_NET &&
+	    rc != ERR_TIMEOUT) {
+		err_clear(&first);
+		rc = start_over(fd, f->hash, &first);
+		if (rc == 0)
+			rc = ask_text(f, &get, digest, fd, &spliced, &first);
+	}
+	if (rc == 0)
+		return 0;
+	*e = first;
+	return err_prefix(e, "%s", path);
 }
 
 /* ---- counting ---- */
 
 int
-fetch_traffic(
-    struct fetch *f, uint64_t *received, uint64_t *sent, struct err *e)
+fetch_traffic(struct fetch *f, struct fetch_traffic *out, struct err *e)
 {
 	struct ipc_msg msg;
 	struct reader r;
@@ -674,7 +708,9 @@ fetch_traffic(
 	if (rc != 0)
 		return rc;
 	reader_init(&r, msg.data, msg.len);
-	if (reader_u64(&r, received) != 0 || reader_u64(&r, sent) != 0)
+	if (reader_u64(&r, &out->received) != 0 ||
+	    reader_u64(&r, &out->sent) != 0 ||
+	    reader_copy(&r, out->key.b, DIGEST_BYTES) != 0)
 		return fetch_out_of_step(f, e);
 	return 0;
 }

@@ -58,13 +58,21 @@ void fetch_stop(struct fetch *f);
 MUST_CHECK int fetch_set_keys(
     struct fetch *f, const struct digest *keys, size_t count, struct err *e);
 
+#define FETCH_PASSED_BYTES 1024
 struct fetch_peer {
+	uint32_t number;  /* of candidates so far, this one included */
+	uint32_t beyond;  /* of these, from fallbacks and roster */
 	char source[16];  /* "server", "srv", "search", "fallback", "roster" */
 	char route[512];  /* "pecia -> pecia.a.example (search) -> 10.1.0.5" */
 	char address[64]; /* numeric, with port */
+	/* Who could not be connected to since the last call, and why: texts,
+	 * each ended by "; ". */
+	char passed[FETCH_PASSED_BYTES];
+	char search[FETCH_PASSED_BYTES]; /* of one beyond: what came of it */
 };
-/* The next candidate that accepts a connection; who it is shows with the first
- * answer.  ERR_NOT_FOUND when there are no more; its message says what each
+/* The next place that accepts a connection: the other addresses of the present
+ * candidate, then the next candidate; who it is shows with the first answer.
+ * ERR_NOT_FOUND when there are no more; its message says what each
  * said. */
 MUST_CHECK int fetch_connect(
     struct fetch *f, struct fetch_peer *peer, struct err *e);
@@ -118,8 +126,9 @@ MUST_CHECK int fetch_race(struct fetch *f, const struct fetch_get *gets,
 MUST_CHECK int fetch_download(struct fetch *f, const char *path,
     const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
 
-/* A gzip'd text (a manifest) decoded into fd; digest and size are the text's.
- * What fd has after an error is of no use. */
+/* A gzip'd text (a manifest) decoded into fd, which is empty; digest and size
+ * are the text's.  What fd has after an error is of no use; but when it was cut
+ * off, the next call for this path asks for the rest only. */
 MUST_CHECK int fetch_text(struct fetch *f, const char *path,
     const struct digest *digest, uint64_t size_bytes, int fd, struct err *e);
 
@@ -143,6 +152,11 @@ struct fetch_taker {
 	int (*end)(void *arg, const struct fetch_want *want, const char *bad,
 	    struct err *e);
 	int (*missing)(void *arg, const struct fetch_want *want, struct err *e);
+	/* NULL, or the taker keeps what it has of an object in which a call was
+	 * cut off (ERR_NET, ERR_TIMEOUT), and wants it first in the next call:
+	 * this may then come in place of begin, and only the rest after it.  If
+	 * begin comes for it, or missing, what is kept is of no use. */
+	int (*rest)(void *arg, const struct fetch_want *want, struct err *e);
 };
 /* Any count; asked for in batches.  0 also when some were missing or bad. */
 MUST_CHECK int fetch_objects(struct fetch *f, const struct fetch_want *wants,
@@ -177,8 +191,14 @@ struct fetch_unpacker {
 MUST_CHECK int fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
     const struct fetch_unpacker *unpacker, struct err *e);
 
-/* Bytes on the wire so far, TLS included. */
+/* Bytes on the wire so far, TLS included, since the fetcher was started: one
+ * that died takes what it counted with it. */
+struct fetch_traffic {
+	uint64_t received, sent;
+	struct digest key; /* of the server of the newest connection; zeroes:
+	                    * there was none yet */
+};
 MUST_CHECK int fetch_traffic(
-    struct fetch *f, uint64_t *received, uint64_t *sent, struct err *e);
+    struct fetch *f, struct fetch_traffic *out, struct err *e);
 
 #endif

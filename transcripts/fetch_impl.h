@@ -21,10 +21,16 @@ struct fetch {
 	/* The conversation is out of step: nothing more is asked. */
 	bool broken;
 	bool failed; /* the fetcher ended its last answer with FAILED */
+	/* An object that was cut off, as long as the hash is of it. */
+	bool has_part;
+	struct digest part;
+	uint64_t part_bytes;
 };
 
 /* The answer makes no sense: nothing more is asked.  Returns ERR_NET. */
 int fetch_out_of_step(struct fetch *f, struct err *e);
+/* The hash of something new. */
+void fetch_hash_anew(struct fetch *f);
 /* Sends one request. */
 MUST_CHECK int fetch_request(struct fetch *f, uint32_t type, const void *data,
     size_t len, struct err *e);

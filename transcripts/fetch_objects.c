@@ -17,7 +17,7 @@ static int
 object_begin(struct taking *t, struct err *e)
 {
 	t->got = 0;
-	digest_reset(t->f->hash);
+	fetch_hash_anew(t->f);
 	return t->taker->begin(t->taker->arg, t->want, e);
 }
 
@@ -66,6 +66,18 @@ end_text(const struct ipc_msg *msg, char *dst, size_t size)
 	dst[n] = '\0';
 }
 
+/* It goes on with the next server, perhaps. */
+static void
+note_part(struct taking *t, int rc)
+{
+	struct fetch *f = t->f;
+
+	f->has_part = t->taker->rest != NULL && f->failed && !f->broken &&
+	    (rc == ERR_NET || rc == ERR_TIMEOUT);
+	f->part = t->want->digest;
+	f->part_bytes = t->got;
+}
+
 static int
 object_stream(struct taking *t, struct err *e)
 {
@@ -73,11 +85,11 @@ object_stream(struct taking *t, struct err *e)
 	char bad[256];
 	int rc;
 
-	if ((rc = object_begin(t, e)) != 0)
-		return rc;
 	for (;;) {
-		if ((rc = fetch_next_reply(t->f, &msg, 0, e)) != 0)
+		if ((rc = fetch_next_reply(t->f, &msg, 0, e)) != 0) {
+			note_part(t, rc);
 			return rc;
+		}
 		if (msg.type == WIRE_OBJECT_END)
 			break;
 		if (msg.type != WIRE_DATA)
@@ -87,6 +99,21 @@ object_stream(struct taking *t, struct err *e)
 	}
 	end_text(&msg, bad, sizeof(bad));
 	return object_end(t, bad, e);
+}
+
+static int
+object_rest(struct taking *t, struct err *e)
+{
+	struct fetch *f = t->f;
+	int rc;
+
+	if (!f->has_part || t->taker->rest == NULL ||
+	    !digest_equal(&f->part, &t->want->digest))
+		return fetch_out_of_step(f, e);
+	f->has_part = false;
+	t->got = f->part_bytes;
+	rc = t->taker->rest(t->taker->arg, t->want, e);
+	return rc != 0 ? rc : object_stream(t, e);
 }
 
 static int
@@ -115,7 +142,10 @@ take_object(struct taking *t, struct err *e)
 	case WIRE_WHOLE:
 		return object_whole(t, &msg, e);
 	case WIRE_OBJECT:
-		return object_stream(t, e);
+		rc = object_begin(t, e);
+		return rc != 0 ? rc : object_stream(t, e);
+	case WIRE_REST:
+		return object_rest(t, e);
 	case WIRE_MISSING:
 		return t->taker->missing(t->taker->arg, t->want, e);
 	default:
@@ -149,14 +179,16 @@ static int
 fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
     const struct fetch_taker *taker, struct err *e)
 {
-	uint8_t form = (uint8_t)taker->form;
+	const uint8_t request[2] = { (uint8_t)taker->form,
+		taker->rest != NULL };
 	struct taking t = { .f = f, .taker = taker };
 	struct ipc_msg msg;
 	int rc;
 
 	rc = send_wants(f, wants, count, e);
 	if (rc == 0)
-		rc = fetch_request(f, WIRE_OBJECTS, &form, 1, e);
+		rc =
+		    fetch_request(f, WIRE_OBJECTS, request, sizeof(request), e);
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		t.want = &wants[i];
 		rc = take_object(&t, e);
@@ -213,7 +245,7 @@ member_body(struct fetch *f, const struct fetch_member *m, uint64_t size_bytes,
 	char bad[256];
 	int rc;
 
-	digest_reset(f->hash);
+	fetch_hash_anew(f);
 	for (;;) {
 		if ((rc = fetch_next_reply(f, &msg, 0, e)) != 0)
 			return rc;

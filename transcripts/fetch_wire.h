@@ -15,8 +15,11 @@ enum {
 	WIRE_GET_TEXT,    /* the same, of a gzip'd text that is decoded */
 	WIRE_RACE,        /* u32 count, gets -> ANSWER DATA* OK | FAILED */
 	WIRE_WANT,        /* (digest, u64 size)*: collected for WIRE_OBJECTS */
-	WIRE_OBJECTS,     /* u8 form -> per want one of OBJECT DATA* OBJECT_END,
-			   * WHOLE, MISSING; then OK | FAILED at any point */
+	WIRE_OBJECTS,     /* u8 form, u8 whether REST is understood -> per want
+			   * one of OBJECT DATA* OBJECT_END, WHOLE, MISSING;
+			   * then OK | FAILED at any point.  Of the first one
+			   * REST DATA* OBJECT_END too: what is left of the
+			   * object in which the last request FAILED */
 	WIRE_UNPACK,      /* u64 size, with a descriptor -> (MEMBER, answered by
 			   * TAKE or SKIP; after TAKE: DATA* MEMBER_END)* OK |
 			   * FAILED */
@@ -29,8 +32,9 @@ enum {
 enum {
 	WIRE_OK = 64,
 	WIRE_FAILED, /* u32 -code, text */
-	WIRE_PEER,   /* u32 candidates tried so far, three texts NUL-ended:
-			   * source, route, address */
+	WIRE_PEER,   /* u32 candidates tried so far, u32 of these beyond the
+			   * search, five texts NUL-ended: source, route,
+			   * address, what was passed over, the search */
 	WIRE_ANSWER, /* u32 status, u32 which, u64 range start, digest of
 			   * the server's key, u8 known, etag NUL-ended */
 	WIRE_DATA,
@@ -38,9 +42,11 @@ enum {
 	WIRE_OBJECT_END, /* text: why it is bad, empty when it is not */
 	WIRE_WHOLE,      /* digest, content or frame: a small object at once */
 	WIRE_MISSING,    /* digest */
+	WIRE_REST,       /* digest */
 	WIRE_MEMBER,     /* u8 kind, digest, basis */
 	WIRE_MEMBER_END, /* as OBJECT_END */
-	WIRE_COUNTED,    /* u64 received, u64 sent */
+	WIRE_COUNTED,    /* u64 received, u64 sent, digest of the key of the
+			   * server that answered last */
 	WIRE_TRYING,     /* u32 number of the candidate, host NUL-ended */
 };
 

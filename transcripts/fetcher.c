@@ -2,18 +2,13 @@
  * privilege; see fetcher.h. */
 #include "transcripts/fetcher.h"
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/dial.h"
 #include "common/fsat.h"
 #include "common/gzip.h"
-#include "common/rate.h"
 #include "common/sandbox.h"
 #include "common/text.h"
 #include "transcripts/fetcher_impl.h"
@@ -96,17 +91,18 @@ digest_cmp(const void *a, const void *b)
 }
 
 /* A server that no roster lists may still be asked for what changes: our
- * roster could be out of date.  It never sees our certificate. */
+ * roster could be out of date.  It never sees our certificate.  A connection
+ * that is made again may lead to a stranger: it does not hear what we lack. */
 static enum tls_verdict
 judge(void *arg, const struct digest *spki)
 {
 	const struct fetcher *f = arg;
 
-	return f->key_count > 0 &&
-	        bsearch(spki, f->keys, f->key_count, sizeof(*f->keys),
-	            digest_cmp) != NULL
-	    ? TLS_KNOWN
-	    : TLS_STRANGER;
+	if (f->key_count > 0 &&
+	    bsearch(spki, f->keys, f->key_count, sizeof(*f->keys),
+	        digest_cmp) != NULL)
+		return TLS_KNOWN;
+	return f->content ? TLS_REFUSE : TLS_STRANGER;
 }
 
 static int
@@ -124,6 +120,7 @@ take_keys(
 	f->key_count = old + n;
 	qsort(keys, f->key_count, sizeof(*keys), digest_cmp);
 	/* A stranger may be known now, and the other way round. */
+	f->content = false;
 	if (f->http != NULL)
 		f->tls.verdict = judge(f, &f->tls.peer);
 	return send_ok(f, e);
@@ -175,10 +172,20 @@ start_resolver(struct fetcher *f, struct err *e)
 
 	resolver_free(f->resolver);
 	f->resolver = NULL;
-	f->tried = 0;
+	f->tried = f->beyond = 0;
+	f->candidate.count = 0;
+	f->reasons_told = 0;
 	buf_clear(&f->reasons);
 	return resolver_new(
 	    f->aim == FETCH_AIM_OPTIONS ? &r : &aimed, &f->resolver, e);
+}
+
+/* The search, or the operator's word, does not lead there. */
+static bool
+is_beyond(const struct fetcher *f)
+{
+	return f->candidate.source == RESOLVER_BY_FALLBACK ||
+	    f->candidate.source == RESOLVER_BY_ROSTER;
 }
 
 static int
@@ -189,9 +196,10 @@ next_candidate(struct fetcher *f, struct err *e)
 	if (f->resolver == NULL && (rc = start_resolver(f, e)) != 0)
 		return rc;
 	rc = resolver_next(f->resolver, &f->candidate, e);
-	if (rc == 0)
+	if (rc == 0) {
 		f->tried++;
-	else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
+		f->beyond += is_beyond(f) ? 1 : 0;
+	} else if (rc == ERR_NOT_FOUND && f->reasons.len > 0) {
 		char names[ERR_MSG_BYTES];
 
 		(void)snprintf(names, sizeof(names), "%s", e->msg);
@@ -200,42 +208,61 @@ next_candidate(struct fetcher *f, struct err *e)
 	return rc;
 }
 
-/* A peer that is held back fills what our side has room for first. */
-static void
-keep_window(const struct fetcher *f, int fd)
+/* The addresses of the candidate that are left come before the next one. */
+static int
+next_place(struct fetcher *f, struct err *e)
 {
-	const struct rate_plan *rate = f->options->rate;
-	int bytes = rate == NULL ? 0 : rate_window(rate, time(NULL));
+	struct resolver_candidate *c = &f->candidate;
 
-	if (bytes > 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) != 0)
-		errno = 0;
+	if (f->http != NULL && c->count > 0) {
+		c->count--;
+		memmove(&c->addrs[f->address], &c->addrs[f->address + 1],
+		    (c->count - f->address) * sizeof(*c->addrs));
+	}
+	drop_connection(f);
+	return c->count > 0 ? 0 : next_candidate(f, e);
 }
 
 static int
-open_connection(struct fetcher *f, size_t *index, struct err *e)
+open_connection(struct fetcher *f, struct err *e)
 {
-	const struct resolver_candidate *c = &f->candidate;
+	struct resolver_candidate *c = &f->candidate;
 	struct http_client_options o = { .fd = -1,
 		.port = c->port,
 		.host_header = c->host,
 		.tls = &f->tls };
 	int rc;
 
-	drop_connection(f);
-	rc = dial(c->addrs, c->count, NULL, &o.fd, index, e);
-	if (rc != 0)
-		return err_prefix(e, "%s", c->host);
-	o.address = c->addrs[*index].text;
-	keep_window(f, o.fd);
-	rc = http_client_new(&o, &f->http, e);
-	if (rc != 0)
-		close(o.fd);
-	return rc;
+	rc = dial(c->addrs, c->count, NULL, &o.fd, &f->address, e);
+	if (rc == 0) {
+		o.address = c->addrs[f->address].text;
+		fetcher_keep_window(f, o.fd);
+		if ((rc = http_client_new(&o, &f->http, e)) != 0)
+			close(o.fd);
+	}
+	if (rc == 0)
+		return 0;
+	c->count = 0; /* each of them was tried */
+	return err_prefix(e, "%s", c->host);
+}
+
+/* Adds what is new of the reasons; beyond the search also what came of it. */
+static void
+add_passed(struct fetcher *f, struct buf *b)
+{
+	const char *trace = is_beyond(f) ? resolver_trace(f->resolver) : "";
+
+	buf_addf(b, "%.*s", FETCH_PASSED_BYTES - 1,
+	    buf_str(&f->reasons) + f->reasons_told);
+	f->reasons_told = f->reasons.len;
+	buf_add_byte(b, '\0');
+	for (size_t i = 0; trace[i] != '\0' && i < FETCH_PASSED_BYTES - 1; i++)
+		buf_add_byte(b, trace[i] == '\n' ? ';' : (uint8_t)trace[i]);
+	buf_add_byte(b, '\0');
 }
 
 static int
-send_peer(struct fetcher *f, size_t index, struct err *e)
+send_peer(struct fetcher *f, struct err *e)
 {
 	const struct resolver_candidate *c = &f->candidate;
 	char route[RESOLVER_DESCRIBE_BYTES];
@@ -243,13 +270,16 @@ send_peer(struct fetcher *f, size_t index, struct err *e)
 	struct buf b;
 	int rc;
 
-	resolver_describe(c, index, route);
+	resolver_describe(c, f->address, route);
 	buf_init(&b, LIMIT_IPC_BYTES);
 	buf_add_u32(&b, f->tried);
+	buf_add_u32(&b, f->beyond);
 	buf_add(&b, source, strlen(source) + 1);
 	buf_add(&b, route, strlen(route) + 1);
-	buf_addf(&b, "%s port %u", c->addrs[index].text, (unsigned)c->port);
+	buf_addf(
+	    &b, "%s port %u", c->addrs[f->address].text, (unsigned)c->port);
 	buf_add_byte(&b, '\0');
+	add_passed(f, &b);
 	rc = buf_check(&b, "answer", e);
 	if (rc == 0)
 		rc = ipc_send(f->ipc, WIRE_PEER, b.data, b.len, e);
@@ -281,112 +311,27 @@ connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct err why = ERR_INIT;
 	struct reader r;
 	uint32_t pass_over;
-	size_t index = 0;
 
 	reader_init(&r, msg->data, msg->len);
 	if (reader_u32(&r, &pass_over) != 0)
 		return err_set(e, ERR_FORMAT, "connect request");
-	for (; pass_over > 0; pass_over--)
+	for (; pass_over > 0; pass_over--) {
 		if (next_candidate(f, &why) != 0)
 			return fetcher_fail(f, &why, e);
+		f->candidate.count = 0;
+	}
 	for (;;) {
-		if (next_candidate(f, &why) != 0)
+		if (next_place(f, &why) != 0)
 			return fetcher_fail(f, &why, e);
 		if (send_trying(f, e) != 0)
 			return e->code;
-		if (open_connection(f, &index, &why) == 0)
-			return send_peer(f, index, e);
+		if (open_connection(f, &why) == 0)
+			return send_peer(f, e);
 		buf_addf(&f->reasons, "%s; ", why.msg);
 	}
 }
 
 /* ---- single requests ---- */
-
-static bool
-is_metadata(const char *path)
-{
-	static const char *const open_to_all[] = { "/v1/root/", "/v1/roster",
-		"/v1/channel/" };
-
-	for (size_t i = 0; i < sizeof(open_to_all) / sizeof(*open_to_all); i++)
-		if (strncmp(path, open_to_all[i], strlen(open_to_all[i])) == 0)
-			return true;
-	return false;
-}
-
-static enum fetch_kind
-kind_of(const char *path)
-{
-	static const struct {
-		const char *prefix;
-		enum fetch_kind kind;
-	} kinds[] = {
-		{ "/v1/manifest/", FETCH_KIND_MANIFEST },
-		{ "/v1/data/", FETCH_KIND_DATA },
-		{ "/v1/object", FETCH_KIND_OBJECT },
-	};
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
-		if (strncmp(path, kinds[i].prefix, strlen(kinds[i].prefix)) ==
-		    0)
-			return kinds[i].kind;
-	return FETCH_KIND_STATEMENT;
-}
-
-static void
-count_received(
-    const struct fetch_options *o, enum fetch_kind kind, size_t bytes)
-{
-	if (o->received != NULL)
-		atomic_fetch_add_explicit(
-		    &o->received[kind], bytes, memory_order_relaxed);
-}
-
-struct counted {
-	const struct fetcher *f;
-	const struct http_request *req;
-	enum fetch_kind kind;
-};
-
-static int
-count_begin(void *arg, const struct http_response *resp, struct err *e)
-{
-	const struct counted *c = arg;
-
-	return c->req->begin(c->req->arg, resp, e);
-}
-
-/* A body on its way from the line: counted, and no faster than it may be. */
-static int
-count_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	const struct counted *c = arg;
-	const struct fetch_options *o = c->f->options;
-
-	count_received(o, c->kind, len);
-	if (o->gate != NULL && o->rate != NULL)
-		rate_pass(o->gate, o->rate, len);
-	return c->req->sink == NULL ? 0
-	                            : c->req->sink(c->req->arg, data, len, e);
-}
-
-int
-fetcher_http(struct fetcher *f, const struct http_request *req,
-    struct http_response *resp, struct err *e)
-{
-	struct counted c = { f, req, kind_of(req->path) };
-	struct http_request counting = *req;
-
-	if (f->http == NULL)
-		return err_set(e, ERR_NET, "not connected");
-	if (!is_metadata(req->path) && f->tls.verdict != TLS_KNOWN)
-		return err_set(
-		    e, ERR_VERIFY, "the server's key is not in the roster");
-	counting.begin = req->begin != NULL ? count_begin : NULL;
-	counting.sink = count_data;
-	counting.arg = &c;
-	return http_client_do(f->http, &counting, resp, e);
-}
 
 struct parsed_get {
 	struct http_request req;
@@ -466,14 +411,6 @@ answer_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	return send_ok(f, e);
 }
 
-static int
-write_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	const int *fd = arg;
-
-	return fsat_write_all(*fd, data, len, e);
-}
-
 /* Decodes the gzip'd body in fd and passes at most max_bytes on. */
 static int
 pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
@@ -497,6 +434,65 @@ pass_text(struct fetcher *f, int fd, uint64_t max_bytes, struct err *why,
 	return rc;
 }
 
+static void
+forget_text(struct fetcher *f)
+{
+	if (f->text.fd >= 0)
+		close(f->text.fd);
+	f->text.fd = -1;
+}
+
+static int
+start_text(struct fetcher *f, const char *path, struct err *e)
+{
+	forget_text(f);
+	(void)snprintf(f->text.path, sizeof(f->text.path), "%s", path);
+	f->text.fd = memfd_create("text", MFD_CLOEXEC);
+	return f->text.fd >= 0 ? 0 : err_sys(e, "memfd");
+}
+
+/* A server that knows no ranges begins anew. */
+static int
+text_begin(void *arg, const struct http_response *resp, struct err *e)
+{
+	struct fetcher *f = arg;
+	char path[sizeof(f->text.path)];
+
+	if (resp->status == 206)
+		return 0;
+	memcpy(path, f->text.path, sizeof(path));
+	return start_text(f, path, e);
+}
+
+static int
+text_data(void *arg, const void *data, size_t len, struct err *e)
+{
+	const struct fetcher *f = arg;
+
+	return fsat_write_all(f->text.fd, data, len, e);
+}
+
+/* What is there of this text already. */
+static int
+resume_text(struct fetcher *f, const char *path, uint64_t *have, struct err *e)
+{
+	off_t end;
+
+	if (f->text.fd >= 0 && strcmp(f->text.path, path) != 0)
+		forget_text(f);
+	if (f->text.fd < 0)
+		return start_text(f, path, e);
+	end = lseek(f->text.fd, 0, SEEK_END);
+	*have = end > 0 ? (uint64_t)end : 0;
+	return end >= 0 ? 0 : err_sys(e, "compressed text");
+}
+
+static bool
+is_cut(int rc)
+{
+	return rc == ERR_NET || rc == ERR_TIMEOUT;
+}
+
 static int
 answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
@@ -505,22 +501,25 @@ answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct parsed_get get;
 	struct reader r;
 	uint64_t text_bytes;
-	int fd, rc;
+	int rc;
 
 	reader_init(&r, msg->data, msg->len);
 	if (parse_get(&r, &get) != 0)
 		return err_set(e, ERR_FORMAT, "text request");
-	if ((fd = memfd_create("text", MFD_CLOEXEC)) < 0)
-		return err_sys(e, "memfd");
+	if ((rc = resume_text(f, get.req.path, &get.req.offset, e)) != 0)
+		return rc;
 	text_bytes = get.req.max_bytes;
 	get.req.max_bytes += text_bytes / 64 + TEXT_SLACK;
-	get.req.sink = write_data;
-	get.req.arg = &fd;
+	get.req.begin = text_begin;
+	get.req.sink = text_data;
+	get.req.arg = f;
 	rc = fetcher_http(f, &get.req, &resp, &why);
 	if (rc == 0 && (rc = send_answer(f, &resp, 0, e)) == 0 &&
-	    resp.status == 200)
-		rc = pass_text(f, fd, text_bytes, &why, e);
-	close(fd);
+	    (resp.status == 200 || resp.status == 206))
+		rc = pass_text(f, f->text.fd, text_bytes, &why, e);
+	/* For the next server: not what was decoded, or answered otherwise. */
+	if (!is_cut(rc) && resp.status != 404)
+		forget_text(f);
 	if (rc != 0 && why.code != 0)
 		return fetcher_fail(f, &why, e);
 	return rc != 0 ? rc : send_ok(f, e);
@@ -541,7 +540,7 @@ send_winner(struct fetcher *f, const struct http_response *resp, size_t which,
 
 	rc = send_answer(f, resp, (uint32_t)which, e);
 	if (body != NULL)
-		count_received(f->options, FETCH_KIND_STATEMENT, body->len);
+		fetcher_count(f->options, FETCH_KIND_STATEMENT, body->len);
 	if (rc == 0 && body != NULL)
 		rc = fetcher_send_data(f, body->data, body->len, e);
 	return rc != 0 ? rc : send_ok(f, e);
@@ -571,6 +570,7 @@ answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 		reqs[i].sink = keep_data;
 		reqs[i].arg = &bodies[i];
 	}
+	f->content = false;
 	if (f->http == NULL)
 		rc = err_set(&why, ERR_NET, "not connected");
 	else
@@ -594,9 +594,10 @@ answer_traffic(struct fetcher *f, struct err *e)
 
 	if (f->http != NULL)
 		http_client_bytes(f->http, &in, &out);
-	buf_init(&b, 16);
+	buf_init(&b, 16 + DIGEST_BYTES);
 	buf_add_u64(&b, f->received + in);
 	buf_add_u64(&b, f->sent + out);
+	buf_add(&b, f->tls.peer.b, DIGEST_BYTES);
 	rc = buf_check(&b, "answer", e);
 	if (rc == 0)
 		rc = ipc_send(f->ipc, WIRE_COUNTED, b.data, b.len, e);
@@ -716,12 +717,13 @@ give_up_privileges(int fd, const struct fetch_options *options, struct err *e)
 int
 fetcher_run(int fd, const struct fetch_options *options)
 {
-	struct fetcher f = { .options = options };
+	struct fetcher f = { .options = options, .text.fd = -1 };
 	struct err e = ERR_INIT;
 	int rc;
 
 	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
 	buf_init(&f.reasons, REASONS_BYTES);
+	fetcher_objects_init(&f);
 	f.tls.identity = options->identity;
 	f.tls.judge = judge;
 	f.tls.arg = &f;
@@ -739,6 +741,8 @@ fetcher_run(int fd, const struct fetch_options *options)
 	ipc_free(f.ipc);
 	buf_release(&f.wants);
 	buf_release(&f.reasons);
+	buf_release(&f.object.small);
+	forget_text(&f);
 	free(f.keys);
 	return rc == ERR_NET ? 0 : 1;
 }

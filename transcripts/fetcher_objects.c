@@ -3,6 +3,9 @@
  *
  * The stream: for each digest asked for, in that order, 32 bytes digest, 8
  * bytes length of the frame (all ones: not here), the frame. */
+#include <time.h>
+
+#include "common/clock.h"
 #include "transcripts/fetcher_impl.h"
 
 #define HEADER_BYTES (DIGEST_BYTES + 8)
@@ -11,6 +14,11 @@
 #define SMALL_BYTES (WIRE_PIECE_BYTES - DIGEST_BYTES)
 /* A frame may be a little longer than its content. */
 #define FRAME_SLACK 1024
+/* What all of them may take beyond what LIMIT_MIN_RATE allows for their bytes:
+ * a server that is slow to answer each is slow. */
+#define GRACE_S 30
+/* Less of a frame is not worth a request of its own. */
+#define PART_BYTES 65536
 
 struct stream {
 	struct fetcher *f;
@@ -21,11 +29,16 @@ struct stream {
 	uint8_t header[HEADER_BYTES];
 	size_t header_len;
 	uint64_t left; /* of the current frame */
+	uint64_t done; /* of it */
 	bool in_frame;
 	bool told; /* OBJECT was sent: no longer small */
 	bool bad;  /* the rest of the frame is passed over */
 	char why[256];
 	struct buf small;
+	/* Of those asked for one by one: seconds waited for the server, and
+	 * spent in the sink; bytes they may have had. */
+	double waited_s, held_s;
+	uint64_t due_bytes;
 };
 
 static void
@@ -93,6 +106,7 @@ frame_begin(struct stream *s, struct err *e)
 
 	s->in_frame = true;
 	s->told = s->bad = false;
+	s->done = 0;
 	s->why[0] = '\0';
 	buf_clear(&s->small);
 	if (s->form == FETCH_FRAME)
@@ -108,6 +122,7 @@ frame_feed(struct stream *s, const void *data, size_t len, struct err *e)
 	struct err why = ERR_INIT;
 	int rc;
 
+	s->done += len;
 	if (s->bad)
 		return 0;
 	if (s->form == FETCH_FRAME)
@@ -212,7 +227,7 @@ post_objects(struct stream *s, struct http_response *resp, struct err *e)
 	int rc;
 
 	buf_init(&body, (size_t)DIGEST_BYTES * LIMIT_BATCH_OBJECTS);
-	for (size_t i = 0; i < s->count; i++) {
+	for (size_t i = s->next; i < s->count; i++) {
 		struct fetch_want w;
 		const uint8_t *p = s->f->wants.data + i * WIRE_WANT_BYTES;
 
@@ -240,13 +255,52 @@ static int
 single_data(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct stream *s = arg;
-	int rc;
+	struct timespec begin;
+	int rc = 0;
 
-	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
-		return rc;
-	return frame_feed(s, data, len, e);
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	if (!s->in_frame)
+		rc = frame_begin(s, e);
+	if (rc == 0)
+		rc = frame_feed(s, data, len, e);
+	s->held_s += clock_seconds_since(&begin);
+	return rc;
 }
 
+/* One request; time is short for all of them together. */
+static int
+timed_http(struct stream *s, const struct http_request *req,
+    struct http_response *resp, struct err *e)
+{
+	struct timespec begin;
+	int rc;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	rc = fetcher_http(s->f, req, resp, e);
+	s->waited_s += clock_seconds_since(&begin);
+	s->due_bytes += req->max_bytes;
+	if (rc == 0 &&
+	    s->waited_s - s->held_s >
+	        GRACE_S + (double)s->due_bytes / LIMIT_MIN_RATE)
+		rc = err_set(e, ERR_TIMEOUT,
+		    "objects slower than %d bytes a second", LIMIT_MIN_RATE);
+	return rc;
+}
+
+/* Only the rest of it was asked for. */
+static int
+rest_begin(void *arg, const struct http_response *resp, struct err *e)
+{
+	struct stream *s = arg;
+
+	if (resp->status != 206) {
+		s->in_frame = false;
+		return 0;
+	}
+	return s->told ? tell(s, WIRE_REST, e) : 0;
+}
+
+/* In a frame already: the rest of it. */
 static int
 get_object(struct stream *s, struct err *e)
 {
@@ -260,11 +314,23 @@ get_object(struct stream *s, struct err *e)
 	(void)snprintf(path, sizeof(path), "/v1/object/%.2s/%s", hex, hex);
 	req.path = path;
 	req.max_bytes = frame_max(&s->want);
-	if (fetcher_http(s->f, &req, &resp, e) != 0)
+	if (s->in_frame) {
+		req.offset = s->done;
+		req.begin = rest_begin;
+	}
+	if (timed_http(s, &req, &resp, e) != 0)
 		return err_prefix(e, "%s", path);
-	if (resp.status == 404)
+	if (resp.status == 404) {
+		s->in_frame = false;
 		return tell(s, WIRE_MISSING, e);
-	if (resp.status != 200)
+	}
+	/* Its frame is shorter than what is here: it comes as a whole. */
+	if (resp.status == 416 && s->in_frame) {
+		s->in_frame = false;
+		s->next--;
+		return 0;
+	}
+	if (resp.status != 200 && resp.status != 206)
 		return err_set(e, ERR_NET, "%s: status %d", path, resp.status);
 	if (!s->in_frame && (rc = frame_begin(s, e)) != 0)
 		return rc;
@@ -284,7 +350,9 @@ get_all(struct stream *s, struct err *e)
 	struct http_response resp = { .status = 0 };
 	int rc;
 
-	if (!s->f->no_batch) {
+	if (s->in_frame && (rc = get_object(s, e)) != 0)
+		return rc;
+	if (s->next < s->count && !s->f->no_batch) {
 		if ((rc = post_objects(s, &resp, e)) != 0)
 			return rc;
 		if (resp.status == 200)
@@ -300,6 +368,44 @@ get_all(struct stream *s, struct err *e)
 	return 0;
 }
 
+/* ---- what was cut off ---- */
+
+void
+fetcher_objects_init(struct fetcher *f)
+{
+	buf_init(&f->object.small, WIRE_PIECE_BYTES);
+}
+
+/* Takes up what the last request left of the first object, if that is this. */
+static void
+take_up(struct stream *s)
+{
+	struct fetcher_object *o = &s->f->object;
+
+	if (!o->kept || s->count == 0 || o->form != s->form ||
+	    memcmp(o->digest.b, s->f->wants.data, DIGEST_BYTES) != 0)
+		return;
+	s->in_frame = true;
+	s->told = o->told;
+	s->done = o->done;
+	buf_add(&s->small, o->small.data, o->small.len);
+}
+
+static void
+put_by(const struct stream *s, int rc)
+{
+	struct fetcher_object *o = &s->f->object;
+
+	o->kept = (rc == ERR_NET || rc == ERR_TIMEOUT) && s->in_frame &&
+	    !s->bad && s->done >= PART_BYTES;
+	o->form = s->form;
+	o->digest = s->want.digest;
+	o->told = s->told;
+	o->done = s->done;
+	buf_clear(&o->small);
+	buf_add(&o->small, s->small.data, s->small.len);
+}
+
 int
 fetcher_objects(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
@@ -307,12 +413,15 @@ fetcher_objects(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (msg->len != 1)
+	if (msg->len != 2)
 		return err_set(e, ERR_FORMAT, "objects request");
 	s.form = msg->data[0] == FETCH_FRAME ? FETCH_FRAME : FETCH_CONTENT;
 	s.count = f->wants.len / WIRE_WANT_BYTES;
 	buf_init(&s.small, WIRE_PIECE_BYTES);
+	if (msg->data[1] != 0)
+		take_up(&s);
 	rc = get_all(&s, &why);
+	put_by(&s, rc);
 	buf_release(&s.small);
 	buf_clear(&f->wants);
 	if (rc != 0)
