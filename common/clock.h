@@ -9,5 +9,7 @@
 double clock_seconds_since(const struct timespec *start);
 /* CLOCK_MONOTONIC in milliseconds. */
 uint64_t clock_ms(void);
+/* Seconds of CLOCK_MONOTONIC: for what is due, whoever sets the clock. */
+time_t clock_now_s(void);
 
 #endif

@@ -708,6 +708,13 @@ fsat_lock(int fd, unsigned wait_ms, struct err *e)
 	}
 }
 
+void
+fsat_unlock(int fd)
+{
+	if (flock(fd, LOCK_UN) != 0)
+		errno = 0; /* closing ends it too */
+}
+
 int
 fsat_watch(int dir, const char *path, int *fd, struct err *e)
 {

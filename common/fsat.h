@@ -187,6 +187,8 @@ MUST_CHECK int fsat_syncfs(int fd, struct err *e);
 /* Takes an exclusive flock on the open file; ERR_CONFLICT when wait_ms pass
  * (0: at once) and somebody else still holds it. */
 MUST_CHECK int fsat_lock(int fd, unsigned wait_ms, struct err *e);
+/* Ends it, whoever else has the open file. */
+void fsat_unlock(int fd);
 /* An inotify descriptor (non-blocking) that becomes readable when a name in
  * the directory is replaced or made. */
 MUST_CHECK int fsat_watch(int dir, const char *path, int *fd, struct err *e);

@@ -100,4 +100,9 @@
 #define LIMIT_STATUS_BYTES        262144 /* /status of a daemon */
 #define LIMIT_CONFIG_BYTES        8388608
 
+/* The line between sites. */
+#define LIMIT_RATE_LINES 32
+#define LIMIT_RATE_MIN   8000 /* bytes a second: below it peers look dead */
+#define LIMIT_UPSTREAMS  64   /* that a mirror goes through in one round */
+
 #endif

@@ -69,6 +69,7 @@ struct resolver_options {
 	uint16_t port;     /* where nothing else names one [RESOLVER_PORT] */
 	bool use_srv;
 	bool no_search;              /* only `server`, fallback and roster */
+	bool srv_only;               /* of the search only SRV records */
 	const char *const *fallback; /* HOST or HOST:PORT, in order */
 	size_t fallback_count;
 	const char *const *roster; /* the same, used last */

@@ -304,7 +304,8 @@ stage_bare(struct resolver *r, struct err *e)
 	r->stage = STAGE_HOSTS;
 	if (r->conf.domain_count == 0)
 		next_domain(r);
-	if (!candidate_init(r, p->source, p->label, p->label, r->o.port))
+	if (r->o.srv_only ||
+	    !candidate_init(r, p->source, p->label, p->label, r->o.port))
 		return RESOLVER_NO_CANDIDATE;
 	return find_in_hosts(r);
 }
@@ -314,7 +315,7 @@ stage_hosts(struct resolver *r, struct err *e)
 {
 	(void)e;
 	r->stage = r->passes[r->pass].use_srv ? STAGE_SRV : STAGE_LABEL;
-	if (!label_in_domain(r))
+	if (r->o.srv_only || !label_in_domain(r))
 		return RESOLVER_NO_CANDIDATE;
 	return find_in_hosts(r);
 }
@@ -408,7 +409,7 @@ stage_label(struct resolver *r, struct err *e)
 	enum resolver_status status = RESOLVER_NO_DATA;
 	int ret = RESOLVER_NO_CANDIDATE;
 
-	if (label_in_domain(r))
+	if (!r->o.srv_only && label_in_domain(r))
 		ret = find_addresses(r, false, &status, e);
 	if (ret == RESOLVER_NO_CANDIDATE && resolver_status_is_ill(status))
 		stop_search(r);

@@ -11,6 +11,7 @@
 
 #include "common/err.h"
 #include "common/limits.h"
+#include "common/rate.h"
 
 #define BOARD_TEXT_BYTES 512
 
@@ -71,6 +72,7 @@ struct board_keeping {
 };
 
 struct board {
+	struct rate_gate line; /* of all fetchers, replicator's and keeper's */
 	struct board_replication replication;
 	struct board_keeping keeping;
 };

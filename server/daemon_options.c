@@ -7,6 +7,8 @@
 #include "common/limits.h"
 #include "common/text.h"
 #include "common/words.h"
+#include "server/replicate.h"
+#include "server/upstreams.h"
 
 enum {
 	OPT_CONFIG = 256,
@@ -67,7 +69,8 @@ daemon_options_help(void)
 	       "  --listen ADDR:PORT[,...] where to serve "
 	       "[" DAEMON_LISTEN "]\n"
 	       "  --upstream HOST[:PORT]   be a mirror of it; again for more, "
-	       "best first\n"
+	       "best first;\n"
+	       "                           srv: what DNS names\n"
 	       "  --anchor sha256:HEX      what a new mirror trusts; needed "
 	       "once\n"
 	       "  --keys DIR               an origin's keys: heads are kept "
@@ -162,7 +165,8 @@ add_upstream(struct daemon_options *o, const char *text, struct err *e)
 	uint16_t port;
 	int rc;
 
-	if ((rc = text_host_port(text, 7440, host, &port, e)) != 0)
+	if (strcmp(text, UPSTREAM_SRV_WORD) != 0 &&
+	    (rc = text_host_port(text, 7440, host, &port, e)) != 0)
 		return rc;
 	return add(o->upstreams, &o->upstream_count, DAEMON_UPSTREAMS, text,
 	    strlen(text), e);
@@ -289,7 +293,8 @@ take_arguments(
 static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
 	"max_connections", "max_connections_per_peer", "on_healthy",
-	"on_unhealthy", "health_user", "health_hold", "health_interval", NULL };
+	"on_unhealthy", "health_user", "health_hold", "health_interval",
+	"look_around", "max_rate", NULL };
 
 static int
 take_texts(
@@ -339,6 +344,26 @@ take_lists(
 		rc = add_upstream(o, words.items[i], e);
 	config_list_release(&words);
 	return rc;
+}
+
+/* How a mirror goes about its upstreams. */
+static int
+take_line(
+    const struct config_section *c, struct daemon_options *o, struct err *e)
+{
+	struct config_list rates;
+	struct err why = ERR_INIT;
+	int rc = config_seconds(c, "look_around", &o->look_s, e);
+
+	if (rc == 0 && (o->look_s < 1 || o->look_s > 86400))
+		return config_complain(
+		    c, "look_around", e, "not a second to a day");
+	if (rc != 0 || (rc = config_values(c, "max_rate", &rates, e)) != 0)
+		return rc;
+	for (size_t i = 0; i < rates.count && rc == 0; i++)
+		rc = rate_add(&o->rate, rates.items[i], &why);
+	config_list_release(&rates);
+	return rc == 0 ? 0 : config_complain(c, "max_rate", e, "%s", why.msg);
 }
 
 static int
@@ -394,7 +419,9 @@ take_section(
 	         &o->per_peer, e)) != 0 ||
 	    (rc = take_health(c, o, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
-	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)))
+	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)) !=
+	        0 ||
+	    (rc = take_line(c, o, e)) != 0)
 		return rc;
 	if (o->head_lifetime_s < 60)
 		return config_complain(
@@ -455,7 +482,9 @@ daemon_options_load(
 	struct daemon_options o = { .verb = DAEMON_SERVE,
 		.head_lifetime_s = 86400,
 		.health_hold = 3,
-		.health_interval_s = 5 };
+		.health_interval_s = 5,
+
+		.look_s = REPLICATE_LOOK_S };
 	int rc;
 
 	rc = take_arguments(argc, argv, &o, e);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/rate.h"
 
 #define DAEMON_CONFIG    "/etc/pecia/peciad.conf"
 #define DAEMON_REPO      "/var/lib/pecia/repo"
@@ -47,6 +48,8 @@ struct daemon_options {
 	char *on_healthy, *on_unhealthy, *health_user;
 	uint64_t health_hold, health_interval_s;
 	uint64_t head_lifetime_s;
+	uint64_t look_s;       /* between looks at other upstreams */
+	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose, json;
 };
 

@@ -554,6 +554,21 @@ is_upstreams_fault(int rc)
 	return rc == ERR_VERIFY || rc == ERR_FORMAT || rc == ERR_LIMIT;
 }
 
+/* What one upstream lacks or has wrong another may have; the rest is taken.  A
+ * connection that fails says nothing of what there is. */
+static int
+pass_over_lack(struct pull *p, int rc, const struct err *why, struct err *e)
+{
+	if (rc == 0)
+		return 0;
+	if (is_upstreams_fault(rc) || rc == ERR_NOT_FOUND) {
+		note_failing(p, rc, why->msg);
+		return 0;
+	}
+	*e = *why;
+	return rc;
+}
+
 static int
 frame_begin(void *arg, const struct fetch_want *want, struct err *e)
 {
@@ -668,21 +683,19 @@ pull_objects(struct pull *p, struct wants *w, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < w->count && rc == 0; i++) {
+		struct err why = ERR_INIT;
+
 		if (w->list[i].size_bytes > LARGE_BYTES)
-			rc = pull_large(p, &w->list[i], e);
+			rc = pass_over_lack(
+			    p, pull_large(p, &w->list[i], &why), &why, e);
 		else
 			w->list[small++] = w->list[i];
 	}
 	if (rc != 0)
 		return rc;
-	err_clear(&p->failing);
 	rc = fetch_objects(p->fetch, w->list, small, &taker, e);
 	if (rc != 0)
 		object_cancel(p->writer);
-	if (rc == 0 && p->failing.code != 0) {
-		*e = p->failing;
-		return e->code;
-	}
 	return rc;
 }
 
@@ -723,13 +736,24 @@ pull_one(struct pull *p, const struct release *release,
 	struct wants missing = WANTS_INIT;
 	int rc = 0;
 
-	for (size_t i = 0; i < release->transcript_count && rc == 0; i++)
-		rc = pull_transcript(p, &release->transcripts[i], before, e);
-	if (rc != 0 || only_data)
-		return rc;
-	rc = pull_missing(p, release, &missing, e);
+	err_clear(&p->failing);
+	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {
+		const struct release_transcript *t = &release->transcripts[i];
+		struct err why = ERR_INIT;
+
+		rc = pull_transcript(p, t, before, &why);
+		if (rc == 0 && !only_data)
+			rc = list_missing(p, t, &missing, &why);
+		/* Its objects may come with the data transcript, elsewhere. */
+		rc = pass_over_lack(p, rc, &why, e);
+	}
+	wants_sort(&missing);
 	if (rc == 0 && missing.count > 0)
 		rc = pull_objects(p, &missing, e);
 	wants_release(&missing);
+	if (rc == 0 && p->failing.code != 0) {
+		*e = p->failing;
+		return e->code;
+	}
 	return rc;
 }

@@ -30,7 +30,12 @@ void pull_release(struct pull *p);
  * transcripts, objects.  `before` is the release just before it, complete here,
  * or NULL: then deltas have nothing to start from.  With only_data, objects
  * that no data transcript brings are left out (for a release that is only on
- * the way to a newer one).  What a cut left behind is gone on with. */
+ * the way to a newer one).  What a cut left behind is gone on with.
+ *
+ * What this upstream lacks (ERR_NOT_FOUND) or has wrong (ERR_VERIFY,
+ * ERR_FORMAT, ERR_LIMIT) does not keep the rest from being taken: called again
+ * with the fetch of another upstream, only that is asked for.  ERR_NET and
+ * ERR_TIMEOUT say nothing of what there is. */
 MUST_CHECK int pull_one(struct pull *p, const struct release *release,
     const struct release *before, bool only_data, struct err *e);
 

@@ -1,38 +1,34 @@
-/* The replicator's loop: connect, learn, pull, wait for news. */
+/* The replicator's loop: whom to follow, waiting for news, looking round. */
 #include "server/replicate.h"
 
-#include <time.h>
+#include <assert.h>
+#include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/fsat.h"
 #include "common/log.h"
-#include "server/pull.h"
+#include "server/board.h"
+#include "server/replicate_impl.h"
 #include "server/repo_trust.h"
-#include "transcripts/learn.h"
 
 #define PATH_BYTES    (LIMIT_NAME_BYTES + 96)
-#define WAIT_S        60 /* of one long poll */
-#define BACKOFF_S     1  /* first pause after a failure, doubled each time */
+#define LOCK_MS       60000 /* that others may write for before we complain */
+#define WAIT_S        60    /* of one long poll */
+#define BACKOFF_S     1     /* first pause after a failure, then doubled */
 #define BACKOFF_MAX_S 60
 /* A server that answers long polls at once is asked so often. */
 #define POLL_S 15
-/* Back to the first upstream after so long at another. */
-#define HOME_S 300
+/* Better upstreams tried in one look: a dead one may cost LIMIT_CONNECT_MS. */
+#define LOOKS 4
 
-struct replicator {
-	const struct replicate_options *o;
-	struct repo *repo;
-	struct trust_store store;
-	struct trust *trust;
-	struct fetch_options fetch_options;
-	struct fetch *fetch;
-	struct learn learn;
-	struct fetch_peer peer;
-	struct pull pull;
-	bool away; /* at another upstream than the first */
-	time_t away_since;
-	bool followed;      /* an upstream gave all it had in this round */
-	unsigned lacking_s; /* how soon to ask again for what it has not */
-};
+static_assert((int)FETCH_KINDS == (int)BOARD_KINDS &&
+        (int)FETCH_KIND_STATEMENT == (int)BOARD_STATEMENTS &&
+        (int)FETCH_KIND_MANIFEST == (int)BOARD_MANIFESTS &&
+        (int)FETCH_KIND_DATA == (int)BOARD_DATA &&
+        (int)FETCH_KIND_OBJECT == (int)BOARD_OBJECTS,
+    "the fetcher counts on the board");
 
 static void
 pause_s(unsigned seconds)
@@ -42,334 +38,365 @@ pause_s(unsigned seconds)
 	nanosleep(&t, NULL); /* a signal ends it */
 }
 
-/* ---- one release ---- */
-
-static int
-get_previous(struct replicator *r, const struct release *next,
-    struct release *out, struct err *e)
+int
+replicate_hold(struct replicator *r, struct err *e)
 {
-	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
-	struct buf body;
-	int rc;
+	struct err why = ERR_INIT;
+	int rc = repo_lock(r->repo, LOCK_MS, &why);
 
-	repo_path_release(path, &next->previous);
-	(void)snprintf(url, sizeof(url), "/%s", path);
-	buf_init(&body, LIMIT_RELEASE_BYTES);
-	rc = learn_get(&r->learn, url, LIMIT_RELEASE_BYTES, &body, e);
 	if (rc == 0)
-		rc = release_read_previous(
-		    trust_root(r->trust), next, body.data, body.len, out, e);
-	if (rc == 0)
-		rc = repo_put_statement(r->repo, path, body.data, body.len, e);
-	buf_release(&body);
-	return rc;
+		return 0;
+	/* Not a contradiction. */
+	return err_set(e, rc == ERR_CONFLICT ? ERR_BUSY : rc, "%s", why.msg);
 }
 
-/* The releases after the one held, newest first in chain[0..*count-1]; at most
- * LIMIT_CHAIN, and *linked says whether they reach the one held. */
-static int
-follow_chain(struct replicator *r, const struct digest *held,
-    struct release *chain, size_t *count, bool *linked, struct err *e)
+void
+replicate_let_go(struct replicator *r)
 {
 	struct err why = ERR_INIT;
 
-	*linked = false;
-	while (held != NULL) {
-		const struct release *last = &chain[*count - 1];
-
-		*linked =
-		    last->has_previous && digest_equal(&last->previous, held);
-		if (*linked || !last->has_previous || *count == LIMIT_CHAIN)
-			break;
-		release_init(&chain[*count]);
-		if (get_previous(r, last, &chain[*count], &why) != 0) {
-			/* Without it there is the newest as a whole. */
-			release_release(&chain[*count]);
-			break;
-		}
-		++*count;
-	}
-	(void)e;
-	return 0;
+	/* So that the next one to write need not look through it. */
+	if (repo_is_unsynced(r->repo) && repo_sync(r->repo, &why) != 0)
+		log_err(LOG_WARNING, "not made durable", &why, NULL);
+	repo_unlock(r->repo);
 }
 
-/* From the oldest to the newest, each on top of the one before. */
-static int
-pull_chain(struct replicator *r, const struct release *chain, size_t count,
-    const struct release *held, bool linked, struct err *e)
-{
-	const struct release *before = linked ? held : NULL;
-	int rc = 0;
-
-	/* Not linked: the older ones would be fetched for nothing. */
-	if (!linked)
-		count = 1;
-	for (size_t i = count; i-- > 0 && rc == 0;) {
-		rc = pull_one(&r->pull, &chain[i], before, i > 0, e);
-		before = &chain[i];
-	}
-	return rc;
-}
-
-static void
-log_pulled(const struct replicator *r, const struct head *head)
-{
-	log_event(LOG_NOTICE, "replicated", "channel", head->channel, "serial",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, head->serial), "from",
-	    r->peer.route, "data_bytes",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.data_bytes),
-	    "by_data",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.data_objects),
-	    "by_object",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->pull.objects), NULL);
-}
-
-static int
-load_held(struct replicator *r, const char *channel, struct release *held,
-    bool *has, struct err *e)
-{
-	const struct head *head;
-	int rc;
-
-	*has = false;
-	rc = trust_head(r->trust, channel, &head, e);
-	if (rc != 0 || head == NULL)
-		return rc;
-	rc = trust_find_release(r->trust, head, held, e);
-	*has = rc == 0;
-	return rc;
-}
-
-static int
-pull_head(struct replicator *r, const struct head *head, struct err *e)
-{
-	struct release chain[LIMIT_CHAIN], held;
-	const struct head *old;
-	bool has_held, linked = false;
-	size_t count = 1;
-	int rc;
-
-	release_init(&held);
-	release_init(&chain[0]);
-	r->pull.data_bytes = r->pull.data_objects = r->pull.objects = 0;
-	if ((rc = load_held(r, head->channel, &held, &has_held, e)) != 0 ||
-	    (rc = trust_head(r->trust, head->channel, &old, e)) != 0 ||
-	    (rc = learn_release(&r->learn, head, &chain[0], e)) != 0)
-		goto out;
-	rc = follow_chain(
-	    r, has_held ? &old->release : NULL, chain, &count, &linked, e);
-	if (rc == 0)
-		rc = pull_chain(r, chain, count, &held, linked, e);
-out:
-	release_release(&held);
-	for (size_t i = 0; i < count; i++)
-		release_release(&chain[i]);
-	return rc;
-}
-
-/* ---- heads ---- */
-
-/* A head as it came: what is below it, then itself. */
-static int
-take_head(struct replicator *r, const char *channel, const struct buf *bytes,
-    struct err *e)
-{
-	const struct head *held;
-	struct head head;
-	int rc;
-
-	rc = learn_offer(&r->learn, channel, bytes, &head, e);
-	if (rc == ERR_ROLLBACK) {
-		/* The upstream is behind us; what we have is newer. */
-		log_event(LOG_INFO, "upstream is behind", "channel", channel,
-		    "why", e->msg, NULL);
-		err_clear(e);
-		return 0;
-	}
-	if (rc == 0)
-		rc = trust_head(r->trust, channel, &held, e);
-	if (rc != 0)
-		return rc;
-	if (held == NULL || !digest_equal(&held->release, &head.release)) {
-		if ((rc = pull_head(r, &head, e)) != 0)
-			return rc;
-		rc = trust_commit_head(
-		    r->trust, channel, bytes->data, bytes->len, e);
-		if (rc == 0)
-			log_pulled(r, &head);
-		return rc;
-	}
-	return trust_commit_head(r->trust, channel, bytes->data, bytes->len, e);
-}
-
-static uint64_t
-held_serial(struct replicator *r, const char *channel)
-{
-	const struct head *head = NULL;
-	struct err ignored = ERR_INIT;
-
-	if (trust_head(r->trust, channel, &head, &ignored) != 0 || head == NULL)
-		return 0;
-	return head->serial;
-}
-
-/* One channel, as it is now. */
-static int
-take_channel(struct replicator *r, const char *channel, struct err *e)
-{
-	struct err why = ERR_INIT;
-	struct buf bytes;
-	bool changed;
-	int rc;
-
-	buf_init(&bytes, LIMIT_HEAD_BYTES);
-	rc = learn_head(&r->learn, channel, &bytes, &changed, &why);
-	if (rc == ERR_NOT_FOUND)
-		rc = 0; /* an upstream that does not have it yet */
-	else if (rc == 0 && changed)
-		rc = take_head(r, channel, &bytes, &why);
-	buf_release(&bytes);
-	if (rc != 0)
-		*e = why;
-	return rc;
-}
-
-/* Every channel of the roster once, without waiting.  One that fails does not
- * keep the others back, as long as the upstream answers. */
-static int
-take_all(struct replicator *r, struct err *e)
-{
-	char channel[LIMIT_NAME_BYTES + 1];
-	int first = 0;
-
-	/* The roster may be replaced on the way, and with it the list. */
-	for (size_t i = 0; i < trust_roster(r->trust)->channel_count; i++) {
-		struct err why = ERR_INIT;
-		int rc;
-
-		memcpy(channel, trust_roster(r->trust)->channels[i],
-		    sizeof(channel));
-		rc = take_channel(r, channel, &why);
-		if (rc != 0 && first == 0) {
-			first = rc;
-			*e = why;
-		}
-		if (rc == ERR_NET || rc == ERR_TIMEOUT)
-			break;
-	}
-	return first;
-}
-
-/* *news: what is held is another head afterwards. */
-static int
-take_reply(struct replicator *r, const char *channel, const char *etag,
-    const struct buf *bytes, bool *news, struct err *e)
-{
-	char now[LEARN_ETAG_BYTES];
-	int rc;
-
-	trust_set_time(r->trust, time(NULL));
-	rc = take_head(r, channel, bytes, e);
-	learn_etag(&r->learn, channel, now);
-	*news = rc == 0 && strcmp(now, etag) != 0;
-	return rc;
-}
+/* ---- waiting ---- */
 
 /* A poll for a channel that the upstream has not is not held: it has to be
  * asked for again, soon after other news and then less and less often. */
 static unsigned
-how_long(struct replicator *r)
+lacking_wait(struct replicator *r)
 {
 	const struct roster *roster = trust_roster(r->trust);
 	unsigned wait_s = r->lacking_s;
 
 	r->lacking_s = 2 * wait_s < WAIT_S ? 2 * wait_s : WAIT_S;
 	for (size_t i = 0; i < roster->channel_count; i++)
-		if (held_serial(r, roster->channels[i]) == 0)
+		if (visit_heard(&r->here, roster->channels[i])->etag[0] == '\0')
 			return wait_s;
 	return WAIT_S;
 }
 
-/* Waits for news of any channel.  *quick: the upstream does not hold polls, be
- * it that it cannot, tags otherwise, or is behind us. */
+static unsigned
+sooner(unsigned wait_s, time_t due)
+{
+	time_t now = clock_now_s();
+
+	if (due == 0 || due >= now + (time_t)wait_s)
+		return wait_s;
+	return due <= now ? 1 : (unsigned)(due - now);
+}
+
+static unsigned
+how_long(struct replicator *r)
+{
+	unsigned wait_s = lacking_wait(r);
+
+	return sooner(sooner(wait_s, r->look_at), bring_next(r));
+}
+
 static int
-wait_for_news(struct replicator *r, unsigned wait_s, bool *quick, struct err *e)
+take_reply(struct replicator *r, const char *channel, const struct buf *bytes,
+    bool *news, struct err *e)
+{
+	char before[LEARN_ETAG_BYTES];
+	int rc;
+
+	memcpy(before, visit_heard(&r->here, channel)->etag, sizeof(before));
+	if ((rc = replicate_hold(r, e)) != 0)
+		return rc;
+	trust_set_time(r->trust, time(NULL));
+	rc = heads_take(r, &r->here, channel, bytes, true, e);
+	replicate_let_go(r);
+	told_contact(r, &r->here);
+	*news = rc == 0 &&
+	    strcmp(before, visit_heard(&r->here, channel)->etag) != 0;
+	return rc;
+}
+
+struct polls {
+	struct fetch_get gets[LIMIT_CHANNELS];
+	char paths[LIMIT_CHANNELS][PATH_BYTES];
+	char channels[LIMIT_CHANNELS][LIMIT_NAME_BYTES + 1];
+	size_t count;
+};
+
+/* For other heads than this server gave before, whatever became of those. */
+static void
+fill_polls(struct replicator *r, struct polls *p, unsigned wait_s)
 {
 	const struct roster *roster = trust_roster(r->trust);
-	size_t n = roster->channel_count, which = n;
-	char(*paths)[PATH_BYTES] = calloc(n + 1, sizeof(*paths));
-	char(*etags)[LEARN_ETAG_BYTES] = calloc(n + 1, sizeof(*etags));
-	char channel[LIMIT_NAME_BYTES + 1] = "";
-	struct fetch_get gets[LIMIT_CHANNELS];
-	time_t begun = time(NULL);
-	bool news = false;
-	struct buf body;
-	int rc = 0;
 
-	buf_init(&body, LIMIT_HEAD_BYTES);
-	if (paths == NULL || etags == NULL) {
-		rc = err_memory(e);
-		goto out;
-	}
-	for (size_t i = 0; i < n; i++) {
-		(void)snprintf(paths[i], PATH_BYTES,
-		    "/v1/channel/%s?after=%llu&wait=%u", roster->channels[i],
-		    (unsigned long long)held_serial(r, roster->channels[i]),
-		    wait_s);
-		learn_etag(&r->learn, roster->channels[i], etags[i]);
-		gets[i] = (struct fetch_get){ .path = paths[i],
-			.if_none_match = etags[i],
+	p->count = roster->channel_count;
+	for (size_t i = 0; i < p->count; i++) {
+		const struct heard *h =
+		    visit_heard(&r->here, roster->channels[i]);
+
+		memcpy(p->channels[i], roster->channels[i],
+		    sizeof(p->channels[i]));
+		(void)snprintf(p->paths[i], PATH_BYTES,
+		    "/v1/channel/%s?after=%llu&wait=%u", p->channels[i],
+		    (unsigned long long)h->serial, wait_s);
+		p->gets[i] = (struct fetch_get){ .path = p->paths[i],
+			.if_none_match = h->etag,
 			.max_bytes = LIMIT_HEAD_BYTES,
 			.wait_s = wait_s };
 	}
-	rc = fetch_race(r->fetch, gets, n, &which, &body, e);
-	if (rc == 0 && which < n) {
-		/* The roster may be replaced on the way. */
-		memcpy(channel, roster->channels[which], sizeof(channel));
-		rc = take_reply(r, channel, etags[which], &body, &news, e);
+}
+
+/* Waits for news of any channel.  *quick: the upstream does not hold polls. */
+static int
+wait_for_news(struct replicator *r, unsigned wait_s, bool *quick, struct err *e)
+{
+	struct polls *p = malloc(sizeof(*p));
+	time_t begun = clock_now_s();
+	bool news = false;
+	struct buf body;
+	size_t which;
+	int rc;
+
+	if (p == NULL)
+		return err_memory(e);
+	if (r->here.roster_version != trust_roster(r->trust)->version &&
+	    (rc = visit_tell_keys(r, &r->here, e)) != 0) {
+		free(p);
+		return rc;
 	}
+	buf_init(&body, LIMIT_HEAD_BYTES);
+	fill_polls(r, p, wait_s);
+	which = p->count;
+	rc = fetch_race(r->here.fetch, p->gets, p->count, &which, &body, e);
+	if (rc == 0)
+		told_contact(r, &r->here);
+	if (rc == 0 && which < p->count)
+		rc = take_reply(r, p->channels[which], &body, &news, e);
 	if (news)
 		r->lacking_s = 1;
-	*quick =
-	    rc == 0 && !news && time(NULL) - begun < (time_t)(wait_s + 1) / 2;
-out:
-	free(paths);
-	free(etags);
+	*quick = rc == 0 && !news &&
+	    clock_now_s() - begun < (time_t)(wait_s + 1) / 2;
 	buf_release(&body);
+	free(p);
+	return rc;
+}
+
+/* ---- looking round ---- */
+
+static void
+make_upstreams(struct replicator *r)
+{
+	upstreams_make(trust_roster(r->trust), &r->own_key, r->o->upstreams,
+	    r->o->upstream_count, &r->upstreams);
+}
+
+/* The next look, a quarter sooner or later than the pace. */
+static void
+plan_look(struct replicator *r)
+{
+	unsigned chance = 0, spread = r->o->look_s / 2;
+
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		chance = (unsigned)getpid();
+	r->look_at = clock_now_s() + (time_t)r->o->look_s -
+	    (time_t)(spread / 2) + (time_t)(chance % (spread + 1));
+}
+
+static int
+view(struct replicator *r, const struct upstream *u, enum view *out)
+{
+	struct err why = ERR_INIT;
+	int rc = visit_open(r, &r->scout, u, &why);
+
+	if (rc == 0)
+		rc = visit_view(r, &r->scout, out, &why);
+	if (rc != 0)
+		log_err(LOG_DEBUG, "not looked at", &why, "upstream",
+		    r->scout.peer.route[0] != '\0' ? r->scout.peer.route
+		                                   : u->host,
+		    NULL);
+	return rc;
+}
+
+/* What the scout found is heard, and wanted from then on. */
+static int
+hear_scout(struct replicator *r, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = replicate_hold(r, e);
+
+	if (rc != 0)
+		return rc;
+	if (visit_greet(r, &r->scout, &why) != 0 ||
+	    heads_take_all(r, &r->scout, false, &why) != 0) {
+		log_err(LOG_INFO, "nothing heard", &why, "upstream",
+		    r->scout.peer.route, NULL);
+		told_trouble(r, &r->scout, &why);
+	}
+	rc = bring_due(r, &r->here, e);
+	replicate_let_go(r);
+	return rc;
+}
+
+static int
+greet_scout(struct replicator *r, struct err *e)
+{
+	int rc = replicate_hold(r, e);
+
+	if (rc != 0)
+		return rc;
+	rc = visit_greet(r, &r->scout, e);
+	replicate_let_go(r);
+	return rc;
+}
+
+/* A better one that has all that we have: the present one was kept until it
+ * answered. */
+static bool
+find_better(struct replicator *r, size_t at)
+{
+	struct err why = ERR_INIT;
+	enum view seen = VIEW_BEHIND;
+
+	for (size_t n = 0; n < at && n < LOOKS; n++) {
+		size_t i = at <= LOOKS ? n : r->look_better++ % at;
+		struct visit here;
+
+		if (view(r, &r->upstreams.list[i], &seen) != 0 ||
+		    seen == VIEW_BEHIND || greet_scout(r, &why) != 0)
+			continue;
+		here = r->here;
+		r->here = r->scout;
+		r->scout = here;
+		visit_close(&r->scout);
+		return true;
+	}
+	return false;
+}
+
+/* One of those behind the one followed, each in turn: when nothing came for a
+ * while, others may have heard more. */
+static int
+look_behind(struct replicator *r, size_t at, struct err *e)
+{
+	size_t behind =
+	    r->upstreams.count > at + 1 ? r->upstreams.count - at - 1 : 0;
+	enum view seen = VIEW_BEHIND;
+	const struct upstream *u;
+
+	if (behind == 0 || clock_now_s() - r->heard_at < (time_t)r->o->look_s)
+		return 0;
+	u = &r->upstreams.list[at + 1 + r->look_next++ % behind];
+	if (view(r, u, &seen) != 0 || seen != VIEW_AHEAD)
+		return 0;
+	return hear_scout(r, e);
+}
+
+/* *moved: `here` is a better one now. */
+static int
+look_round(struct replicator *r, bool *moved, struct err *e)
+{
+	size_t at;
+	int rc = 0;
+
+	make_upstreams(r);
+	at = upstreams_find(&r->upstreams, &r->here.upstream);
+	*moved = find_better(r, at);
+	if (!*moved)
+		rc = look_behind(r, at, e);
+	visit_close(&r->scout);
+	plan_look(r);
 	return rc;
 }
 
 /* ---- the loop ---- */
 
+/* The first roster may name one of our own site, where all is already. */
+static int
+introduce(struct replicator *r, bool *moved, struct err *e)
+{
+	bool fresh = trust_roster(r->trust) == NULL;
+	int rc = replicate_hold(r, e);
+
+	if (rc != 0)
+		return rc;
+	rc = visit_greet(r, &r->here, e);
+	replicate_let_go(r);
+	if (rc != 0 || !fresh)
+		return rc;
+	make_upstreams(r);
+	*moved =
+	    find_better(r, upstreams_find(&r->upstreams, &r->here.upstream));
+	visit_close(&r->scout);
+	return 0;
+}
+
 /* Everything there is to know from a new connection. */
 static int
 greet(struct replicator *r, struct err *e)
 {
-	int rc;
+	int rc = replicate_hold(r, e);
 
-	trust_set_time(r->trust, time(NULL));
-	if (trust_root(r->trust) == NULL &&
-	    (rc = learn_roots(&r->learn, e)) != 0)
+	if (rc != 0)
 		return rc;
-	if ((rc = learn_roster(&r->learn, e)) != 0 ||
-	    (rc = learn_check_server(&r->learn, NULL, e)) != 0)
-		return rc;
-	return take_all(r, e);
+	rc = visit_greet(r, &r->here, e);
+	if (rc == 0)
+		rc = heads_take_all(r, &r->here, true, e);
+	if (rc == 0)
+		rc = bring_due(r, &r->here, e);
+	replicate_let_go(r);
+	if (rc == 0)
+		told_contact(r, &r->here);
+	return rc;
 }
 
-/* At one upstream, until it fails or we are to go home. */
+static int
+take_all(struct replicator *r, struct err *e)
+{
+	int rc = replicate_hold(r, e);
+
+	if (rc != 0)
+		return rc;
+	rc = heads_take_all(r, &r->here, true, e);
+	replicate_let_go(r);
+	return rc;
+}
+
+/* What was due while we waited. */
+static int
+take_turn(struct replicator *r, bool *moved, struct err *e)
+{
+	time_t next = bring_next(r);
+	int rc;
+
+	if (next != 0 && next <= clock_now_s()) {
+		if ((rc = replicate_hold(r, e)) != 0)
+			return rc;
+		rc = bring_due(r, &r->here, e);
+		replicate_let_go(r);
+		if (rc != 0)
+			return rc;
+	}
+	return clock_now_s() < r->look_at ? 0 : look_round(r, moved, e);
+}
+
+/* At one upstream, until it fails (an error) or there is a better one. */
 static int
 follow(struct replicator *r, struct err *e)
 {
-	bool quick = false;
+	bool quick = false, moved = false;
 	int rc;
 
+	if ((rc = introduce(r, &moved, e)) != 0 || moved)
+		return rc;
+	if (r->here.upstream.kind != UPSTREAM_SIBLING)
+		bring_hurry(r);
 	if ((rc = greet(r, e)) != 0)
 		return rc;
 	r->followed = true;
 	r->lacking_s = 1;
-	log_event(LOG_INFO, "following", "upstream", r->peer.route, NULL);
-	for (;;) {
+	plan_look(r);
+	log_event(LOG_INFO, "following", "upstream", r->here.peer.route, NULL);
+	while (!moved) {
 		unsigned wait_s = how_long(r);
 
 		if (trust_roster(r->trust)->channel_count == 0) {
@@ -386,47 +413,55 @@ follow(struct replicator *r, struct err *e)
 			if ((rc = take_all(r, e)) != 0)
 				return rc;
 		}
-		if (r->away && time(NULL) - r->away_since > HOME_S)
-			return 0;
+		if ((rc = take_turn(r, &moved, e)) != 0)
+			return rc;
 	}
+	return 0;
 }
 
+/* Most of a roster's mirrors may be out of reach. */
 static void
-note_where(struct replicator *r, bool first)
+tell_failure(struct replicator *r, bool stood, const struct err *why)
 {
-	if (!first && !r->away)
-		r->away_since = time(NULL);
-	r->away = !first;
+	const struct upstream *u = &r->here.upstream;
+	bool is_news =
+	    stood || u->kind == UPSTREAM_CONFIGURED || u->kind == UPSTREAM_SRV;
+
+	log_err(is_news ? LOG_WARNING : LOG_INFO, "upstream failed", why,
+	    "upstream",
+	    r->here.peer.route[0] != '\0' ? r->here.peer.route : u->host, NULL);
+	told_trouble(r, &r->here, why);
+	if (r->o->board != NULL)
+		board_say(&r->o->board->replication.upstream, "");
 }
 
 /* The upstreams in order, each until it fails. */
 static int
 round_of_upstreams(struct replicator *r, struct err *e)
 {
-	struct err why = ERR_INIT;
-	bool first = true;
-	int rc;
+	struct upstream u;
 
 	r->followed = false;
-	if ((rc = fetch_rewind(r->fetch, e)) != 0)
-		return rc;
-	/* Bounded: a fetcher that dies each time has no last candidate. */
-	for (unsigned i = 0; i < 2 * LIMIT_CANDIDATES; i++) {
-		err_clear(&why);
-		rc = fetch_connect(r->fetch, &r->peer, &why);
-		if (rc == ERR_NOT_FOUND)
-			break;
-		if (rc == 0) {
-			note_where(r, first);
+	make_upstreams(r);
+	for (size_t i = 0; i < r->upstreams.count; i++) {
+		struct err why = ERR_INIT;
+		bool stood;
+		int rc;
+
+		u = r->upstreams.list[i];
+		rc = visit_open(r, &r->here, &u, &why);
+		stood = rc == 0;
+		while (rc == 0)
 			rc = follow(r, &why);
-		}
-		if (rc == 0)
-			return 0;
-		first = false;
-		log_err(LOG_WARNING, "upstream failed", &why, "upstream",
-		    r->peer.route, NULL);
+		tell_failure(r, stood, &why);
+		visit_close(&r->here);
+		if (e->code == 0)
+			*e = why;
+		/* The roster may be another one since, and so the list; what
+		 * was followed then failed as the last one. */
+		make_upstreams(r);
+		i = upstreams_find(&r->upstreams, &r->here.upstream);
 	}
-	*e = why;
 	return e->code;
 }
 
@@ -437,12 +472,10 @@ loop(struct replicator *r)
 
 	for (;;) {
 		struct err e = ERR_INIT;
-		int rc = round_of_upstreams(r, &e);
 
-		if (rc == 0 || r->followed)
+		(void)round_of_upstreams(r, &e);
+		if (r->followed)
 			backoff = BACKOFF_S;
-		if (rc == 0)
-			continue;
 		log_err(LOG_WARNING, "no upstream", &e, NULL);
 		pause_s(backoff);
 		backoff =
@@ -450,36 +483,96 @@ loop(struct replicator *r)
 	}
 }
 
+/* ---- beginning ---- */
+
+/* Contradictions of runs before. */
+static uint64_t
+count_evidence(struct repo *repo)
+{
+	static const char *const folders[] = { "evidence/root",
+		"evidence/roster", "evidence/channel" };
+	const char suffix[] = ".other";
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		struct fsat_names names = { NULL, 0 };
+		int fd = -1;
+
+		if (fsat_open_dir(repo_fd(repo), folders[i], &fd, NULL) != 0)
+			continue;
+		if (fsat_list(fd, &names, NULL) == 0)
+			for (size_t n = 0; n < names.count; n++) {
+				size_t len = strlen(names.names[n]);
+
+				count += len >= sizeof(suffix) - 1 &&
+				    strcmp(names.names[n] + len -
+				            (sizeof(suffix) - 1),
+				        suffix) == 0;
+			}
+		fsat_names_release(&names);
+		close(fd);
+	}
+	return count;
+}
+
+/* The lock is held, and let go in the end. */
+static int
+begin(struct replicator *r, struct err *e)
+{
+	int rc;
+
+	repo_trust_store(r->repo, &r->store);
+	if ((rc = repo_clean(r->repo, e)) != 0 ||
+	    (rc = trust_load(
+	         &r->store, r->o->anchor, time(NULL), &r->trust, e)) != 0)
+		return rc;
+	r->forks_before = count_evidence(r->repo);
+	if (r->o->board != NULL)
+		board_set(&r->o->board->replication.forks, r->forks_before);
+	return pull_init(&r->pull, r->repo, e);
+}
+
+static void
+set_options(struct replicator *r)
+{
+	const struct replicate_options *o = r->o;
+
+	tls_identity_digest(o->identity, &r->own_key);
+	r->fetch_options = (struct fetch_options){
+		.port = o->port,
+		.identity = o->identity,
+		.user = o->user,
+	};
+	if (o->board == NULL)
+		return;
+	r->fetch_options.received = o->board->replication.bytes;
+	r->fetch_options.gate = &o->board->line;
+	r->fetch_options.rate = o->rate;
+}
+
 int
 replicate_run(const struct replicate_options *options, struct err *e)
 {
-	struct replicator r = { .o = options, .repo = options->repo };
-	int rc;
+	struct replicator *r = calloc(1, sizeof(*r));
+	int claim = -1, rc;
 
-	r.fetch_options = (struct fetch_options){
-		.port = options->port,
-		.fallbacks = options->upstreams,
-		.fallback_count = options->upstream_count,
-		.identity = options->identity,
-		.user = options->user,
-	};
-	repo_trust_store(r.repo, &r.store);
-	if ((rc = repo_lock(r.repo, 0, e)) != 0 ||
-	    (rc = repo_clean(r.repo, e)) != 0 ||
-	    (rc = trust_load(
-	         &r.store, options->anchor, time(NULL), &r.trust, e)) != 0 ||
-	    (rc = pull_init(&r.pull, r.repo, e)) != 0 ||
-	    (rc = fetch_start(&r.fetch_options, &r.fetch, e)) != 0)
+	if (r == NULL)
+		return err_memory(e);
+	r->o = options;
+	r->repo = options->repo;
+	set_options(r);
+	if ((rc = repo_claim(r->repo, "replicator", &claim, e)) != 0 ||
+	    (rc = replicate_hold(r, e)) != 0)
 		goto out;
-	r.pull.fetch = r.fetch;
-	r.learn = (struct learn){
-		.trust = r.trust, .store = &r.store, .fetch = r.fetch
-	};
-	if ((rc = learn_keys(&r.learn, e)) == 0)
-		loop(&r);
+	rc = begin(r, e);
+	replicate_let_go(r);
+	if (rc == 0)
+		loop(r);
 out:
-	fetch_stop(r.fetch);
-	pull_release(&r.pull);
-	trust_free(r.trust);
+	pull_release(&r->pull);
+	trust_free(r->trust);
+	free(r);
+	if (claim >= 0)
+		close(claim);
 	return rc;
 }

@@ -33,7 +33,7 @@ static int
 put(void *arg, const char *name, const void *data, size_t len, struct err *e)
 {
 	struct repo *r = arg;
-	const char *slash = strchr(name, '/');
+	const char *slash = strrchr(name, '/');
 	char path[NAME_BYTES], dir[NAME_BYTES];
 	int rc;
 

@@ -11,6 +11,7 @@
 #include "transcripts/learn.h"
 
 struct seeding {
+	int claim; /* a mirror has one replicator, and we do its work */
 	const struct seed_options *o;
 	struct repo *repo;
 	struct trust_store store;
@@ -262,7 +263,8 @@ open_all(struct seeding *s, const struct fetch_options *fetch, struct err *e)
 {
 	int rc;
 
-	if ((rc = repo_lock(s->repo, 0, e)) != 0 ||
+	if ((rc = repo_claim(s->repo, "replicator", &s->claim, e)) != 0 ||
+	    (rc = repo_lock(s->repo, 0, e)) != 0 ||
 	    (rc = repo_clean(s->repo, e)) != 0 ||
 	    (rc = trust_load(&s->store, s->o->replicate->anchor, time(NULL),
 	         &s->trust, e)) != 0 ||
@@ -293,6 +295,7 @@ seed_run(const struct seed_options *options, const struct seed_source *source,
 	memset(out, 0, sizeof(*out));
 	if (s == NULL)
 		return err_memory(e);
+	s->claim = -1;
 	s->o = options;
 	s->repo = r->repo;
 	repo_trust_store(s->repo, &s->store);
@@ -312,6 +315,8 @@ seed_run(const struct seed_options *options, const struct seed_source *source,
 	wants_release(&s->bases);
 	free(s->sizes);
 	repo_unlock(s->repo);
+	if (s->claim >= 0)
+		close(s->claim);
 	free(s);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/pool.h"
 #include "common/sandbox.h"
+#include "server/board.h"
 #include "server/daemon_users.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
@@ -107,7 +108,10 @@ run_replicator(struct supervisor *s, struct err *e)
 		.upstreams = (const char *const *)s->o->upstreams,
 		.upstream_count = s->o->upstream_count,
 		.port = 7440,
-		.user = s->users.reader };
+		.user = s->users.reader,
+		.board = s->board,
+		.rate = &s->o->rate,
+		.look_s = (unsigned)s->o->look_s };
 	struct sandbox box = { .user = daemon_users_owner(&s->users),
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,

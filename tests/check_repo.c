@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
@@ -83,6 +84,85 @@ START_TEST(one_writer_at_a_time_has_the_lock)
 	OK(repo_lock(other, 0, &e));
 	repo_close(other);
 	OK(repo_lock(s.repo, 0, &e));
+}
+END_TEST
+
+START_TEST(a_claim_is_one_processes_and_says_whose)
+{
+	struct repo *other = NULL;
+	struct err e = ERR_INIT;
+	int mine = -1, keeper = -1, theirs = -1;
+	char who[64];
+
+	OK(repo_open(s.dir.path, &other, &e));
+	OK(repo_claim(s.repo, "replicator", &mine, &e));
+	/* Neither another job nor writing is kept from others. */
+	OK(repo_claim(other, "keeper", &keeper, &e));
+	OK(repo_lock(other, 0, &e));
+	ck_assert_int_eq(
+	    repo_claim(other, "replicator", &theirs, &e), ERR_CONFLICT);
+	(void)snprintf(who, sizeof(who),
+	    "has a replicator already, process %ld", (long)getpid());
+	ck_assert_msg(strstr(e.msg, who) != NULL, "%s", e.msg);
+	ck_assert_int_eq(theirs, -1);
+	close(mine);
+	OK(repo_claim(other, "replicator", &theirs, &e));
+	close(theirs);
+	close(keeper);
+	repo_close(other);
+}
+END_TEST
+
+/* A writer whose unfinished work another one settled marks its next anew. */
+START_TEST(each_turn_of_writing_marks_what_is_not_durable)
+{
+	struct repo_temp t = REPO_TEMP_INIT;
+	struct repo *other = NULL;
+	struct err e = ERR_INIT;
+	bool marked = false;
+
+	OK(repo_open(s.dir.path, &other, &e));
+	for (int turn = 0; turn < 2; turn++) {
+		OK(repo_lock(s.repo, 0, &e));
+		OK(repo_temp_new(s.repo, &t, &e));
+		OK(repo_temp_write(&t, "x", 1, &e));
+		OK(repo_temp_install(s.repo, &t, "v1/data/" D1, &e));
+		OK(repo_has(s.repo, "unsynced", &marked, &e));
+		ck_assert(marked);
+		repo_unlock(s.repo);
+		OK(repo_lock(other, 0, &e));
+		OK(repo_clean(other, &e));
+		OK(repo_has(s.repo, "unsynced", &marked, &e));
+		ck_assert(!marked);
+		repo_unlock(other);
+	}
+	repo_close(other);
+}
+END_TEST
+
+/* As the fetcher of a replicator may, before it closes what it inherited. */
+START_TEST(a_child_does_not_keep_the_lock)
+{
+	struct repo *other = NULL;
+	struct err e = ERR_INIT;
+	int ends[2];
+	pid_t child;
+
+	OK(repo_open(s.dir.path, &other, &e));
+	OK(repo_lock(s.repo, 0, &e));
+	ck_assert_int_eq(pipe(ends), 0);
+	if ((child = fork()) == 0) {
+		char byte;
+
+		close(ends[1]);
+		_exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+	}
+	close(ends[0]);
+	repo_unlock(s.repo);
+	OK(repo_lock(other, 0, &e));
+	close(ends[1]);
+	ck_assert_int_eq(waitpid(child, NULL, 0), child);
+	repo_close(other);
 }
 END_TEST
 
@@ -374,6 +454,9 @@ main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, what_is_no_repository_is_not_opened);
 	tcase_add_test(t, one_writer_at_a_time_has_the_lock);
+	tcase_add_test(t, a_claim_is_one_processes_and_says_whose);
+	tcase_add_test(t, each_turn_of_writing_marks_what_is_not_durable);
+	tcase_add_test(t, a_child_does_not_keep_the_lock);
 	tcase_add_test(t, paths_are_those_of_the_layout);
 	tcase_add_test(t, roots_and_channels_are_listed);
 	tcase_add_test(t, a_temporary_is_installed_or_leaves_nothing);

@@ -457,6 +457,24 @@ START_TEST(srv_records_come_before_the_short_name)
 }
 END_TEST
 
+START_TEST(a_search_for_srv_records_alone_asks_for_no_short_name)
+{
+	struct resolver_options o = options_for("srv.test a.test", "");
+	char out[2048], asked[LOG_BYTES];
+	uint32_t lowest = 0;
+
+	o.use_srv = o.srv_only = true;
+	o.random = fixed;
+	o.random_arg = &lowest;
+	run_all(&o, out, sizeof(out));
+	read_log(asked);
+	ck_assert_ptr_nonnull(strstr(out, "(srv) -> 10.3.0.1\n"));
+	ck_assert_ptr_null(strstr(out, "(search)"));
+	ck_assert_ptr_nonnull(strstr(asked, "_pecia._tcp.a.test SRV"));
+	ck_assert_ptr_null(strstr(asked, "udp pecia."));
+}
+END_TEST
+
 START_TEST(the_usual_order_of_chance_is_any)
 {
 	struct resolver_options o = options_for("srv.test", "");
@@ -734,6 +752,8 @@ main(void)
 	tcase_add_test(names, a_dead_name_server_is_told_from_a_silent_one);
 	tcase_add_test(names, the_next_server_answers_for_a_silent_one);
 	ADD_LOOP(names, srv_records_come_before_the_short_name, srv_cases);
+	tcase_add_test(
+	    names, a_search_for_srv_records_alone_asks_for_no_short_name);
 	tcase_add_test(names, the_usual_order_of_chance_is_any);
 	ADD_LOOP(names, the_hosts_file_comes_before_dns, file_cases);
 	ADD_LOOP(

@@ -196,6 +196,116 @@ START_TEST(two_releases_of_one_serial_are_a_fork_and_kept_as_evidence)
 }
 END_TEST
 
+START_TEST(neither_of_two_releases_of_one_serial_is_accepted_anew)
+{
+	struct world *w = &world;
+	struct buf first, second, text;
+	const struct head *wanted;
+	struct release r;
+	struct head h;
+
+	ck_assert_int_eq(world_accept(w, 1, 'a'), 0);
+	world_make_head(&first, 2, 'a');
+	world_make_head(&second, 2, 'b');
+	ck_assert_int_eq(world_offer_head(w, &first), 0);
+	world_head_fields(&h, 2, 'a');
+	world_make_release(&text, 2, 'a');
+	ck_assert_int_eq(
+	    trust_accept_release(w->trust, &h, text.data, text.len, &r, &w->e),
+	    0);
+	release_release(&r);
+	ck_assert_uint_eq(trust_forks(w->trust), 0);
+	ck_assert_int_eq(world_offer_head(w, &second), ERR_CONFLICT);
+	ck_assert_int_eq(world_offer_head(w, &second), ERR_CONFLICT);
+	ck_assert_uint_eq(trust_forks(w->trust), 1);
+	for (int turn = 0; turn < 2; turn++) {
+		/* All of the first is here, and it could be committed. */
+		ck_assert_int_eq(world_commit(w, &first), ERR_CONFLICT);
+		ck_assert_msg(
+		    strstr(w->e.msg, "neither is") != NULL, "%s", w->e.msg);
+		ck_assert_int_eq(trust_wanted(w->trust, SAMPLE_CHANNEL, &wanted,
+		                     NULL, &w->e),
+		    0);
+		ck_assert_ptr_null(wanted);
+		ck_assert_uint_eq(world_serial(w), 1);
+		world_restart(w);
+	}
+	buf_release(&text);
+	ck_assert_int_eq(world_accept(w, 3, 'a'), 0);
+	buf_release(&first);
+	buf_release(&second);
+}
+END_TEST
+
+static void
+make_signed_later(struct buf *text, uint64_t serial, time_t later_s)
+{
+	struct head h;
+
+	world_head_fields(&h, serial, 'a');
+	h.issued += later_s;
+	h.expires += later_s;
+	sample_head_text(text, &h);
+}
+
+START_TEST(newest_signature_of_what_is_wanted_is_kept)
+{
+	struct world *w = &world;
+	const struct head *wanted;
+	const struct buf *raw;
+	struct buf first, again;
+
+	ck_assert_int_eq(world_accept(w, 1, 'a'), 0);
+	ck_assert_int_eq(
+	    trust_wanted(w->trust, SAMPLE_CHANNEL, &wanted, NULL, &w->e), 0);
+	ck_assert_ptr_null(wanted);
+	make_signed_later(&first, 2, 0);
+	make_signed_later(&again, 2, 60);
+	ck_assert_int_eq(world_offer_head(w, &first), 0);
+	ck_assert_int_eq(world_offer_head(w, &again), 0);
+	ck_assert_int_eq(world_offer_head(w, &first), 0);
+	world_restart(w);
+	ck_assert_int_eq(
+	    trust_wanted(w->trust, SAMPLE_CHANNEL, &wanted, &raw, &w->e), 0);
+	ck_assert_ptr_nonnull(wanted);
+	ck_assert_uint_eq(wanted->serial, 2);
+	ck_assert_str_eq(buf_str(raw), buf_str(&again));
+	buf_release(&first);
+	buf_release(&again);
+}
+END_TEST
+
+/* A release that takes hours to come must not let the one before expire. */
+START_TEST(accepted_head_signed_again_is_taken_though_a_newer_was_seen)
+{
+	struct world *w = &world;
+	const struct head *kept;
+	struct buf next, again, older;
+	time_t issued;
+
+	ck_assert_int_eq(world_accept(w, 1, 'a'), 0);
+	ck_assert_int_eq(world_accept(w, 2, 'a'), 0);
+	ck_assert_int_eq(trust_head(w->trust, SAMPLE_CHANNEL, &kept, &w->e), 0);
+	issued = kept->issued;
+	make_signed_later(&next, 3, 0);
+	make_signed_later(&again, 2, 60);
+	make_signed_later(&older, 1, 60);
+	ck_assert_int_eq(world_offer_head(w, &next), 0);
+	ck_assert_int_eq(world_offer_head(w, &again), ERR_ROLLBACK);
+	ck_assert_int_eq(world_commit(w, &again), 0);
+	ck_assert_int_eq(trust_head(w->trust, SAMPLE_CHANNEL, &kept, &w->e), 0);
+	ck_assert_int_eq(kept->issued, issued + 60);
+	ck_assert_uint_eq(world_serial(w), 2);
+	ck_assert_int_eq(world_commit(w, &older), ERR_ROLLBACK);
+	ck_assert_int_eq(
+	    trust_wanted(w->trust, SAMPLE_CHANNEL, &kept, NULL, &w->e), 0);
+	ck_assert_uint_eq(kept->serial, 3);
+	buf_release(&next);
+	buf_release(&again);
+	buf_release(&older);
+}
+END_TEST
+
 /* The other history shows in the next release. */
 START_TEST(next_release_of_another_history_is_an_alarm_with_evidence)
 {
@@ -360,6 +470,11 @@ main(void)
 	    of_two_heads_of_one_second_the_one_with_the_newer_roster_counts);
 	tcase_add_loop_test(tc,
 	    two_releases_of_one_serial_are_a_fork_and_kept_as_evidence, 0, 3);
+	tcase_add_test(
+	    tc, neither_of_two_releases_of_one_serial_is_accepted_anew);
+	tcase_add_test(tc, newest_signature_of_what_is_wanted_is_kept);
+	tcase_add_test(
+	    tc, accepted_head_signed_again_is_taken_though_a_newer_was_seen);
 	tcase_add_test(
 	    tc, next_release_of_another_history_is_an_alarm_with_evidence);
 	tcase_add_test(tc, fork_is_reported_even_if_evidence_cannot_be_kept);

@@ -174,6 +174,7 @@ net_names() {
 		pecia.site-a.example A a=10.77.1.10
 		pecia.site-b.example A a=10.77.2.10
 		pecia.site-c.example A a=10.77.3.10
+		_pecia._tcp.up.example SRV srv=0,0,7440,origin.example
 		*.example * nxdomain
 		*.site-a.example * nxdomain
 		*.site-b.example * nxdomain

@@ -107,5 +107,5 @@ refuses 1 "No such file" seed none "$T/not-there"
 refuses 64 "neither a directory nor an archive" seed none /dev/null
 mirror_up running "$origin"
 mirror_at running 2
-refuses 1 "another process" seed running "$T/heap"
+refuses 1 "has a replicator already, process" seed running "$T/heap"
 done_checks

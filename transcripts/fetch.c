@@ -75,6 +75,7 @@ fetch_start(
 	f->options = options;
 	buf_init(
 	    &f->keys, (size_t)DIGEST_BYTES * LIMIT_MIRRORS * LIMIT_MIRROR_KEYS);
+	buf_init(&f->aim, 1 + FETCH_HOST_BYTES);
 	rc = digest_new(&f->hash, e);
 	if (rc == 0)
 		rc = start_process(f, e);
@@ -94,6 +95,7 @@ fetch_stop(struct fetch *f)
 	end_process(f);
 	digest_free(f->hash);
 	buf_release(&f->keys);
+	buf_release(&f->aim);
 	free(f);
 }
 
@@ -154,6 +156,8 @@ fetch_next_reply(
 		f->broken = true;
 		return err_prefix(e, "fetcher");
 	}
+	if (f->tick != NULL)
+		f->tick(f->tick_arg);
 	if (msg->type != WIRE_FAILED)
 		return 0;
 	f->failed = true;
@@ -241,6 +245,15 @@ reader_text(struct reader *r, char *dst, size_t size)
 	return ERR_FORMAT;
 }
 
+static int
+send_aim(struct fetch *f, struct err *e)
+{
+	struct ipc_msg msg;
+	int rc = fetch_request(f, WIRE_AIM, f->aim.data, f->aim.len, e);
+
+	return rc != 0 ? rc : fetch_expect(f, WIRE_OK, &msg, 0, e);
+}
+
 /* A fetcher that died or lost step is replaced; the new one passes over the
  * candidates that were tried. */
 static int
@@ -255,6 +268,8 @@ connect_request(struct fetch *f, struct err *e)
 		if ((rc = start_process(f, e)) != 0)
 			return rc;
 		if (f->keys.len > 0 && (rc = send_keys(f, e)) != 0)
+			return rc;
+		if (f->aim.len > 0 && (rc = send_aim(f, e)) != 0)
 			return rc;
 		pass_over = f->tried;
 	}
@@ -329,6 +344,31 @@ fetch_rewind(struct fetch *f, struct err *e)
 		return 0;
 	rc = fetch_request(f, WIRE_REWIND, NULL, 0, e);
 	return rc != 0 ? rc : fetch_expect(f, WIRE_OK, &msg, 0, e);
+}
+
+int
+fetch_aim(struct fetch *f, enum fetch_aim aim, const char *host, struct err *e)
+{
+	int rc;
+
+	f->tried = 0;
+	buf_clear(&f->aim);
+	buf_add_byte(&f->aim, (uint8_t)aim);
+	buf_add_str(&f->aim, host != NULL ? host : "");
+	buf_add_byte(&f->aim, '\0');
+	if ((rc = buf_check(&f->aim, "host", e)) != 0) {
+		buf_clear(&f->aim);
+		return rc;
+	}
+	/* A new one is told when it is needed. */
+	return f->broken ? 0 : send_aim(f, e);
+}
+
+void
+fetch_set_tick(struct fetch *f, void (*tick)(void *arg), void *arg)
+{
+	f->tick = tick;
+	f->tick_arg = arg;
 }
 
 /* ---- single things ---- */

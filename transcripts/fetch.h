@@ -33,6 +33,20 @@ struct fetch_options {
 	const char *user;          /* whom the fetcher becomes when root */
 	const char *resolv_conf;   /* NULL: /etc/resolv.conf */
 	struct progress *progress; /* told of files as they come; or NULL */
+	/* FETCH_KINDS counters in memory that is shared with the fetcher, which
+	 * adds the bytes of bodies as they come off the line; or NULL. */
+	_Atomic uint64_t *received;
+	struct rate_gate *gate;       /* how fast they may; or NULL */
+	const struct rate_plan *rate; /* for the gate; or NULL */
+};
+
+/* What crosses the line. */
+enum fetch_kind {
+	FETCH_KIND_STATEMENT, /* roots, roster, heads, releases */
+	FETCH_KIND_MANIFEST,
+	FETCH_KIND_DATA,
+	FETCH_KIND_OBJECT,
+	FETCH_KINDS,
 };
 
 MUST_CHECK int fetch_start(
@@ -64,6 +78,23 @@ MUST_CHECK int fetch_connect(
     struct fetch *f, struct fetch_peer *peer, struct err *e);
 /* Starts the list of candidates again. */
 MUST_CHECK int fetch_rewind(struct fetch *f, struct err *e);
+
+enum fetch_aim {
+	FETCH_AIM_OPTIONS, /* as fetch_options say */
+	FETCH_AIM_HOST,    /* one HOST[:PORT] of the operator's */
+	FETCH_AIM_ROSTER,  /* one of a roster's */
+	FETCH_AIM_SRV,     /* _pecia._tcp of each search domain */
+};
+#define FETCH_HOST_BYTES 320
+/* Whom fetch_connect goes to from now on, beginning with the first.  The host
+ * is copied, and NULL where the aim needs none. */
+MUST_CHECK int fetch_aim(
+    struct fetch *f, enum fetch_aim aim, const char *host, struct err *e);
+
+/* Called while answers come, after each message of the fetcher, so that other
+ * work gets its turn: between two of them up to LIMIT_STALL_MS may pass.  It
+ * must not use `f`.  NULL ends it. */
+void fetch_set_tick(struct fetch *f, void (*tick)(void *arg), void *arg);
 
 struct fetch_get {
 	const char *path;          /* "/v1/roster" */

@@ -15,6 +15,9 @@ struct fetch {
 	struct digest_state *hash;
 	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
 	uint32_t tried;  /* candidates asked for since the start or rewind */
+	struct buf aim;  /* WIRE_AIM, for the same; empty: the options' */
+	void (*tick)(void *arg);
+	void *tick_arg;
 	/* The conversation is out of step: nothing more is asked. */
 	bool broken;
 	bool failed; /* the fetcher ended its last answer with FAILED */

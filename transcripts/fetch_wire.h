@@ -8,6 +8,7 @@ enum {
 	WIRE_CONNECT = 1, /* u32 candidates to pass over -> TRYING* PEER |
 			   * FAILED */
 	WIRE_REWIND,      /* -> OK */
+	WIRE_AIM,         /* u8 enum fetch_aim, HOST NUL-ended -> OK | FAILED */
 	WIRE_KEYS,        /* digests, in place of those known -> OK */
 	WIRE_MORE_KEYS,   /* digests, added -> OK */
 	WIRE_GET,         /* get -> ANSWER DATA* OK | FAILED */

@@ -147,6 +147,15 @@ static int
 start_resolver(struct fetcher *f, struct err *e)
 {
 	const struct fetch_options *o = f->options;
+	struct resolver_options aimed = { .port = o->port,
+		.no_search = f->aim != FETCH_AIM_SRV,
+		.use_srv = true,
+		.srv_only = true,
+		.fallback = f->hosts,
+		.fallback_count = f->aim == FETCH_AIM_HOST,
+		.roster = f->hosts,
+		.roster_count = f->aim == FETCH_AIM_ROSTER,
+		.resolv_conf = o->resolv_conf };
 	struct resolver_options r = {
 		.server = o->server,
 		.server_only = o->server != NULL,
@@ -167,7 +176,8 @@ start_resolver(struct fetcher *f, struct err *e)
 	f->candidate.count = 0;
 	f->reasons_told = 0;
 	buf_clear(&f->reasons);
-	return resolver_new(&r, &f->resolver, e);
+	return resolver_new(
+	    f->aim == FETCH_AIM_OPTIONS ? &r : &aimed, &f->resolver, e);
 }
 
 /* The search, or the operator's word, does not lead there. */
@@ -226,6 +236,7 @@ open_connection(struct fetcher *f, struct err *e)
 	rc = dial(c->addrs, c->count, NULL, &o.fd, &f->address, e);
 	if (rc == 0) {
 		o.address = c->addrs[f->address].text;
+		fetcher_keep_window(f, o.fd);
 		if ((rc = http_client_new(&o, &f->http, e)) != 0)
 			close(o.fd);
 	}
@@ -321,31 +332,6 @@ connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 }
 
 /* ---- single requests ---- */
-
-static bool
-is_metadata(const char *path)
-{
-	static const char *const open_to_all[] = { "/v1/root/", "/v1/roster",
-		"/v1/channel/" };
-
-	for (size_t i = 0; i < sizeof(open_to_all) / sizeof(*open_to_all); i++)
-		if (strncmp(path, open_to_all[i], strlen(open_to_all[i])) == 0)
-			return true;
-	return false;
-}
-
-int
-fetcher_http(struct fetcher *f, const struct http_request *req,
-    struct http_response *resp, struct err *e)
-{
-	if (f->http == NULL)
-		return err_set(e, ERR_NET, "not connected");
-	f->content = !is_metadata(req->path);
-	if (f->content && f->tls.verdict != TLS_KNOWN)
-		return err_set(
-		    e, ERR_VERIFY, "the server's key is not in the roster");
-	return http_client_do(f->http, req, resp, e);
-}
 
 struct parsed_get {
 	struct http_request req;
@@ -553,6 +539,8 @@ send_winner(struct fetcher *f, const struct http_response *resp, size_t which,
 	int rc;
 
 	rc = send_answer(f, resp, (uint32_t)which, e);
+	if (body != NULL)
+		fetcher_count(f->options, FETCH_KIND_STATEMENT, body->len);
 	if (rc == 0 && body != NULL)
 		rc = fetcher_send_data(f, body->data, body->len, e);
 	return rc != 0 ? rc : send_ok(f, e);
@@ -638,6 +626,18 @@ answer_rewind(struct fetcher *f, struct err *e)
 }
 
 static int
+answer_aim(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
+{
+	if (msg->len < 2 || msg->data[0] > FETCH_AIM_SRV ||
+	    msg->len - 1 > sizeof(f->host) || msg->data[msg->len - 1] != '\0')
+		return err_set(e, ERR_FORMAT, "aim request");
+	f->aim = (enum fetch_aim)msg->data[0];
+	memcpy(f->host, msg->data + 1, msg->len - 1);
+	f->hosts[0] = f->host;
+	return answer_rewind(f, e);
+}
+
+static int
 answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 {
 	switch (msg->type) {
@@ -645,6 +645,8 @@ answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 		return connect_next(f, msg, e);
 	case WIRE_REWIND:
 		return answer_rewind(f, e);
+	case WIRE_AIM:
+		return answer_aim(f, msg, e);
 	case WIRE_KEYS:
 	case WIRE_MORE_KEYS:
 		return take_keys(f, msg, msg->type == WIRE_MORE_KEYS, e);

@@ -37,10 +37,13 @@ struct fetcher {
 	struct digest *keys; /* sorted */
 	size_t key_count;
 	uint32_t tried, beyond; /* as in struct fetch_peer */
-	bool no_batch;          /* this server has no POST /v1/objects */
-	struct buf wants;       /* WIRE_WANT_BYTES each */
-	struct buf reasons;     /* why candidates were passed over */
-	size_t reasons_told;    /* of these */
+	enum fetch_aim aim;
+	char host[FETCH_HOST_BYTES]; /* of the aim */
+	const char *hosts[1];        /* the same, as a list */
+	bool no_batch;               /* this server has no POST /v1/objects */
+	struct buf wants;            /* WIRE_WANT_BYTES each */
+	struct buf reasons;          /* why candidates were passed over */
+	size_t reasons_told;         /* of these */
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
@@ -61,6 +64,12 @@ MUST_CHECK int fetcher_fail(
 /* Content or a file in pieces of at most WIRE_PIECE_BYTES. */
 MUST_CHECK int fetcher_send_data(
     struct fetcher *f, const void *data, size_t len, struct err *e);
+/* A peer that is held back fills what our side has room for first: not more
+ * than a little, when there is a rate. */
+void fetcher_keep_window(const struct fetcher *f, int fd);
+/* Bytes of a body that came off the line. */
+void fetcher_count(
+    const struct fetch_options *o, enum fetch_kind kind, size_t bytes);
 /* One request over the current connection.  ERR_VERIFY for content from a
  * server that no roster lists. */
 MUST_CHECK int fetcher_http(struct fetcher *f, const struct http_request *req,

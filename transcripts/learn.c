@@ -117,15 +117,65 @@ offer_roster(struct learn *l, const struct buf *body, struct err *e)
 	return err_prefix(e, "/v1/roster");
 }
 
+void
+learn_etag_of(const struct buf *bytes, char etag[LEARN_ETAG_BYTES])
+{
+	char hex[DIGEST_HEX];
+	struct digest d;
+
+	digest_of(bytes->data, bytes->len, &d);
+	digest_hex(&d, hex);
+	(void)snprintf(etag, LEARN_ETAG_BYTES, "\"%s\"", hex);
+}
+
+/* Of what the store has by this name, "" when it has not. */
+static void
+stored_etag(struct learn *l, const char *name, size_t max_bytes,
+    char etag[LEARN_ETAG_BYTES])
+{
+	struct err ignored = ERR_INIT;
+	struct buf b;
+
+	buf_init(&b, max_bytes);
+	etag[0] = '\0';
+	if (l->store->get(l->store->arg, name, &b, &ignored) == 0)
+		learn_etag_of(&b, etag);
+	buf_release(&b);
+}
+
+/* One that is as it was is not sent: it may be large. */
+static int
+get_roster(struct learn *l, struct buf *body, bool *changed, struct err *e)
+{
+	char etag[LEARN_ETAG_BYTES];
+	struct fetch_get get = { .path = "/v1/roster",
+		.max_bytes = LIMIT_ROSTER_BYTES };
+	struct fetch_answer answer;
+	int rc;
+
+	if (trust_roster(l->trust) != NULL) {
+		stored_etag(l, "roster", LIMIT_ROSTER_BYTES, etag);
+		get.if_none_match = etag[0] != '\0' ? etag : NULL;
+	}
+	if ((rc = ask(l, &get, body, &answer, e)) != 0)
+		return rc;
+	*changed = answer.status == 200;
+	if (*changed || (answer.status == 304 && get.if_none_match != NULL))
+		return 0;
+	return err_set(e, answer.status == 404 ? ERR_NOT_FOUND : ERR_NET,
+	    "/v1/roster: status %d", answer.status);
+}
+
 int
 learn_roster(struct learn *l, struct err *e)
 {
+	bool changed = false;
 	struct buf body;
 	int rc;
 
 	buf_init(&body, LIMIT_ROSTER_BYTES);
-	rc = learn_get(l, "/v1/roster", LIMIT_ROSTER_BYTES, &body, e);
-	if (rc == 0)
+	rc = get_roster(l, &body, &changed, e);
+	if (rc == 0 && changed)
 		rc = offer_roster(l, &body, e);
 	buf_release(&body);
 	return rc != 0 ? rc : learn_keys(l, e);
@@ -134,20 +184,10 @@ learn_roster(struct learn *l, struct err *e)
 void
 learn_etag(struct learn *l, const char *channel, char etag[LEARN_ETAG_BYTES])
 {
-	char name[PATH_BYTES], hex[DIGEST_HEX];
-	struct err ignored = ERR_INIT;
-	struct digest d;
-	struct buf b;
+	char name[PATH_BYTES];
 
-	buf_init(&b, LIMIT_HEAD_BYTES);
 	(void)snprintf(name, sizeof(name), "channel/%s", channel);
-	etag[0] = '\0';
-	if (l->store->get(l->store->arg, name, &b, &ignored) == 0) {
-		digest_of(b.data, b.len, &d);
-		digest_hex(&d, hex);
-		(void)snprintf(etag, LEARN_ETAG_BYTES, "\"%s\"", hex);
-	}
-	buf_release(&b);
+	stored_etag(l, name, LIMIT_HEAD_BYTES, etag);
 }
 
 int

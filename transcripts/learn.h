@@ -27,6 +27,8 @@ MUST_CHECK int learn_keys(struct learn *l, struct err *e);
  * the accepted one. */
 MUST_CHECK int learn_head(struct learn *l, const char *channel,
     struct buf *bytes, bool *changed, struct err *e);
+/* The tag of these bytes. */
+void learn_etag_of(const struct buf *bytes, char etag[LEARN_ETAG_BYTES]);
 /* The tag of the accepted head, "" when there is none. */
 void learn_etag(
     struct learn *l, const char *channel, char etag[LEARN_ETAG_BYTES]);

@@ -197,12 +197,19 @@ repo_lock(struct repo *r, unsigned wait_ms, struct err *e)
 	}
 	repo_unlock(r);
 	r->lock_fd = fd;
+	/* Another writer may have settled what we left, and its mark. */
+	pthread_mutex_lock(&r->mark_lock);
+	r->is_marked = false;
+	pthread_mutex_unlock(&r->mark_lock);
 	return 0;
 }
 
 void
 repo_unlock(struct repo *r)
 {
+	/* A child may hold the descriptor as well. */
+	if (r->lock_fd >= 0)
+		fsat_unlock(r->lock_fd);
 	close_if_open(r->lock_fd);
 	r->lock_fd = -1;
 }
@@ -616,6 +623,17 @@ repo_sync(struct repo *r, struct err *e)
 	if (ret == 0)
 		ret = fsat_syncfs(r->fd, e);
 	return ret == 0 ? unmark(r, installs, e) : ret;
+}
+
+bool
+repo_is_unsynced(struct repo *r)
+{
+	bool marked;
+
+	pthread_mutex_lock(&r->mark_lock);
+	marked = r->is_marked;
+	pthread_mutex_unlock(&r->mark_lock);
+	return marked;
 }
 
 static int

@@ -6,6 +6,9 @@
  * repo_switch_head show it to anybody.  One process at a time writes: it
  * holds repo_lock.  Any number may read.
  *
+ * Who may write for long (a mirror's replicator) besides claims its job for
+ * its life, and takes the lock for each piece of work.
+ *
  * A struct repo may be used by several threads at once, except for repo_lock,
  * repo_unlock and repo_close. */
 #ifndef TRANSCRIPTS_REPO_H
@@ -39,6 +42,11 @@ const char *repo_name(const struct repo *r);
  * than wait_ms.  Ended by repo_unlock, repo_close or the process's end. */
 MUST_CHECK int repo_lock(struct repo *r, unsigned wait_ms, struct err *e);
 void repo_unlock(struct repo *r);
+/* The right to be the one process of a job ("replicator"), without waiting.
+ * *claim is a descriptor: the claim lasts until it is closed, here and in
+ * processes forked since, or they end.  ERR_CONFLICT names who has it. */
+MUST_CHECK int repo_claim(
+    struct repo *r, const char *name, int *claim, struct err *e);
 /* Removes what dead processes left: in tmp, and below v1 what is not whole
  * because a crash came before repo_sync.  The caller holds the lock. */
 MUST_CHECK int repo_clean(struct repo *r, struct err *e);
@@ -85,6 +93,8 @@ MUST_CHECK int repo_switch_head(struct repo *r, const char *channel,
     const void *data, size_t len, struct err *e);
 /* Makes all that was installed before durable. */
 MUST_CHECK int repo_sync(struct repo *r, struct err *e);
+/* Whether anything was installed since. */
+bool repo_is_unsynced(struct repo *r);
 
 /* A new file on its way into the repository: new, write, then install or
  * discard.  Discard after install or on a fresh REPO_TEMP_INIT does nothing.

@@ -94,6 +94,7 @@ trust_fork(struct trust *t, const char *what, const struct buf *kept,
 		rc = trust_put(t, first, kept->data, kept->len, &store);
 		if (rc == 0)
 			rc = trust_put(t, second, other, len, &store);
+		t->forks += rc == 0;
 	}
 	return err_set(e, ERR_CONFLICT,
 	    "fork: two different statements of %s are signed; evidence: %s, "
@@ -322,6 +323,12 @@ alarms_of_head(const struct trust *t, const struct head *h)
 	if (h->issued > t->now + TRUST_CLOCK_SKEW_S)
 		alarms |= TRUST_ALARM_CLOCK;
 	return alarms;
+}
+
+uint64_t
+trust_forks(const struct trust *t)
+{
+	return t->forks;
 }
 
 unsigned

@@ -72,6 +72,11 @@ const struct roster *trust_roster(const struct trust *t);
 /* The accepted head of a channel; *out NULL when there is none. */
 MUST_CHECK int trust_head(struct trust *t, const char *channel,
     const struct head **out, struct err *e);
+/* The newest head that was offered, when the accepted one is older and nothing
+ * contradicts it: what is wanted.  *out is NULL when there is none, *raw (may
+ * be NULL) its bytes. */
+MUST_CHECK int trust_wanted(struct trust *t, const char *channel,
+    const struct head **out, const struct buf **raw, struct err *e);
 /* Whether a mirror of the roster has this public key (SHA-256 of its SPKI).
  * `mirror` may be NULL; what it gets is borrowed from the roster. */
 bool trust_known_key(const struct trust *t, const struct digest *spki,
@@ -91,6 +96,9 @@ enum {
  * trust_head or an offer has named the channel. */
 unsigned trust_alarms(const struct trust *t, const char *channel);
 
+/* Contradictions whose evidence was kept since trust_load. */
+uint64_t trust_forks(const struct trust *t);
+
 /* The next root.  One that is held already is no change; ERR_ROLLBACK: an
  * older one; ERR_VERIFY: not signed by the newest one held and by itself, or
  * one was left out; ERR_CONFLICT: a second root of the newest version, signed
@@ -109,10 +117,11 @@ MUST_CHECK int trust_offer_roster(
 
 /* A head of this channel.  ERR_VERIFY: not signed, or of another channel;
  * ERR_ROLLBACK: its serial is lower than one seen before; ERR_CONFLICT: a
- * serial seen before with another release (both are kept as evidence);
- * ERR_EXPIRED: it, or the newest root, and it is not the accepted release
- * anyway.  On success *out is what it says.  A new serial is remembered as the
- * highest seen; the accepted head does not change. */
+ * serial seen before with another release (both are kept as evidence, and from
+ * then on neither is accepted anew); ERR_EXPIRED: it, or the newest root, and
+ * it is not the accepted release anyway.  On success *out is what it says.  A
+ * new serial is remembered as the highest seen, and so is a newer signature of
+ * it; the accepted head does not change. */
 MUST_CHECK int trust_offer_head(struct trust *t, const char *channel,
     const void *data, size_t len, struct head *out, struct err *e);
 
@@ -130,7 +139,8 @@ MUST_CHECK int trust_find_release(struct trust *t, const struct head *head,
 /* The head becomes the accepted one of its channel, once everything below it
  * is complete and durable.  All that trust_offer_head judges is judged again;
  * besides, ERR_NOT_FOUND: its root, roster or release is not held.  An older
- * copy of the accepted head is no error and changes nothing. */
+ * copy of the accepted head is no error and changes nothing.  A newer one is
+ * taken, also when a higher serial was seen. */
 MUST_CHECK int trust_commit_head(struct trust *t, const char *channel,
     const void *data, size_t len, struct err *e);
 

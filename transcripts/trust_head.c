@@ -184,15 +184,67 @@ is_kept(const struct trust_kept *k, const struct head *h)
 	    digest_equal(&k->head.release, &h->release);
 }
 
+/* The highest serial that was seen is not the accepted one. */
+static bool
+is_wanted(const struct trust_channel *c)
+{
+	return c->seen.is_held &&
+	    (!c->accepted.is_held ||
+	        c->seen.head.serial > c->accepted.head.serial);
+}
+
 /* The head of the highest serial, which no other may fall below. */
 static const struct trust_kept *
 highest(const struct trust_channel *c)
 {
-	if (c->seen.is_held &&
-	    (!c->accepted.is_held ||
-	        c->seen.head.serial > c->accepted.head.serial))
-		return &c->seen;
-	return &c->accepted;
+	return is_wanted(c) ? &c->seen : &c->accepted;
+}
+
+/* Of two heads of one release.  What is signed twice within a second names a
+ * newer roster or root, or is good for longer, or is the same. */
+static bool
+is_newer(const struct head *h, const struct head *held)
+{
+	if (h->issued != held->issued)
+		return h->issued > held->issued;
+	if (h->roster_version != held->roster_version)
+		return h->roster_version > held->roster_version;
+	if (h->root_version != held->root_version)
+		return h->root_version > held->root_version;
+	return h->expires > held->expires;
+}
+
+static void
+fork_name(
+    char what[TRUST_NAME_BYTES], const struct trust_channel *c, uint64_t serial)
+{
+	(void)snprintf(what, TRUST_NAME_BYTES, "channel/%s.%llu", c->name,
+	    (unsigned long long)serial);
+}
+
+/* Two releases of this serial were seen, in this run or before. */
+static int
+check_contested(const struct trust *t, const struct trust_channel *c,
+    const struct head *h, struct err *e)
+{
+	char what[TRUST_NAME_BYTES], name[TRUST_NAME_BYTES];
+	struct buf other;
+	int rc;
+
+	fork_name(what, c, h->serial);
+	(void)snprintf(name, sizeof(name), "evidence/%.160s.other", what);
+	rc = trust_get(t, name, LIMIT_RELEASE_BYTES, &other, e);
+	if (rc == ERR_NOT_FOUND) {
+		err_clear(e);
+		return 0;
+	}
+	if (rc != 0)
+		return err_prefix(e, "%s", name);
+	buf_release(&other);
+	return err_set(e, ERR_CONFLICT,
+	    "fork: two different statements of %s are signed, neither is "
+	    "accepted; evidence: %s",
+	    what, name);
 }
 
 static int
@@ -209,8 +261,7 @@ judge_serial(struct trust *t, const struct trust_channel *c,
 		    "head of channel %s: serial %llu, but %llu was seen before",
 		    c->name, (unsigned long long)h->serial,
 		    (unsigned long long)top->head.serial);
-	(void)snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
-	    (unsigned long long)h->serial);
+	fork_name(what, c, h->serial);
 	return trust_fork(t, what, &top->raw, data, len, e);
 }
 
@@ -237,6 +288,8 @@ judge_head(struct trust *t, const struct trust_channel *c, const void *data,
 		rc = judge_serial(t, c, &h, data, len, e);
 	if (rc == 0 && !is_kept(&c->accepted, &h))
 		rc = check_head_time(t, &h, e);
+	if (rc == 0 && !is_kept(&c->accepted, &h))
+		rc = check_contested(t, c, &h, e);
 	if (rc == 0)
 		*out = h;
 	return rc;
@@ -277,11 +330,36 @@ trust_offer_head(struct trust *t, const char *channel, const void *data,
 
 	if (rc == 0)
 		rc = judge_head(t, c, data, len, &h, e);
-	if (rc == 0 && !is_kept(highest(c), &h))
+	if (rc == 0 &&
+	    (!is_kept(highest(c), &h) ||
+	        (is_wanted(c) && is_newer(&h, &c->seen.head))))
 		rc = keep(t, &c->seen, &h, data, len, e);
 	if (rc == 0)
 		*out = h;
 	return rc;
+}
+
+int
+trust_wanted(struct trust *t, const char *channel, const struct head **out,
+    const struct buf **raw, struct err *e)
+{
+	struct trust_channel *c = NULL;
+	int rc = trust_open_channel(t, channel, &c, e);
+	bool wanted = rc == 0 && is_wanted(c);
+
+	if (wanted)
+		rc = check_contested(t, c, &c->seen.head, e);
+	if (rc == ERR_CONFLICT) {
+		err_clear(e);
+		wanted = false;
+		rc = 0;
+	}
+	if (rc != 0)
+		return rc;
+	*out = wanted ? &c->seen.head : NULL;
+	if (raw != NULL)
+		*raw = wanted ? &c->seen.raw : NULL;
+	return 0;
 }
 
 /* A new release is judged by the newest root, an accepted one by the root that
@@ -334,8 +412,7 @@ note_fork_before(
 	    r->serial != c->accepted.head.serial + 1 ||
 	    digest_equal(&r->previous, &c->accepted.head.release))
 		return;
-	(void)snprintf(what, sizeof(what), "channel/%s.%llu", c->name,
-	    (unsigned long long)r->serial - 1);
+	fork_name(what, c, r->serial - 1);
 	trust_fork(t, what, &c->accepted.raw, data, len, NULL);
 }
 
@@ -390,18 +467,13 @@ check_release_held(struct trust *t, const struct head *h, struct err *e)
 	return 0;
 }
 
-/* Of two heads of one release.  What is signed twice within a second names a
- * newer roster or root, or is good for longer, or is the same. */
+/* The accepted head, though a higher serial was seen since. */
 static bool
-is_newer(const struct head *h, const struct head *held)
+is_signed_again(const struct trust *t, const struct trust_channel *c,
+    const void *data, size_t len, struct head *out)
 {
-	if (h->issued != held->issued)
-		return h->issued > held->issued;
-	if (h->roster_version != held->roster_version)
-		return h->roster_version > held->roster_version;
-	if (h->root_version != held->root_version)
-		return h->root_version > held->root_version;
-	return h->expires > held->expires;
+	return head_read(&t->root, c->name, data, len, out, NULL) == 0 &&
+	    is_kept(&c->accepted, out);
 }
 
 int
@@ -409,15 +481,22 @@ trust_commit_head(struct trust *t, const char *channel, const void *data,
     size_t len, struct err *e)
 {
 	struct trust_channel *c = NULL;
+	struct err why = ERR_INIT;
 	struct head h;
-	int rc = trust_offer_head(t, channel, data, len, &h, e);
+	int rc = trust_open_channel(t, channel, &c, e);
 
-	if (rc == 0)
-		rc = check_named(t, &h, e);
-	if (rc == 0)
-		rc = trust_open_channel(t, channel, &c, e);
 	if (rc != 0)
 		return rc;
+	rc = trust_offer_head(t, channel, data, len, &h, &why);
+	if (rc == ERR_ROLLBACK && is_signed_again(t, c, data, len, &h))
+		rc = 0;
+	if (rc == 0)
+		rc = check_named(t, &h, &why);
+	if (rc != 0) {
+		if (e != NULL)
+			*e = why;
+		return rc;
+	}
 	if (!is_kept(&c->accepted, &h))
 		rc = check_release_held(t, &h, e);
 	else if (!is_newer(&h, &c->accepted.head))

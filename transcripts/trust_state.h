@@ -34,6 +34,7 @@ struct trust {
 	struct trust_channel *channels[LIMIT_CHANNELS];
 	size_t channel_count;
 	bool is_forked;
+	uint64_t forks; /* pairs of evidence kept since trust_load */
 };
 
 /* The store, with limits and the name in errors. */
