@@ -102,6 +102,8 @@ run_verb(const struct ctl_options *o, bool *damaged, struct err *e)
 		return ctl_mirror_remove(o, e);
 	case CTL_REFRESH:
 		return ctl_refresh(o, e);
+	case CTL_COLLECT:
+		return ctl_collect(o, e);
 	case CTL_VERSION:
 		(void)printf("peciactl %s\n", PECIA_VERSION);
 		return 0;

@@ -28,6 +28,7 @@ MUST_CHECK int ctl_mirror_add(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_list(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_remove(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_refresh(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_collect(const struct ctl_options *o, struct err *e);
 /* *damaged: findings were printed. */
 MUST_CHECK int ctl_verify(
     const struct ctl_options *o, bool *damaged, struct err *e);

@@ -13,6 +13,7 @@ static const char program[] =
     "  verify                   check every file of the repository\n"
     "  mirror add|list|remove   who may serve it\n"
     "  refresh                  sign the heads of all channels again\n"
+    "  collect                  remove what no kept release needs\n"
     "\n"
     "options of all commands\n"
     "  --repo DIR    repository; PECIA_REPO [" CTL_DEFAULT_REPO "]\n"
@@ -101,6 +102,24 @@ static const char refresh[] =
     "from\n"
     "now and name the newest roster.\n";
 
+static const char collect[] =
+    "usage: peciactl collect [--keep N] [--age TIME] [--bytes SIZE]\n"
+    "                        [--grace TIME] [--noop] [--json]\n"
+    "\n"
+    "Removes what no kept release needs.  The newest release of each channel "
+    "is\n"
+    "always kept, those before it within all limits given; statements of "
+    "all.\n"
+    "Publishing, replicating and serving may go on.  Needs no keys.\n"
+    "\n"
+    "  --keep N        releases of each channel [any number]\n"
+    "  --age TIME      made in the last TIME, as 90d [any]\n"
+    "  --bytes SIZE    of what a channel's releases need, as 100G [any]\n"
+    "  --grace TIME    what ceased to be needed stays so long [1d]\n"
+    "  --noop          show what would go, remove nothing\n"
+    "  --wait SECONDS  for another writer to end [60]\n"
+    "  --json          result for programs\n";
+
 const char *
 ctl_help(enum ctl_verb topic)
 {
@@ -121,6 +140,8 @@ ctl_help(enum ctl_verb topic)
 		return mirror;
 	case CTL_REFRESH:
 		return refresh;
+	case CTL_COLLECT:
+		return collect;
 	default:
 		return program;
 	}

@@ -12,7 +12,8 @@
 #define SIGNING                                               \
  (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
      BIT(CTL_MIRROR_REMOVE))
-#define SHOWING   (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST))
+#define SHOWING \
+ (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST) | BIT(CTL_COLLECT))
 #define ADDRESSED (BIT(CTL_INIT) | BIT(CTL_MIRROR_ADD))
 
 #define WAIT_MAX_S     86400
@@ -38,6 +39,10 @@ enum {
 	OPT_SITE,
 	OPT_KEY,
 	OPT_ANCHOR,
+	OPT_KEEP,
+	OPT_AGE,
+	OPT_BYTES,
+	OPT_GRACE,
 	OPT_HELP,
 	OPT_VERSION,
 	OPT_END,
@@ -64,6 +69,10 @@ static const struct option long_options[] = {
 	{ "site", required_argument, NULL, OPT_SITE },
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "anchor", required_argument, NULL, OPT_ANCHOR },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "age", required_argument, NULL, OPT_AGE },
+	{ "bytes", required_argument, NULL, OPT_BYTES },
+	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -76,11 +85,11 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_MESSAGE - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_AUTHOR - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_SOURCE - OPT_REPO] = BIT(CTL_PUBLISH),
-	[OPT_NOOP - OPT_REPO] = BIT(CTL_PUBLISH),
+	[OPT_NOOP - OPT_REPO] = BIT(CTL_PUBLISH) | BIT(CTL_COLLECT),
 	[OPT_EXACT - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_FULL - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_EXPECT - OPT_REPO] = BIT(CTL_PUBLISH),
-	[OPT_WAIT - OPT_REPO] = SIGNING,
+	[OPT_WAIT - OPT_REPO] = SIGNING | BIT(CTL_COLLECT),
 	[OPT_LIFETIME - OPT_REPO] = SIGNING,
 	[OPT_ORG - OPT_REPO] = BIT(CTL_INIT),
 	[OPT_IDENTITY - OPT_REPO] = BIT(CTL_INIT),
@@ -88,6 +97,10 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_SITE - OPT_REPO] = BIT(CTL_MIRROR_ADD),
 	[OPT_KEY - OPT_REPO] = BIT(CTL_MIRROR_ADD),
 	[OPT_ANCHOR - OPT_REPO] = BIT(CTL_VERIFY),
+	[OPT_KEEP - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_AGE - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_BYTES - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_GRACE - OPT_REPO] = BIT(CTL_COLLECT),
 };
 
 static const struct {
@@ -104,6 +117,7 @@ static const struct {
 	[CTL_MIRROR_LIST] = { "mirror", "list" },
 	[CTL_MIRROR_REMOVE] = { "mirror", "remove" },
 	[CTL_REFRESH] = { "refresh", NULL },
+	[CTL_COLLECT] = { "collect", NULL },
 };
 
 /* One run of the parser. */
@@ -170,6 +184,24 @@ take_lifetime(struct parse *p, const char *text)
 		    "--lifetime %s: not a time like 24h, a year at most", text);
 	p->o.lifetime_s = n * unit;
 	return 0;
+}
+
+static int
+take_span(struct parse *p, const char *option, const char *text, uint64_t *v)
+{
+	if (text_seconds(text, v) == 0)
+		return 0;
+	return err_set(p->e, ERR_USAGE, "%s %s: not a time like 30d", option,
+	    text);
+}
+
+static int
+take_size(struct parse *p, const char *text)
+{
+	if (text_size(text, &p->o.keep_bytes) == 0)
+		return 0;
+	return err_set(
+	    p->e, ERR_USAGE, "--bytes %s: not a size like 100G", text);
 }
 
 static int
@@ -308,6 +340,15 @@ take_value(struct parse *p, int opt, const char *arg)
 		return take_name(p, "--site", arg, &o->site);
 	case OPT_KEY:
 		return take_key(p, arg);
+	case OPT_KEEP:
+		return take_number(p, "--keep", arg, LIMIT_KEPT_RELEASES,
+		    &o->keep_releases);
+	case OPT_AGE:
+		return take_span(p, "--age", arg, &o->keep_age_s);
+	case OPT_BYTES:
+		return take_size(p, arg);
+	case OPT_GRACE:
+		return take_span(p, "--grace", arg, &o->grace_s);
 	default:
 		o->has_anchor = true;
 		return take_digest(p, "--anchor", arg, &o->anchor);
@@ -521,6 +562,7 @@ ctl_options_parse(
 	p.o.channel = CTL_DEFAULT_CHANNEL;
 	p.o.wait_ms = CTL_DEFAULT_WAIT_S * 1000;
 	p.o.lifetime_s = CTL_DEFAULT_LIFETIME_S;
+	p.o.grace_s = CTL_DEFAULT_GRACE_S;
 	ret = parse_all(&p, argc, argv);
 	if (ret == 0)
 		*out = p.o;

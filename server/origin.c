@@ -237,16 +237,22 @@ parse_head(
 }
 
 int
+origin_head_at(struct origin *o, const char *path, const char *channel,
+    struct head *out, struct err *e)
+{
+	struct wanted_head w = { channel, out };
+
+	return read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
+}
+
+int
 origin_head(
     struct origin *o, const char *channel, struct head *out, struct err *e)
 {
-	struct wanted_head w = { channel, out };
 	char path[REPO_PATH_BYTES];
 	int ret = repo_path_channel(path, channel, e);
 
-	if (ret == 0)
-		ret = read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
-	return ret;
+	return ret == 0 ? origin_head_at(o, path, channel, out, e) : ret;
 }
 
 struct wanted_release {

@@ -47,6 +47,9 @@ const struct root *origin_root(const struct origin *o);
 /* ERR_NOT_FOUND: the channel has no head. */
 MUST_CHECK int origin_head(
     struct origin *o, const char *channel, struct head *out, struct err *e);
+/* The same from another file of the repository, as seen/<channel>. */
+MUST_CHECK int origin_head_at(struct origin *o, const char *path,
+    const char *channel, struct head *out, struct err *e);
 /* The release a head names, and the one before a release; ERR_NOT_FOUND when
  * it is not kept here. */
 MUST_CHECK int origin_release_of(struct origin *o, const struct head *head,
