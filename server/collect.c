@@ -74,8 +74,7 @@ take_stamp(struct repo *r, struct digest *out, struct err *e)
 	static const struct {
 		const char *path;
 		bool contents;
-	} folders[] = { { "v1/channel", true }, { "seen", true },
-		{ "v1/root", false }, { "v1/release", false },
+	} folders[] = { { "v1/channel", true }, { "v1/release", false },
 		{ "v1/manifest", false } };
 	struct digest_state *s = NULL;
 	int ret = digest_new(&s, e);

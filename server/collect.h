@@ -2,9 +2,8 @@
  * replicator and whoever is served.
  *
  * What is needed is marked without the lock, and removed with it, in slices.
- * Each slice begins with a look at heads (accepted and heard of), and at which
- * roots, releases and manifests there are: when that changed, all is marked
- * anew.  doc/sites.md says why that is enough. */
+ * Each slice begins with a look at heads, and at which releases and manifests
+ * there are: when that changed, all is marked anew.  doc/sites.md says why that is enough. */
 #ifndef SERVER_COLLECT_H
 #define SERVER_COLLECT_H
 

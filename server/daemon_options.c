@@ -4,6 +4,7 @@
 #include <getopt.h>
 
 #include "common/config.h"
+#include "common/limits.h"
 #include "common/text.h"
 
 enum {
@@ -236,7 +237,9 @@ take_arguments(
 
 static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
-	"max_connections", NULL };
+	"max_connections", "keep_releases", "keep_age", "keep_bytes",
+	"keep_grace", "scrub_rate", "scrub_interval", "collect_interval",
+	"keeper_delay", NULL };
 static const struct config_rule rules[] = { { "main", false, keys } };
 
 static int
@@ -287,6 +290,40 @@ take_lists(
 }
 
 static int
+take_keeping(
+    const struct config_section *c, struct daemon_keeping *k, struct err *e)
+{
+	int rc;
+
+	if ((rc = config_u64(c, "keep_releases", LIMIT_KEPT_RELEASES,
+	         &k->releases, e)) != 0 ||
+	    (rc = config_seconds(c, "keep_age", &k->age_s, e)) != 0 ||
+	    (rc = config_bytes(c, "keep_bytes", &k->bytes, e)) != 0 ||
+	    (rc = config_seconds(c, "keep_grace", &k->grace_s, e)) != 0 ||
+	    (rc = config_bytes(c, "scrub_rate", &k->scrub_rate, e)) != 0 ||
+	    (rc = config_seconds(
+	         c, "scrub_interval", &k->scrub_interval_s, e)) != 0 ||
+	    (rc = config_seconds(
+	         c, "collect_interval", &k->collect_interval_s, e)) != 0)
+		return rc;
+	return config_seconds(c, "keeper_delay", &k->delay_s, e);
+}
+
+/* Old releases come back from nowhere once the origin has none. */
+static void
+set_keeping(
+    const struct config_section *c, const struct daemon_options *o,
+    struct daemon_keeping *k)
+{
+	if (o->upstream_count > 0 &&
+	    (c == NULL ||
+	        (!config_has(c, "keep_releases") &&
+	            !config_has(c, "keep_age") &&
+	            !config_has(c, "keep_bytes"))))
+		k->releases = DAEMON_RELEASES;
+}
+
+static int
 take_section(
     const struct config_section *c, struct daemon_options *o, struct err *e)
 {
@@ -299,6 +336,7 @@ take_section(
 	    (rc = config_u64(c, "workers", DAEMON_WORKERS, &workers, e)) != 0 ||
 	    (rc = config_u64(
 	         c, "max_connections", 1000000, &o->connections, e)) != 0 ||
+	    (rc = take_keeping(c, &o->keeping, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
 	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)))
 		return rc;
@@ -321,8 +359,10 @@ take_file(struct daemon_options *o, struct err *e)
 	int rc;
 
 	rc = config_load(path, &c, &mine);
-	if (rc == ERR_NOT_FOUND && o->config == NULL)
+	if (rc == ERR_NOT_FOUND && o->config == NULL) {
+		set_keeping(NULL, o, &o->keeping);
 		return 0;
+	}
 	if (rc != 0) {
 		*e = mine;
 		return rc;
@@ -331,6 +371,7 @@ take_file(struct daemon_options *o, struct err *e)
 	section = config_find(c, "main", "");
 	if (rc == 0 && section != NULL)
 		rc = take_section(section, o, e);
+	set_keeping(section, o, &o->keeping);
 	config_free(c);
 	return rc;
 }
@@ -365,7 +406,12 @@ daemon_options_load(
     int argc, char *const argv[], struct daemon_options *out, struct err *e)
 {
 	struct daemon_options o = { .verb = DAEMON_SERVE,
-		.head_lifetime_s = 86400 };
+		.head_lifetime_s = 86400,
+		.keeping = { .grace_s = 86400,
+		    .scrub_rate = (uint64_t)10 << 20,
+		    .scrub_interval_s = (uint64_t)30 * 86400,
+		    .collect_interval_s = (uint64_t)6 * 3600,
+		    .delay_s = UINT64_MAX } };
 	int rc;
 
 	rc = take_arguments(argc, argv, &o, e);

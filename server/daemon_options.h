@@ -15,12 +15,20 @@
 #define DAEMON_LISTENS   16
 #define DAEMON_UPSTREAMS 16
 #define DAEMON_WORKERS   64
+#define DAEMON_RELEASES  10 /* that a mirror keeps */
 
 enum daemon_verb {
 	DAEMON_SERVE,
 	DAEMON_HELP,
 	DAEMON_VERSION,
 	DAEMON_SHOW_IDENTITY,
+};
+
+/* Of the keeper; what is 0 is not bounded, or not done. */
+struct daemon_keeping {
+	uint64_t releases, age_s, bytes, grace_s;
+	uint64_t scrub_rate, scrub_interval_s, collect_interval_s;
+	uint64_t delay_s; /* UINT64_MAX: by host */
 };
 
 /* Texts are the options' own; release with daemon_options_release. */
@@ -37,6 +45,7 @@ struct daemon_options {
 	uint64_t workers;     /* 0: as many as there are processors */
 	uint64_t connections; /* of one worker; 0: the server's default */
 	uint64_t head_lifetime_s;
+	struct daemon_keeping keeping;
 	bool access_log, verbose;
 };
 

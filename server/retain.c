@@ -1,11 +1,13 @@
 /* Which releases are kept; runs in the keeper and in peciactl. */
 #include "server/retain.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
 #include "server/quarantine.h"
+#include "transcripts/statement.h"
 
 /* One channel, from a head backwards. */
 struct walk {
@@ -13,6 +15,8 @@ struct walk {
 	const struct retain_options *options;
 	struct retained *out;
 	struct retain_list was;
+	struct head *heads; /* accepted, of channels that were walked */
+	size_t head_count;
 	const char *channel;
 	/* Of this channel. */
 	size_t index;         /* releases seen */
@@ -22,7 +26,6 @@ struct walk {
 	uint64_t bytes;
 	bool has_previous; /* of the last one seen */
 	struct digest previous;
-	struct digest accepted; /* where a walk from what was heard of ends */
 	/* Of one release. */
 	bool is_newest;
 	uint64_t lacking;
@@ -268,96 +271,111 @@ walk_channel(struct walk *w, const struct head *head, struct err *e)
 	w->successor_young = false;
 	w->has_previous = false;
 	w->known_left = retain_list_count(&w->was, w->channel);
-	w->accepted = head->release;
 	ret = history_walk_from(w->o, head, see_release, w, e);
 	return ret == 0 ? check_end(w, e) : ret;
 }
 
-/* ---- what was heard of, and is not complete yet ---- */
+/* ---- what is not complete yet ---- */
 
-/* A history_fn. */
-static int
-see_coming(
-    void *arg, const struct history_item *item, bool *go_on, struct err *e)
+int
+retain_read_release(
+    struct repo *r, const struct digest *d, struct release *out, struct err *e)
 {
-	struct walk *w = arg;
+	char path[REPO_PATH_BYTES];
+	struct statement s;
+	struct digest got;
+	struct buf text;
+	int ret;
 
-	if (digest_equal(&item->digest, &w->accepted)) {
-		*go_on = false;
-		return 0;
+	repo_path_release(path, d);
+	buf_init(&text, LIMIT_RELEASE_BYTES);
+	ret = repo_read_statement(r, path, LIMIT_RELEASE_BYTES, &text, e);
+	if (ret == 0) {
+		digest_of(text.data, text.len, &got);
+		if (!digest_equal(&got, d))
+			ret = err_set(e, ERR_VERIFY, "digest is not its name");
 	}
-	*go_on = ++w->index < LIMIT_CHAIN;
-	return mark(w, item, CLOSURE_WHOLE, e);
+	if (ret == 0)
+		ret = statement_split(text.data, text.len, &s, e);
+	if (ret == 0)
+		ret = release_parse(s.body, s.body_len, out, e);
+	buf_release(&text);
+	return ret == 0 ? 0 : err_prefix(e, "%s", path);
 }
 
-/* As far as its statements and manifests are here: nobody relies on what
- * manifests name that are not.  What cannot be read is nobody's either. */
+/* 0 for a channel without a head. */
+static uint64_t
+accepted_serial(const struct walk *w, const char *channel)
+{
+	for (size_t i = 0; i < w->head_count; i++)
+		if (strcmp(w->heads[i].channel, channel) == 0)
+			return w->heads[i].serial;
+	return 0;
+}
+
+/* As far as its manifests are here: nobody relies yet on what others name. */
+static int
+see_coming(struct walk *w, const struct digest *d, struct err *e)
+{
+	unsigned absent;
+	struct release r;
+	int ret;
+
+	release_init(&r);
+	ret = retain_read_release(w->o->repo, d, &r, e);
+	if (ret == 0 && r.serial > accepted_serial(w, r.channel))
+		ret = closure_add(
+		    w->out->closure, &r, CLOSURE_WHOLE, NULL, &absent, e);
+	release_release(&r);
+	return ret;
+}
+
+/* A release that is newer than its channel's head is being fetched, from here
+ * on or from where an earlier fetch was cut: the statement came first. */
 static int
 walk_coming(struct walk *w, struct err *e)
 {
-	char path[REPO_PATH_BYTES + LIMIT_NAME_BYTES];
-	struct err why = ERR_INIT;
-	struct head head;
-	int ret;
+	struct fsat_names names = { NULL, 0 };
+	struct digest d;
+	int fd = -1, ret;
 
-	(void)snprintf(path, sizeof(path), "seen/%s", w->channel);
-	if (w->options->lacks != NULL ||
-	    origin_head_at(w->o, path, w->channel, &head, &why) != 0)
-		return 0;
-	w->index = 0;
-	w->is_newest = false;
-	ret = history_walk_from(w->o, &head, see_coming, w, &why);
-	if (ret == ERR_NOT_FOUND || ret == 0)
-		return 0;
-	*e = why;
+	ret = fsat_open_dir(repo_fd(w->o->repo), "v1/release", &fd, e);
+	if (ret == 0)
+		ret = fsat_list(fd, &names, e);
+	for (size_t i = 0; ret == 0 && i < names.count; i++)
+		if (digest_parse(
+		        names.names[i], strlen(names.names[i]), &d) == 0)
+			ret = see_coming(w, &d, e);
+	fsat_names_release(&names);
+	if (fd >= 0)
+		close(fd);
 	return ret;
 }
 
 /* ---- all ---- */
 
 static int
-walk_heads(struct walk *w, const struct fsat_names *names, struct err *e)
+walk_heads(struct walk *w, struct err *e)
 {
-	struct head head;
-	int ret = 0;
+	struct fsat_names names = { NULL, 0 };
+	int ret = repo_channels(w->o->repo, &names, e);
 
-	for (size_t i = 0; ret == 0 && i < names->count; i++) {
-		w->channel = names->names[i];
-		memset(&w->accepted, 0, sizeof(w->accepted));
-		ret = origin_head(w->o, w->channel, &head, e);
-		if (ret == 0)
-			ret = walk_channel(w, &head, e);
-		if (ret == 0)
-			ret = walk_coming(w, e);
+	if (ret == 0) {
+		w->heads = calloc(names.count + 1, sizeof(*w->heads));
+		if (w->heads == NULL)
+			ret = err_memory(e);
 	}
-	return ret;
-}
+	for (size_t i = 0; ret == 0 && i < names.count; i++) {
+		struct head *head = &w->heads[w->head_count];
 
-/* Channels that have not one release yet. */
-static int
-walk_seen(struct walk *w, const struct fsat_names *heads, struct err *e)
-{
-	struct fsat_names seen = { NULL, 0 };
-	int fd = -1, ret;
-
-	memset(&w->accepted, 0, sizeof(w->accepted));
-	ret = fsat_open_dir(repo_fd(w->o->repo), "seen", &fd, e);
-	if (ret == 0)
-		ret = fsat_list(fd, &seen, e);
-	else if (ret == ERR_NOT_FOUND)
-		ret = 0;
-	for (size_t i = 0; ret == 0 && i < seen.count; i++) {
-		bool has_head = false;
-
-		for (size_t k = 0; k < heads->count; k++)
-			has_head |= strcmp(seen.names[i], heads->names[k]) == 0;
-		w->channel = seen.names[i];
-		if (!has_head)
-			ret = walk_coming(w, e);
+		w->channel = names.names[i];
+		ret = origin_head(w->o, w->channel, head, e);
+		if (ret == 0) {
+			w->head_count++;
+			ret = walk_channel(w, head, e);
+		}
 	}
-	fsat_names_release(&seen);
-	if (fd >= 0)
-		close(fd);
+	fsat_names_release(&names);
 	return ret;
 }
 
@@ -366,18 +384,15 @@ retain_mark(struct origin *o, const struct retain_options *options,
     struct retained *out, struct err *e)
 {
 	struct walk w = { .o = o, .options = options, .out = out };
-	struct fsat_names heads = { NULL, 0 };
 	int ret = closure_new(o->repo, &out->closure, e);
 
 	if (ret == 0)
 		ret = retain_list_load(o->repo, &w.was, e);
 	if (ret == 0)
-		ret = repo_channels(o->repo, &heads, e);
-	if (ret == 0)
-		ret = walk_heads(&w, &heads, e);
-	if (ret == 0)
-		ret = walk_seen(&w, &heads, e);
-	fsat_names_release(&heads);
+		ret = walk_heads(&w, e);
+	if (ret == 0 && options->lacks == NULL)
+		ret = walk_coming(&w, e);
 	retain_list_release(&w.was);
+	free(w.heads);
 	return ret;
 }

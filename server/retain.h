@@ -3,8 +3,8 @@
  * Kept are the newest release of each channel; those before it within all the
  * limits of the policy; those that ceased to be kept less than a grace period
  * ago, as somebody may be fetching them; what the last LIMIT_CHAIN data
- * transcripts need; and releases between the accepted head and the highest
- * that was heard of, as somebody may be fetching those to here. */
+ * transcripts need; and releases whose statement is here and newer than their
+ * channel's head, as they are being fetched to here. */
 #ifndef SERVER_RETAIN_H
 #define SERVER_RETAIN_H
 
@@ -44,5 +44,9 @@ struct retained {
 MUST_CHECK int retain_mark(struct origin *o,
     const struct retain_options *options, struct retained *out, struct err *e);
 void retained_release(struct retained *r);
+/* A release by its digest, whose statement was verified before it was stored.
+ * Release `out` also after errors; release_init it before. */
+MUST_CHECK int retain_read_release(struct repo *r, const struct digest *d,
+    struct release *out, struct err *e);
 
 #endif

@@ -16,6 +16,8 @@
 #include "common/notify.h"
 #include "common/pool.h"
 #include "common/sandbox.h"
+#include "server/board.h"
+#include "server/keeper.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
 #include "server/repo_anchor.h"
@@ -41,7 +43,8 @@ on_signal(int sig)
 enum role {
 	ROLE_WORKER,
 	ROLE_REPLICATOR,
-	ROLE_REFRESHER
+	ROLE_REFRESHER,
+	ROLE_KEEPER
 };
 
 struct child {
@@ -62,9 +65,10 @@ struct supervisor {
 	bool has_anchor;
 	struct digest anchor;
 	struct serve_stats *stats;
+	struct board *board;
 	char owner[256];  /* whom replicator and refresher become; "": stay */
 	char reader[256]; /* whom workers and fetchers become */
-	struct child children[DAEMON_WORKERS + 2];
+	struct child children[DAEMON_WORKERS + 3];
 	size_t child_count;
 };
 
@@ -155,6 +159,30 @@ run_refresher(struct supervisor *s, struct err *e)
 }
 
 static int
+run_keeper(struct supervisor *s, struct err *e)
+{
+	const struct daemon_keeping *k = &s->o->keeping;
+	struct keeper_options o = { .repo = s->o->repo,
+		.owner = s->owner[0] != '\0' ? s->owner : NULL,
+		.reader = s->reader,
+		.delay_s = k->delay_s,
+		.scrub_rate = k->scrub_rate,
+		.scrub_interval_s = k->scrub_interval_s,
+		.collect_interval_s = k->collect_interval_s,
+		.policy = { k->releases, k->age_s, k->bytes, k->grace_s },
+		.upstreams = (const char *const *)s->o->upstreams,
+		.upstream_count = s->o->upstream_count,
+		.identity = s->identity,
+		.has_anchor = s->o->upstream_count > 0,
+		.anchor = s->anchor,
+		.board = &s->board->keeping };
+
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	return keeper_run(&o, e);
+}
+
+static int
 run_role(struct supervisor *s, const struct child *c, struct err *e)
 {
 	switch (c->role) {
@@ -164,6 +192,8 @@ run_role(struct supervisor *s, const struct child *c, struct err *e)
 		return run_replicator(s, e);
 	case ROLE_REFRESHER:
 		return run_refresher(s, e);
+	case ROLE_KEEPER:
+		return run_keeper(s, e);
 	}
 	return 0;
 }
@@ -176,6 +206,8 @@ role_name(enum role role)
 		return "worker";
 	case ROLE_REPLICATOR:
 		return "replicator";
+	case ROLE_KEEPER:
+		return "keeper";
 	case ROLE_REFRESHER:
 		break;
 	}
@@ -422,6 +454,9 @@ add_children(struct supervisor *s)
 		add_child(s, ROLE_REPLICATOR, 0);
 	else if (s->o->keys != NULL)
 		add_child(s, ROLE_REFRESHER, 0);
+	if (s->o->keeping.scrub_rate > 0 ||
+	    s->o->keeping.collect_interval_s > 0)
+		add_child(s, ROLE_KEEPER, 0);
 	return (unsigned)workers;
 }
 
@@ -460,6 +495,7 @@ supervise(const struct daemon_options *o, struct err *e)
 	    (rc = choose_users(s, e)) != 0 ||
 	    (rc = open_listeners(s, e)) != 0 ||
 	    (rc = serve_stats_new(add_children(s), &s->stats, e)) != 0 ||
+	    (rc = board_new(&s->board, e)) != 0 ||
 	    (rc = say_ready(s, e)) != 0)
 		goto out;
 	watch(s);
@@ -469,6 +505,7 @@ out:
 	if (s->repo_fd >= 0)
 		close(s->repo_fd);
 	serve_stats_free(s->stats);
+	board_free(s->board);
 	tls_context_free(s->tls);
 	tls_identity_free(s->identity);
 	free(s);
