@@ -245,6 +245,31 @@ repair_statement(struct repair *r, const char *path, struct err *e)
 	return ret;
 }
 
+/* ---- what is lacking ---- */
+
+/* As far as it can be: roots and roster may be what is lacking. */
+static int
+load(struct repair *r, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int ret = origin_load(r->o, &why);
+
+	if (ret == ERR_NO_MEMORY || ret == ERR_SYS) {
+		*e = why;
+		return ret;
+	}
+	return 0;
+}
+
+static int
+look(struct repair *r, struct err *e)
+{
+	int ret = load(r, e);
+
+	return ret == 0 ? repair_find(
+	                      r->o, &r->options->policy, &r->lacking, e) : ret;
+}
+
 /* ---- one server ---- */
 
 static bool
@@ -263,7 +288,7 @@ note_failing(
 		*e = *why;
 		return ret;
 	}
-	log_err(LOG_INFO, "not repaired", why, "what", what, "from",
+	log_err(LOG_WARNING, "not repaired", why, "what", what, "from",
 	    r->peer.route, NULL);
 	return 0;
 }
@@ -321,6 +346,9 @@ repair_from(struct repair *r, struct err *e)
 		ret = note_failing(
 		    r, path, repair_statement(r, path, &why), &why, e);
 	}
+	/* With the statements, it shows what they need. */
+	if (ret == 0 && r->lacking.statement_count > 0)
+		ret = look(r, e);
 	for (size_t i = 0; ret == 0 && i < r->lacking.release_count; i++)
 		ret = note_failing(r, "release",
 		    repair_release(r, &r->lacking.releases[i], &why), &why, e);
@@ -328,29 +356,6 @@ repair_from(struct repair *r, struct err *e)
 }
 
 /* ---- all servers ---- */
-
-/* As far as it can be: roots and roster may be what is lacking. */
-static int
-load(struct repair *r, struct err *e)
-{
-	struct err why = ERR_INIT;
-	int ret = origin_load(r->o, &why);
-
-	if (ret == ERR_NO_MEMORY || ret == ERR_SYS) {
-		*e = why;
-		return ret;
-	}
-	return 0;
-}
-
-static int
-look(struct repair *r, struct err *e)
-{
-	int ret = load(r, e);
-
-	return ret == 0 ? repair_find(
-	                      r->o, &r->options->policy, &r->lacking, e) : ret;
-}
 
 /* Copied: the roster may be loaded again while they are asked. */
 static void
@@ -391,6 +396,25 @@ tell_keys(struct repair *r, struct err *e)
 	return ret;
 }
 
+static void
+tell_repaired(struct repair *r, uint64_t absent, uint64_t files)
+{
+	uint64_t repaired = absent - r->lacking.absent;
+	uint64_t found = files - r->lacking.files;
+
+	if (r->lacking.absent < absent)
+		board_add(&r->options->board->repaired, repaired);
+	else
+		repaired = 0;
+	if (repaired == 0 && r->lacking.files >= files)
+		return;
+	log_event(LOG_NOTICE, "repaired", "from", r->peer.route, "files",
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
+	        repaired > 0 ? repaired : found),
+	    "lacking",
+	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->lacking.files), NULL);
+}
+
 static int
 ask_all(struct repair *r, struct err *e)
 {
@@ -399,7 +423,7 @@ ask_all(struct repair *r, struct err *e)
 
 	for (unsigned i = 0;
 	     ret == 0 && r->lacking.files > 0 && i < SERVERS_MAX; i++) {
-		uint64_t before = r->lacking.files;
+		uint64_t absent = r->lacking.absent, files = r->lacking.files;
 
 		err_clear(&why);
 		ret = fetch_connect(r->fetch, &r->peer, &why);
@@ -412,18 +436,8 @@ ask_all(struct repair *r, struct err *e)
 		ret = repair_from(r, e);
 		if (ret == 0)
 			ret = look(r, e);
-		if (ret == 0 && r->lacking.files < before) {
-			board_add(&r->options->board->repaired,
-			    before - r->lacking.files);
-			log_event(LOG_NOTICE, "repaired", "from",
-			    r->peer.route, "files",
-			    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
-			        before - r->lacking.files),
-			    "lacking",
-			    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
-			        r->lacking.files),
-			    NULL);
-		}
+		if (ret == 0)
+			tell_repaired(r, absent, files);
 	}
 	return ret;
 }

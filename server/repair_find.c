@@ -50,10 +50,9 @@ see_quarantined(
 
 	(void)size_bytes;
 	f->quarantined = true;
-	if (!is_statement(path))
-		return 0;
 	ret = repo_has(f->o->repo, path, &has, e);
-	if (ret == 0 && !has)
+	f->out->absent += ret == 0 && !has;
+	if (ret == 0 && !has && is_statement(path))
 		add_statement(f->out, path);
 	return ret;
 }

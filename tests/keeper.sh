@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The keeper: a bit is flipped in every kind of stored file, of an origin and of
+# a mirror; it is found, put into quarantine and fetched again from the other.
+# run: parallel
+# shellcheck disable=SC2317 # functions that check and wait_for call
+set -uo pipefail
+# shellcheck source=tests/faults.sh
+. "$(dirname "$0")/faults.sh"
+need python3 rsync
+faults_begin
+
+flip() { # FILE: one bit in its middle
+	python3 -c '
+import sys
+with open(sys.argv[1], "r+b") as f:
+    text = f.read()
+    f.seek(len(text) // 2)
+    f.write(bytes([text[len(text) // 2] ^ 4]))' "$1"
+}
+object_of() { # FILE: its object's path
+	local d
+	d=$(sha256sum <"$1" | cut -d ' ' -f 1)
+	echo "v1/object/${d:0:2}/$d"
+}
+of_release() { # KEY: of the newest one's transcript, or of itself
+	peciactl show --json | python3 -c '
+import json, sys
+release = json.load(sys.stdin)
+print(release.get(sys.argv[1]) or release["transcripts"][0][sys.argv[1]])' "$1"
+}
+is_well() { # REPO
+	peciactl --repo "$1" verify --anchor "$anchor"
+}
+in_quarantine() { # REPO PATH...: these and no others
+	diff <(cd "$1/quarantine" 2>/dev/null && find . -type f -printf '%P\n' | sort) \
+		<(printf '%s\n' "${@:2}" | sort)
+}
+# Well, with what was wrong in quarantine.
+is_mended() { # REPO PATH...
+	in_quarantine "$@" && is_well "$1"
+}
+
+mkdir "$T/tree"
+for i in $(seq 20); do
+	seq "$i" $((i * 100)) >"$T/tree/file$i"
+done
+head -c 6000000 /dev/urandom >"$T/tree/large"
+origin_init
+publish "tree=$T/tree:/" --exact
+printf '[main]\nkeeper_delay = 0\nscrub_rate = 1G\nscrub_interval = 1\ncollect_interval = 1\n' \
+	>"$T/none.conf"
+origin_up
+mirror_up m "$origin"
+mirror_at m 1
+echo "a small file" >"$T/tree/small"
+publish "tree=$T/tree:/" --exact
+mirror_at m 2
+peciactl mirror remove m >"$T/out" 2>&1 || fail "mirror remove"
+peciactl mirror add m --site site-m --address "${mirror[m]}" \
+	--key "$(peciad --identity "$T/id-m" --show-identity)" >"$T/out" 2>&1 || fail "mirror add"
+
+kinds=("$(object_of "$T/tree/small")" "$(object_of "$T/tree/large")"
+	"v1/manifest/$(of_release manifest)" "v1/data/$(of_release data)"
+	"v1/release/$(of_release release)" "v1/release/$(of_release previous)")
+
+# ---- an origin, from its mirror ----
+
+for file in "${kinds[@]}"; do
+	flip "$PECIA_REPO/$file"
+done
+check "the origin mends itself" wait_for 10 is_mended "$PECIA_REPO" "${kinds[@]}"
+for file in "${kinds[@]}"; do
+	check "it was told: $file" grep -q "damaged file path=$file " "$T/origin.log"
+done
+check "and from where" grep -q "repaired from=.* files=" "$T/origin.log"
+client_init c
+check "a client" client c run --server "$origin"
+check "has all" same_tree "$T/tree" "$T/root-c"
+
+# What it signs itself stays: a publisher without a head would begin again.
+cp "$PECIA_REPO/v1/channel/production" "$T/head"
+flip "$PECIA_REPO/v1/channel/production"
+check "a wrong head of an origin is told" wait_for 20 \
+	grep -q 'damaged file path=v1/channel/production .*by hand' "$T/origin.log"
+check "and not moved" test -e "$PECIA_REPO/v1/channel/production"
+refuses 1 production peciactl publish "tree=$T/tree:/" --exact
+cp "$T/head" "$T/head.new"
+mv "$T/head.new" "$PECIA_REPO/v1/channel/production"
+
+# ---- what is missing, and a restart ----
+
+stop "$origin_pid" KILL
+rm "$PECIA_REPO/${kinds[0]}" "$PECIA_REPO/${kinds[2]}"
+origin_up
+check "what vanished is fetched again" wait_for 60 is_well "$PECIA_REPO"
+cat "$T/origin.log" | cut -c1-300 | head -40
+done_checks
