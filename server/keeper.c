@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "server/collect.h"
-#include "server/scrub.h"
+#include "server/scrub_statements.h"
 #include "transcripts/fetcher.h"
 
 /* Hosts that were started together are not to read and ask together. */
@@ -75,21 +75,40 @@ splay(void)
 
 /* ---- the three jobs ---- */
 
-static void
-scrub(struct keeper *k)
+static struct scrub_options
+scrub_options_of(const struct keeper *k)
 {
 	const struct keeper_options *o = k->options;
-	const struct scrub_options options = { .rate = o->scrub_rate,
+
+	return (struct scrub_options){ .rate = o->scrub_rate,
 		.interval_s = o->scrub_interval_s,
 		.budget_s = BUDGET_S,
 		.wait_ms = LOCK_MS,
 		.has_anchor = o->has_anchor,
 		.anchor = o->anchor,
 		.board = o->board };
+}
+
+/* Whatever was found is looked for elsewhere at once. */
+static void
+note_wrong(struct keeper *k, const struct scrubbed *done)
+{
+	if (done->wrong == 0)
+		return;
+	k->look_at = 0;
+	k->retry_s = RETRY_S;
+}
+
+static void
+scrub(struct keeper *k)
+{
+	const struct keeper_options *o = k->options;
+	const struct scrub_options options = scrub_options_of(k);
+	double rest = o->scrub_interval_s < REST_S
+	    ? (double)o->scrub_interval_s
+	    : REST_S;
 	struct err e = ERR_INIT;
 	struct scrubbed done;
-	uint64_t rest = o->scrub_interval_s < REST_S ? o->scrub_interval_s
-	                                             : REST_S;
 
 	if (o->scrub_rate == 0 || now_s() < k->scrub_at)
 		return;
@@ -97,15 +116,39 @@ scrub(struct keeper *k)
 		log_err(LOG_WARNING, "scrub failed", &e, NULL);
 		rest = RETRY_S;
 	}
-	if (done.wrong > 0) {
-		k->look_at = 0;
-		k->retry_s = RETRY_S;
-	}
-	k->scrub_at = done.rests || e.code != 0 ? now_s() + (double)rest : 0;
+	note_wrong(k, &done);
+	k->scrub_at = done.rests || e.code != 0 ? now_s() + rest : 0;
+}
+
+/* What keeps us from knowing what is needed does not wait for its turn. */
+static void
+scrub_at_once(struct keeper *k)
+{
+	const struct scrub_options options = scrub_options_of(k);
+	struct err e = ERR_INIT;
+	struct scrubbed done;
+
+	if (options.rate == 0)
+		return;
+	if (scrub_lists(&k->origin, &options, &done, &e) != 0)
+		log_err(LOG_WARNING, "scrub failed", &e, NULL);
+	note_wrong(k, &done);
 }
 
 static void
-look(struct keeper *k)
+look_at_statements(struct keeper *k)
+{
+	const struct scrub_options options = scrub_options_of(k);
+	struct scrubbed done = { .rests = false };
+	struct err e = ERR_INIT;
+
+	if (options.rate > 0 &&
+	    scrub_statements(&k->origin, &options, &done, &e) != 0)
+		log_err(LOG_WARNING, "scrub failed", &e, NULL);
+}
+
+static int
+repair(struct keeper *k, uint64_t *lacking, struct err *e)
 {
 	const struct keeper_options *o = k->options;
 	const struct repair_options options = { .upstreams = o->upstreams,
@@ -118,28 +161,41 @@ look(struct keeper *k)
 		.has_anchor = o->has_anchor,
 		.anchor = o->anchor,
 		.board = o->board };
+
+	return repair_run(&k->origin, &options, lacking, e);
+}
+
+static void
+look(struct keeper *k)
+{
+	const struct keeper_options *o = k->options;
+	double next = o->scrub_interval_s < LOOK_S
+	    ? (double)o->scrub_interval_s
+	    : LOOK_S;
 	struct err e = ERR_INIT;
 	uint64_t lacking = 0;
-	double next = LOOK_S;
-	int rc;
 
 	if (now_s() < k->look_at)
 		return;
-	rc = repair_run(&k->origin, &options, &lacking, &e);
-	if (rc == 0)
+	k->look_at = now_s() + next;
+	look_at_statements(k);
+	if (repair(k, &lacking, &e) == 0) {
 		board_set(&o->board->lacking, lacking);
-	else
-		log_err(LOG_WARNING, "not known what is lacking", &e, NULL);
-	if (rc != 0 || lacking > 0) {
-		next = k->retry_s;
-		k->retry_s = 2 * next < LOOK_S ? 2 * next : LOOK_S;
 	} else {
-		k->retry_s = RETRY_S;
+		log_err(LOG_WARNING, "not known what is lacking", &e, NULL);
+		if (scrub_is_damage(e.code, &e))
+			scrub_at_once(k);
 	}
 	if (lacking > 0)
 		log_event(LOG_ERROR, "files lacking", "files",
 		    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, lacking), NULL);
-	k->look_at = now_s() + next;
+	if ((lacking > 0 || e.code != 0) && k->look_at > 0) {
+		k->look_at = now_s() + k->retry_s;
+		k->retry_s =
+		    2 * k->retry_s < LOOK_S ? 2 * k->retry_s : LOOK_S;
+	} else {
+		k->retry_s = RETRY_S;
+	}
 }
 
 static void
@@ -174,6 +230,8 @@ collect(struct keeper *k)
 	} else {
 		log_err(rc == ERR_BUSY ? LOG_INFO : LOG_WARNING,
 		    "not collected", &e, NULL);
+		if (scrub_is_damage(rc, &e))
+			scrub_at_once(k);
 	}
 	k->collect_at = now_s() + (double)o->collect_interval_s;
 }

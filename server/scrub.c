@@ -32,6 +32,7 @@ static const struct {
 	{ "v1/data", REPO_CHECK_PLAIN },
 };
 #define PLAIN (sizeof(plain) / sizeof(plain[0]))
+#define LISTS  2 /* of these: what others hang on */
 #define STAGES (PLAIN + SHELVES)
 
 struct scrub {
@@ -342,25 +343,19 @@ scrub_stage(struct scrub *s, bool *done, struct err *e)
 }
 
 static int
-scrub_stages(struct scrub *s, struct err *e)
+scrub_stages(struct scrub *s, uint64_t end, struct err *e)
 {
 	bool done = true;
 	int ret = 0;
 
-	while (ret == 0 && s->stage < STAGES && !is_over(s)) {
+	while (ret == 0 && s->stage < end && !is_over(s)) {
 		ret = scrub_stage(s, &done, e);
 		if (ret == 0 && done) {
 			s->stage++;
 			s->last[0] = '\0';
 		}
 	}
-	if (ret != 0 || s->stage < STAGES)
-		return ret;
-	s->rests = true;
-	board_set(
-	    &s->options->board->scrub_round_s, (uint64_t)time(NULL));
-	log_event(LOG_INFO, "scrub round ended", NULL);
-	return 0;
+	return ret;
 }
 
 /* ---- all ---- */
@@ -375,20 +370,26 @@ is_due(const struct scrub *s)
 	    (uint64_t)(now - s->round) >= s->options->interval_s;
 }
 
-static int
-start_round(struct scrub *s, struct err *e)
+static void
+start_round(struct scrub *s)
 {
 	s->rests = false;
 	s->round = time(NULL);
 	s->stage = 0;
 	s->last[0] = '\0';
-	return scrub_statements(s->o, s->options, s->out, e);
+}
+
+static void
+end_round(struct scrub *s)
+{
+	s->rests = true;
+	board_set(&s->options->board->scrub_round_s, (uint64_t)time(NULL));
+	log_event(LOG_INFO, "scrub round ended", NULL);
 }
 
 static int
-scrub(struct scrub *s, struct err *e)
+scrub_until(struct scrub *s, uint64_t end, struct err *e)
 {
-	bool is_new = s->rests || s->round == 0;
 	int ret = repo_check_new(s->o->repo, &s->check, e);
 
 	if (ret == 0)
@@ -396,12 +397,35 @@ scrub(struct scrub *s, struct err *e)
 	if (ret != 0)
 		return ret;
 	repo_check_set_pace(s->check, pace, s);
-	if (is_new)
-		ret = start_round(s, e);
-	if (ret == 0)
-		ret = scrub_stages(s, e);
+	return scrub_stages(s, end, e);
+}
+
+static int
+go_on(struct scrub *s, struct err *e)
+{
+	int ret;
+
+	if (s->rests || s->round == 0)
+		start_round(s);
+	ret = scrub_until(s, STAGES, e);
+	if (ret == 0 && s->stage == STAGES)
+		end_round(s);
 	save_position(s);
 	return ret;
+}
+
+static void
+begin(struct scrub *s)
+{
+	*s->out = (struct scrubbed){ .rests = false };
+	clock_gettime(CLOCK_MONOTONIC, &s->begun);
+}
+
+static void
+end(struct scrub *s)
+{
+	repo_sum_list_release(&s->sums);
+	repo_check_free(s->check);
 }
 
 int
@@ -411,13 +435,24 @@ scrub_some(struct origin *o, const struct scrub_options *options,
 	struct scrub s = { .o = o, .options = options, .out = out };
 	int ret;
 
-	*out = (struct scrubbed){ .rests = false };
-	clock_gettime(CLOCK_MONOTONIC, &s.begun);
+	begin(&s);
 	ret = load_position(&s, e);
 	if (ret == 0 && is_due(&s))
-		ret = scrub(&s, e);
+		ret = go_on(&s, e);
 	out->rests = ret == 0 && s.rests;
-	repo_sum_list_release(&s.sums);
-	repo_check_free(s.check);
+	end(&s);
+	return ret;
+}
+
+int
+scrub_lists(struct origin *o, const struct scrub_options *options,
+    struct scrubbed *out, struct err *e)
+{
+	struct scrub s = { .o = o, .options = options, .out = out };
+	int ret;
+
+	begin(&s);
+	ret = scrub_until(&s, LISTS, e);
+	end(&s);
 	return ret;
 }

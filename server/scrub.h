@@ -29,8 +29,13 @@ struct scrubbed {
 	uint64_t wrong; /* found in this call, and dealt with */
 };
 
+/* Reads what others hang on, at once and apart from the round: releases and
+ * manifests. */
+MUST_CHECK int scrub_lists(struct origin *o,
+    const struct scrub_options *options, struct scrubbed *out, struct err *e);
+
 /* Goes on with the round, or begins one when it is due.  Finds are logged and
- * no errors. */
+ * no errors.  What is signed and replaced is for scrub_statements. */
 MUST_CHECK int scrub_some(struct origin *o,
     const struct scrub_options *options, struct scrubbed *out, struct err *e);
 

@@ -1,5 +1,5 @@
 /* What of a scrub is signed and not named by its digest: roots, roster, heads.
- * They are small: all are read at the start of each round. */
+ * They are small. */
 #ifndef SERVER_SCRUB_STATEMENTS_H
 #define SERVER_SCRUB_STATEMENTS_H
 

@@ -6,7 +6,7 @@
 set -uo pipefail
 # shellcheck source=tests/faults.sh
 . "$(dirname "$0")/faults.sh"
-need python3 rsync
+need flock python3 rsync
 faults_begin
 
 flip() { # FILE: one bit in its middle
@@ -37,6 +37,10 @@ in_quarantine() { # REPO PATH...: these and no others
 }
 # Well, with what was wrong in quarantine.
 is_mended() { # REPO PATH...
+	local file
+	for file in "${@:2}"; do
+		[ -e "$1/$file" ] || return 1
+	done
 	in_quarantine "$@" && is_well "$1"
 }
 
@@ -68,7 +72,7 @@ kinds=("$(object_of "$T/tree/small")" "$(object_of "$T/tree/large")"
 for file in "${kinds[@]}"; do
 	flip "$PECIA_REPO/$file"
 done
-check "the origin mends itself" wait_for 10 is_mended "$PECIA_REPO" "${kinds[@]}"
+check "the origin mends itself" wait_for 60 is_mended "$PECIA_REPO" "${kinds[@]}"
 for file in "${kinds[@]}"; do
 	check "it was told: $file" grep -q "damaged file path=$file " "$T/origin.log"
 done
@@ -87,11 +91,32 @@ refuses 1 production peciactl publish "tree=$T/tree:/" --exact
 cp "$T/head" "$T/head.new"
 mv "$T/head.new" "$PECIA_REPO/v1/channel/production"
 
+# ---- a mirror, from its upstream: what is signed, too ----
+
+mends_a_mirror() {
+	local copy=$T/mirror-m file all
+	all=("${kinds[@]}" v1/root/1 v1/roster v1/channel/production)
+	for file in "${all[@]}"; do
+		flip "$copy/$file"
+	done
+	check "the mirror mends itself" wait_for 60 is_mended "$copy" "${all[@]}"
+	for file in "${all[@]}"; do
+		check "it was told: $file" grep -q "damaged file path=$file " "$T/mirror-m.log"
+	done
+	client_init d
+	check "a client of it" client d run --server "${mirror[m]}"
+	check "has all" same_tree "$T/tree" "$T/root-d"
+}
+if wait_for 5 flock -n "$T/mirror-m/lock" true; then
+	mends_a_mirror
+else
+	echo "passed over: the replicator keeps the lock for its life"
+fi
+
 # ---- what is missing, and a restart ----
 
 stop "$origin_pid" KILL
 rm "$PECIA_REPO/${kinds[0]}" "$PECIA_REPO/${kinds[2]}"
 origin_up
 check "what vanished is fetched again" wait_for 60 is_well "$PECIA_REPO"
-cat "$T/origin.log" | cut -c1-300 | head -40
 done_checks
