@@ -172,8 +172,8 @@ look(struct keeper *k)
 	double next = o->scrub_interval_s < LOOK_S
 	    ? (double)o->scrub_interval_s
 	    : LOOK_S;
+	uint64_t lacking = 0, before = board_get(&o->board->repaired);
 	struct err e = ERR_INIT;
-	uint64_t lacking = 0;
 
 	if (now_s() < k->look_at)
 		return;
@@ -189,6 +189,9 @@ look(struct keeper *k)
 	if (lacking > 0)
 		log_event(LOG_ERROR, "files lacking", "files",
 		    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, lacking), NULL);
+	/* What is right now may show what else is wrong. */
+	if (board_get(&o->board->repaired) != before)
+		k->look_at = 0;
 	if ((lacking > 0 || e.code != 0) && k->look_at > 0) {
 		k->look_at = now_s() + k->retry_s;
 		k->retry_s =

@@ -6,6 +6,7 @@
 
 #include "common/fsat.h"
 #include "server/quarantine.h"
+#include "server/scrub_statements.h"
 
 struct finding {
 	struct origin *o;
@@ -62,6 +63,7 @@ static int
 see_heads(struct finding *f, bool *whole, struct err *e)
 {
 	struct fsat_names names = { NULL, 0 };
+	struct err why = ERR_INIT;
 	char path[REPO_PATH_BYTES];
 	struct head head;
 	bool has = false;
@@ -69,9 +71,18 @@ see_heads(struct finding *f, bool *whole, struct err *e)
 
 	*whole = true;
 	for (size_t i = 0; ret == 0 && i < names.count; i++) {
-		ret = origin_head(f->o, names.names[i], &head, e);
-		if (ret != 0)
+		ret = origin_head(f->o, names.names[i], &head, &why);
+		if (ret != 0 && scrub_is_damage(ret, &why)) {
+			/* Its turn comes once roots and roster are right. */
+			*whole = false;
+			f->out->files++;
+			ret = 0;
+			continue;
+		}
+		if (ret != 0) {
+			*e = why;
 			break;
+		}
 		repo_path_release(path, &head.release);
 		ret = repo_has(f->o->repo, path, &has, e);
 		if (ret == 0 && !has) {

@@ -76,7 +76,7 @@ check "the origin mends itself" wait_for 60 is_mended "$PECIA_REPO" "${kinds[@]}
 for file in "${kinds[@]}"; do
 	check "it was told: $file" grep -q "damaged file path=$file " "$T/origin.log"
 done
-check "and from where" grep -q "repaired from=.* files=" "$T/origin.log"
+check "and from where" wait_for 10 grep -q "repaired from=.* files=" "$T/origin.log"
 client_init c
 check "a client" client c run --server "$origin"
 check "has all" same_tree "$T/tree" "$T/root-c"
