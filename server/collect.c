@@ -79,10 +79,10 @@ take_stamp(struct repo *r, struct digest *out, struct err *e)
 	struct digest_state *s = NULL;
 	int ret = digest_new(&s, e);
 
-	for (size_t i = 0;
-	     ret == 0 && i < sizeof(folders) / sizeof(folders[0]); i++)
-		ret = stamp_folder(
-		    s, r, folders[i].path, folders[i].contents, e);
+	for (size_t i = 0; ret == 0 && i < sizeof(folders) / sizeof(folders[0]);
+	     i++)
+		ret =
+		    stamp_folder(s, r, folders[i].path, folders[i].contents, e);
 	if (ret == 0)
 		digest_end(s, out);
 	digest_free(s);
@@ -106,9 +106,8 @@ lock(struct collection *c, struct err *e)
 static int
 mark(struct collection *c, struct err *e)
 {
-	const struct retain_options options = {
-		.policy = c->options->policy, .now = c->now
-	};
+	const struct retain_options options = { .policy = c->options->policy,
+		.now = c->now };
 	int ret;
 
 	if (c->out->marked++ == MARKS_MAX)

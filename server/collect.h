@@ -13,9 +13,9 @@
 
 struct collect_options {
 	struct retain_policy policy;
-	bool noop;         /* only count */
-	unsigned wait_ms;  /* for the lock, at each slice */
-	unsigned pause_ms; /* after each slice, at least */
+	bool noop;                         /* only count */
+	unsigned wait_ms;                  /* for the lock, at each slice */
+	unsigned pause_ms;                 /* after each slice, at least */
 	const volatile sig_atomic_t *stop; /* NULL, or ends it early */
 	/* NULL, or told of each file; for noop too. */
 	void (*removed)(void *arg, const char *path, uint64_t size_bytes);

@@ -191,8 +191,8 @@ take_span(struct parse *p, const char *option, const char *text, uint64_t *v)
 {
 	if (text_seconds(text, v) == 0)
 		return 0;
-	return err_set(p->e, ERR_USAGE, "%s %s: not a time like 30d", option,
-	    text);
+	return err_set(
+	    p->e, ERR_USAGE, "%s %s: not a time like 30d", option, text);
 }
 
 static int
@@ -341,8 +341,8 @@ take_value(struct parse *p, int opt, const char *arg)
 	case OPT_KEY:
 		return take_key(p, arg);
 	case OPT_KEEP:
-		return take_number(p, "--keep", arg, LIMIT_KEPT_RELEASES,
-		    &o->keep_releases);
+		return take_number(
+		    p, "--keep", arg, LIMIT_KEPT_RELEASES, &o->keep_releases);
 	case OPT_AGE:
 		return take_span(p, "--age", arg, &o->keep_age_s);
 	case OPT_BYTES:

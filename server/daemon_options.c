@@ -311,8 +311,7 @@ take_keeping(
 
 /* Old releases come back from nowhere once the origin has none. */
 static void
-set_keeping(
-    const struct config_section *c, const struct daemon_options *o,
+set_keeping(const struct config_section *c, const struct daemon_options *o,
     struct daemon_keeping *k)
 {
 	if (o->upstream_count > 0 &&

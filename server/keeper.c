@@ -13,15 +13,15 @@
 #include "transcripts/fetcher.h"
 
 /* Hosts that were started together are not to read and ask together. */
-#define DELAY_S   300
-#define SPLAY_S   600
-#define TURN_S    1  /* between two turns */
-#define BUDGET_S  60 /* of one turn's scrubbing */
-#define REST_S    3600 /* at most, before it is asked whether a round is due */
-#define LOOK_S    21600 /* between two looks for what is lacking */
-#define RETRY_S   60   /* after the first failure to repair, then doubled */
-#define LOCK_MS   10000
-#define PAUSE_MS  200 /* between slices of collection */
+#define DELAY_S       300
+#define SPLAY_S       600
+#define TURN_S        1  /* between two turns */
+#define BUDGET_S      60 /* of one turn's scrubbing */
+#define REST_S        3600 /* at most, before it is asked whether a round is due */
+#define LOOK_S        21600 /* between two looks for what is lacking */
+#define RETRY_S       60 /* after the first failure to repair, then doubled */
+#define LOCK_MS       10000
+#define PAUSE_MS      200 /* between slices of collection */
 #define UPSTREAM_PORT 7440
 
 /* As in linux/ioprio.h, which libc has not. */
@@ -104,9 +104,8 @@ scrub(struct keeper *k)
 {
 	const struct keeper_options *o = k->options;
 	const struct scrub_options options = scrub_options_of(k);
-	double rest = o->scrub_interval_s < REST_S
-	    ? (double)o->scrub_interval_s
-	    : REST_S;
+	double rest =
+	    o->scrub_interval_s < REST_S ? (double)o->scrub_interval_s : REST_S;
 	struct err e = ERR_INIT;
 	struct scrubbed done;
 
@@ -169,9 +168,8 @@ static void
 look(struct keeper *k)
 {
 	const struct keeper_options *o = k->options;
-	double next = o->scrub_interval_s < LOOK_S
-	    ? (double)o->scrub_interval_s
-	    : LOOK_S;
+	double next =
+	    o->scrub_interval_s < LOOK_S ? (double)o->scrub_interval_s : LOOK_S;
 	uint64_t lacking = 0, before = board_get(&o->board->repaired);
 	struct err e = ERR_INIT;
 
@@ -194,8 +192,7 @@ look(struct keeper *k)
 		k->look_at = 0;
 	if ((lacking > 0 || e.code != 0) && k->look_at > 0) {
 		k->look_at = now_s() + k->retry_s;
-		k->retry_s =
-		    2 * k->retry_s < LOOK_S ? 2 * k->retry_s : LOOK_S;
+		k->retry_s = 2 * k->retry_s < LOOK_S ? 2 * k->retry_s : LOOK_S;
 	} else {
 		k->retry_s = RETRY_S;
 	}
@@ -215,9 +212,9 @@ static void
 collect(struct keeper *k)
 {
 	const struct keeper_options *o = k->options;
-	const struct collect_options options = { .policy = o->policy,
-		.wait_ms = LOCK_MS,
-		.pause_ms = PAUSE_MS };
+	const struct collect_options options = {
+		.policy = o->policy, .wait_ms = LOCK_MS, .pause_ms = PAUSE_MS
+	};
 	struct err e = ERR_INIT;
 	struct collected done;
 	int rc;

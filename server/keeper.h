@@ -6,11 +6,11 @@
 #include "server/repair.h"
 
 struct keeper_options {
-	const char *repo;   /* path */
-	const char *owner;  /* whom to become; NULL: stay */
-	const char *reader; /* whom the fetcher becomes when root */
-	uint64_t delay_s;   /* before the first look; KEEPER_DELAY: by host */
-	uint64_t scrub_rate;         /* bytes a second; 0: no scrub */
+	const char *repo;    /* path */
+	const char *owner;   /* whom to become; NULL: stay */
+	const char *reader;  /* whom the fetcher becomes when root */
+	uint64_t delay_s;    /* before the first look; KEEPER_DELAY: by host */
+	uint64_t scrub_rate; /* bytes a second; 0: no scrub */
 	uint64_t scrub_interval_s;   /* of rounds */
 	uint64_t collect_interval_s; /* 0: no collection */
 	struct retain_policy policy;

@@ -88,8 +88,7 @@ quarantine_each(struct repo *r,
 		    l->names.names[l->next++]);
 		ret = fsat_stat(repo_fd(r), w.path, &st, e);
 		if (ret == 0 && (st.mode & S_IFMT) == S_IFREG)
-			ret =
-			    fn(arg, w.path + sizeof(TOP), st.size_bytes, e);
+			ret = fn(arg, w.path + sizeof(TOP), st.size_bytes, e);
 		else if (ret == 0 && (st.mode & S_IFMT) == S_IFDIR &&
 		    w.depth <= DEPTH)
 			ret = open_level(&w, e);

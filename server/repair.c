@@ -66,8 +66,8 @@ check_root(
 	if (r->o->root_count + 1 < version)
 		return err_set(
 		    e, ERR_NOT_FOUND, "the root before it is missing, too");
-	return root_next(body->data, body->len, &r->o->roots[version - 2],
-	    &root, e);
+	return root_next(
+	    body->data, body->len, &r->o->roots[version - 2], &root, e);
 }
 
 static int
@@ -89,8 +89,8 @@ check_roster(struct repair *r, const struct buf *body, struct err *e)
 	struct fsat_names names = { NULL, 0 };
 	struct roster roster;
 	struct head head;
-	int ret = roster_read(
-	    origin_root(r->o), body->data, body->len, &roster, e);
+	int ret =
+	    roster_read(origin_root(r->o), body->data, body->len, &roster, e);
 
 	if (ret != 0)
 		return ret;
@@ -122,8 +122,8 @@ check_statement(
 		return 0;
 	}
 	if (strncmp(path, "v1/root/", 8) == 0)
-		return text_u64(path + 8, strlen(path + 8),
-		           LIMIT_ROOT_VERSIONS, &version) != 0 ||
+		return text_u64(path + 8, strlen(path + 8), LIMIT_ROOT_VERSIONS,
+		           &version) != 0 ||
 		        version == 0
 		    ? err_set(e, ERR_FORMAT, "%s is no root", path)
 		    : check_root(r, version, body, e);
@@ -141,8 +141,8 @@ check_head(struct repair *r, const char *channel, const struct buf *body,
 {
 	char path[REPO_PATH_BYTES];
 	struct head seen;
-	int ret = head_read(origin_root(r->o), channel, body->data, body->len,
-	    head, e);
+	int ret = head_read(
+	    origin_root(r->o), channel, body->data, body->len, head, e);
 
 	if (ret != 0)
 		return ret;
@@ -184,8 +184,7 @@ get_release(struct repair *r, const struct head *head, struct release *out,
 
 /* The lock is held while it is fetched: it is little. */
 static int
-pull(struct repair *r, const struct release *release, bool whole,
-    struct err *e)
+pull(struct repair *r, const struct release *release, bool whole, struct err *e)
 {
 	int ret = repo_lock(r->o->repo, r->options->wait_ms, e);
 
@@ -266,8 +265,8 @@ look(struct repair *r, struct err *e)
 {
 	int ret = load(r, e);
 
-	return ret == 0 ? repair_find(
-	                      r->o, &r->options->policy, &r->lacking, e) : ret;
+	return ret == 0 ? repair_find(r->o, &r->options->policy, &r->lacking, e)
+	                : ret;
 }
 
 /* ---- one server ---- */
@@ -294,8 +293,7 @@ note_failing(
 }
 
 static int
-repair_release(
-    struct repair *r, const struct lacking_release *l, struct err *e)
+repair_release(struct repair *r, const struct lacking_release *l, struct err *e)
 {
 	struct release release;
 	int ret;
@@ -327,9 +325,8 @@ check_server(struct repair *r, struct err *e)
 	tls_identity_digest(r->options->identity, &own);
 	if (digest_equal(&own, &answer.key))
 		return err_set(e, ERR_USAGE, "it is ourselves");
-	return answer.known
-	    ? 0
-	    : err_set(e, ERR_VERIFY, "it is not in the roster");
+	return answer.known ? 0
+	                    : err_set(e, ERR_VERIFY, "it is not in the roster");
 }
 
 static int
@@ -384,8 +381,8 @@ tell_keys(struct repair *r, struct err *e)
 	size_t n = 0;
 	int ret;
 
-	keys = calloc(roster->mirror_count + 1,
-	    sizeof(*keys) * LIMIT_MIRROR_KEYS);
+	keys =
+	    calloc(roster->mirror_count + 1, sizeof(*keys) * LIMIT_MIRROR_KEYS);
 	if (keys == NULL)
 		return err_memory(e);
 	for (size_t i = 0; i < roster->mirror_count; i++)
@@ -409,10 +406,10 @@ tell_repaired(struct repair *r, uint64_t absent, uint64_t files)
 	if (repaired == 0 && r->lacking.files >= files)
 		return;
 	log_event(LOG_NOTICE, "repaired", "from", r->peer.route, "files",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
-	        repaired > 0 ? repaired : found),
-	    "lacking",
-	    log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->lacking.files), NULL);
+	    log_u64(
+	        (char[LOG_NUMBER_BYTES]){ 0 }, repaired > 0 ? repaired : found),
+	    "lacking", log_u64((char[LOG_NUMBER_BYTES]){ 0 }, r->lacking.files),
+	    NULL);
 }
 
 static int

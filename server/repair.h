@@ -9,7 +9,8 @@
 #include "server/retain.h"
 
 struct repair_options {
-	const char *const *upstreams; /* HOST[:PORT]; then the roster's mirrors */
+	const char *const
+	    *upstreams; /* HOST[:PORT]; then the roster's mirrors */
 	size_t upstream_count;
 	uint16_t port; /* where none is said */
 	struct retain_policy policy;

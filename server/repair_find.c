@@ -36,14 +36,13 @@ add_statement(struct lacking *l, const char *path)
 	if (l->statement_count == REPAIR_STATEMENTS ||
 	    strlen(path) >= REPO_PATH_BYTES)
 		return;
-	(void)snprintf(l->statements[l->statement_count++], REPO_PATH_BYTES,
-	    "%s", path);
+	(void)snprintf(
+	    l->statements[l->statement_count++], REPO_PATH_BYTES, "%s", path);
 }
 
 /* For quarantine_each. */
 static int
-see_quarantined(
-    void *arg, const char *path, uint64_t size_bytes, struct err *e)
+see_quarantined(void *arg, const char *path, uint64_t size_bytes, struct err *e)
 {
 	struct finding *f = arg;
 	bool has = false;

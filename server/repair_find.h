@@ -18,7 +18,8 @@ struct lacking {
 	size_t statement_count;
 	struct lacking_release releases[REPAIR_RELEASES];
 	size_t release_count;
-	uint64_t absent; /* in quarantine, and not in its place, needed or not */
+	uint64_t
+	    absent;     /* in quarantine, and not in its place, needed or not */
 	uint64_t files; /* statements, and what the releases lack */
 };
 

@@ -129,15 +129,15 @@ mark(struct walk *w, const struct history_item *item, enum closure_depth depth,
 	if (lenient)
 		ret = see_files(w, &item->release, e);
 	if (ret == 0)
-		ret = closure_add(w->out->closure, &item->release, depth,
-		    &visit, &absent, e);
+		ret = closure_add(
+		    w->out->closure, &item->release, depth, &visit, &absent, e);
 	if (ret != 0)
 		return ret;
 	if (absent > 0 && !lenient)
 		return check_manifests(w, &item->release, e);
 	if (lenient && w->lacking > 0)
-		ret = w->options->lacks(w->options->arg, item, w->is_newest,
-		    w->lacking, e);
+		ret = w->options->lacks(
+		    w->options->arg, item, w->is_newest, w->lacking, e);
 	return ret;
 }
 
@@ -169,8 +169,7 @@ leaving_since(struct walk *w, const struct history_item *item)
 		since = w->successor_young ? now : 0;
 	else if (was->since > 0 && was->since <= now)
 		since = was->since;
-	if (since == 0 ||
-	    (uint64_t)(now - since) >= w->options->policy.grace_s)
+	if (since == 0 || (uint64_t)(now - since) >= w->options->policy.grace_s)
 		return 0;
 	return since;
 }
@@ -343,8 +342,8 @@ walk_coming(struct walk *w, struct err *e)
 	if (ret == 0)
 		ret = fsat_list(fd, &names, e);
 	for (size_t i = 0; ret == 0 && i < names.count; i++)
-		if (digest_parse(
-		        names.names[i], strlen(names.names[i]), &d) == 0)
+		if (digest_parse(names.names[i], strlen(names.names[i]), &d) ==
+		    0)
 			ret = see_coming(w, &d, e);
 	fsat_names_release(&names);
 	if (fd >= 0)

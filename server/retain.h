@@ -46,7 +46,7 @@ MUST_CHECK int retain_mark(struct origin *o,
 void retained_release(struct retained *r);
 /* A release by its digest, whose statement was verified before it was stored.
  * Release `out` also after errors; release_init it before. */
-MUST_CHECK int retain_read_release(struct repo *r, const struct digest *d,
-    struct release *out, struct err *e);
+MUST_CHECK int retain_read_release(
+    struct repo *r, const struct digest *d, struct release *out, struct err *e);
 
 #endif

@@ -75,8 +75,8 @@ parse_line(const char *line, size_t len, struct retain_item *out)
 	if (!text_is_name(line, name) || left < DIGEST_HEX ||
 	    digest[DIGEST_HEX - 1] != ' ' ||
 	    digest_parse(digest, DIGEST_HEX - 1, &out->release) != 0 ||
-	    text_u64(digest + DIGEST_HEX, left - DIGEST_HEX, INT64_MAX,
-	        &since) != 0)
+	    text_u64(
+	        digest + DIGEST_HEX, left - DIGEST_HEX, INT64_MAX, &since) != 0)
 		return false;
 	memcpy(out->channel, line, name);
 	out->channel[name] = '\0';

@@ -31,7 +31,7 @@ static const struct {
 	{ "v1/manifest", REPO_CHECK_MANIFEST },
 	{ "v1/data", REPO_CHECK_PLAIN },
 };
-#define PLAIN (sizeof(plain) / sizeof(plain[0]))
+#define PLAIN  (sizeof(plain) / sizeof(plain[0]))
 #define LISTS  2 /* of these: what others hang on */
 #define STAGES (PLAIN + SHELVES)
 
@@ -165,8 +165,7 @@ check_sum(struct scrub *s, struct file *f, struct err *e)
 		return ret;
 	repo_sum_list_release(&s->sums);
 	ret = repo_sum_list_load(repo_fd(s->o->repo), &s->sums, e);
-	f->is_odd =
-	    ret == 0 && repo_sum_list_denies(&s->sums, f->path, sum);
+	f->is_odd = ret == 0 && repo_sum_list_denies(&s->sums, f->path, sum);
 	return ret;
 }
 
@@ -253,16 +252,16 @@ judge_file(struct scrub *s, struct file *f, struct err *e)
 	 * work, and memory errs, too. */
 	ret = check_once(s, f, &why);
 	if (ret == 0 && !f->is_odd) {
-		log_event(LOG_NOTICE, "read wrong once", "path", f->path,
-		    "why", first.code == 0 ? "other bytes" : first.msg, NULL);
+		log_event(LOG_NOTICE, "read wrong once", "path", f->path, "why",
+		    first.code == 0 ? "other bytes" : first.msg, NULL);
 		return 0;
 	}
 	if (ret != 0 && !scrub_is_damage(ret, &why)) {
 		*e = why;
 		return ret;
 	}
-	return deal_with(s, f,
-	    f->is_odd ? "not the bytes that were stored" : why.msg, e);
+	return deal_with(
+	    s, f, f->is_odd ? "not the bytes that were stored" : why.msg, e);
 }
 
 /* What has no digest for a name is for `verify` to report. */
@@ -320,8 +319,7 @@ scrub_folder(struct scrub *s, const char *folder, enum repo_check_kind kind,
 			break;
 		}
 		ret = scrub_file(s, fd, folder, names.names[i], kind, e);
-		(void)snprintf(
-		    s->last, sizeof(s->last), "%s", names.names[i]);
+		(void)snprintf(s->last, sizeof(s->last), "%s", names.names[i]);
 	}
 	fsat_names_release(&names);
 	if (fd >= 0)
@@ -335,8 +333,8 @@ scrub_stage(struct scrub *s, bool *done, struct err *e)
 	char folder[REPO_PATH_BYTES];
 
 	if (s->stage < PLAIN)
-		return scrub_folder(s, plain[s->stage].path,
-		    plain[s->stage].kind, done, e);
+		return scrub_folder(
+		    s, plain[s->stage].path, plain[s->stage].kind, done, e);
 	(void)snprintf(folder, sizeof(folder), "v1/object/%02x",
 	    (unsigned)(s->stage - PLAIN));
 	return scrub_folder(s, folder, REPO_CHECK_OBJECT, done, e);

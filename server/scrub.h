@@ -25,7 +25,7 @@ struct scrub_options {
 };
 
 struct scrubbed {
-	bool rests;    /* a round is complete, the next is not due */
+	bool rests;     /* a round is complete, the next is not due */
 	uint64_t wrong; /* found in this call, and dealt with */
 };
 
@@ -36,7 +36,7 @@ MUST_CHECK int scrub_lists(struct origin *o,
 
 /* Goes on with the round, or begins one when it is due.  Finds are logged and
  * no errors.  What is signed and replaced is for scrub_statements. */
-MUST_CHECK int scrub_some(struct origin *o,
-    const struct scrub_options *options, struct scrubbed *out, struct err *e);
+MUST_CHECK int scrub_some(struct origin *o, const struct scrub_options *options,
+    struct scrubbed *out, struct err *e);
 
 #endif

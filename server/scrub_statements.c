@@ -40,8 +40,7 @@ judge_root(struct judging *j, const char *path, struct err *e)
 	int ret;
 
 	buf_init(&text, LIMIT_ROOT_BYTES);
-	ret = repo_read_statement(
-	    j->o->repo, path, LIMIT_ROOT_BYTES, &text, e);
+	ret = repo_read_statement(j->o->repo, path, LIMIT_ROOT_BYTES, &text, e);
 	if (ret == 0 && j->root.version == 0) {
 		digest_of(text.data, text.len, &own);
 		ret = root_first(text.data, text.len,
@@ -96,8 +95,7 @@ put_away(struct judging *j, const char *path, int fd, const struct err *why,
 	if (!j->stays) {
 		ret = repo_lock(j->o->repo, j->options->wait_ms, e);
 		if (ret == 0)
-			ret = quarantine_put(
-			    j->o->repo, path, fd, &moved, e);
+			ret = quarantine_put(j->o->repo, path, fd, &moved, e);
 		repo_unlock(j->o->repo);
 	}
 	if (ret != 0)

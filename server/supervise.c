@@ -495,8 +495,7 @@ supervise(const struct daemon_options *o, struct err *e)
 	    (rc = choose_users(s, e)) != 0 ||
 	    (rc = open_listeners(s, e)) != 0 ||
 	    (rc = serve_stats_new(add_children(s), &s->stats, e)) != 0 ||
-	    (rc = board_new(&s->board, e)) != 0 ||
-	    (rc = say_ready(s, e)) != 0)
+	    (rc = board_new(&s->board, e)) != 0 || (rc = say_ready(s, e)) != 0)
 		goto out;
 	watch(s);
 out:

@@ -38,7 +38,7 @@ is_whole() {
 
 mkdir "$tree"
 seq 2000 >"$tree/stays"
-origin_init
+origin_init --org test
 mirror_add late
 for i in 1 2 3 4; do
 	publish_some $i

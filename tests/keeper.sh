@@ -49,7 +49,7 @@ for i in $(seq 20); do
 	seq "$i" $((i * 100)) >"$T/tree/file$i"
 done
 head -c 6000000 /dev/urandom >"$T/tree/large"
-origin_init
+origin_init --org test
 publish "tree=$T/tree:/" --exact
 printf '[main]\nkeeper_delay = 0\nscrub_rate = 1G\nscrub_interval = 1\ncollect_interval = 1\n' \
 	>"$T/none.conf"

@@ -193,14 +193,12 @@ want(struct closure *c, const struct digest *d, bool is_object,
 }
 
 static int
-want_files(
-    struct closure *c, struct manifest_reader *reader, struct err *e)
+want_files(struct closure *c, struct manifest_reader *reader, struct err *e)
 {
 	const struct manifest_entry *m = NULL;
 	int ret;
 
-	while (
-	    (ret = manifest_reader_next(reader, &m, e)) == 0 && m != NULL)
+	while ((ret = manifest_reader_next(reader, &m, e)) == 0 && m != NULL)
 		if (m->type == MANIFEST_FILE &&
 		    (ret = want(c, &m->digest, true, m->size_bytes, e)) != 0)
 			break;

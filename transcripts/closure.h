@@ -15,8 +15,7 @@
 #include "transcripts/repo.h"
 
 struct closure;
-MUST_CHECK int closure_new(
-    struct repo *r, struct closure **out, struct err *e);
+MUST_CHECK int closure_new(struct repo *r, struct closure **out, struct err *e);
 void closure_free(struct closure *c);
 
 /* Called for each object that was not in the set before. */

@@ -64,8 +64,8 @@ settle_objects(struct settling *s, int dir, struct err *e)
 	if (ret == 0)
 		ret = fsat_list(fd, &names, e);
 	for (size_t i = 0; ret == 0 && i < names.count; i++)
-		ret = settle_folder(
-		    s, fd, names.names[i], REPO_CHECK_OBJECT, e);
+		ret =
+		    settle_folder(s, fd, names.names[i], REPO_CHECK_OBJECT, e);
 	fsat_names_release(&names);
 	if (fd >= 0)
 		close(fd);
