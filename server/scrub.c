@@ -319,7 +319,9 @@ scrub_folder(struct scrub *s, const char *folder, enum repo_check_kind kind,
 			break;
 		}
 		ret = scrub_file(s, fd, folder, names.names[i], kind, e);
-		(void)snprintf(s->last, sizeof(s->last), "%s", names.names[i]);
+		if (ret == 0)
+			(void)snprintf(
+			    s->last, sizeof(s->last), "%s", names.names[i]);
 	}
 	fsat_names_release(&names);
 	if (fd >= 0)
