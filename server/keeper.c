@@ -180,7 +180,7 @@ look(struct keeper *k)
 	if (repair(k, &lacking, &e) == 0) {
 		board_set(&o->board->lacking, lacking);
 	} else {
-		log_err(LOG_WARNING, "not known what is lacking", &e, NULL);
+		log_err(LOG_WARNING, "repair failed", &e, NULL);
 		if (scrub_is_damage(e.code, &e))
 			scrub_at_once(k);
 	}

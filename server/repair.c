@@ -182,12 +182,16 @@ get_release(struct repair *r, const struct head *head, struct release *out,
 	return ret == 0 ? origin_release_of(r->o, head, out, e) : ret;
 }
 
-/* The lock is held while it is fetched: it is little. */
+/* The lock is held while it is fetched: it is little.  What a writer left that
+ * ended before it had synced is put in order first, as our sync ends its
+ * mark. */
 static int
 pull(struct repair *r, const struct release *release, bool whole, struct err *e)
 {
 	int ret = repo_lock(r->o->repo, r->options->wait_ms, e);
 
+	if (ret == 0)
+		ret = repo_clean(r->o->repo, e);
 	if (ret == 0)
 		ret = pull_one(&r->pull, release, NULL, !whole, e);
 	if (ret == 0)

@@ -191,8 +191,11 @@ write_anew(struct scrub *s, const struct file *f, struct err *e)
 	struct repo *r = s->o->repo;
 	uint8_t piece[16384];
 	size_t n = 1;
-	int ret = repo_temp_new(r, &temp, e);
+	/* Our sync ends the mark of whoever left files that are not whole. */
+	int ret = repo_clean(r, e);
 
+	if (ret == 0)
+		ret = repo_temp_new(r, &temp, e);
 	if (ret == 0 && lseek(f->fd, 0, SEEK_SET) != 0)
 		ret = err_sys(e, "%s", f->path);
 	while (ret == 0 && n > 0) {
