@@ -300,7 +300,7 @@ END_TEST
 START_TEST(a_mirrors_statements_go_and_an_origins_stay)
 {
 	static const char *const paths[] = { "v1/root/1", "v1/roster",
-		"v1/channel/" SAMPLE_CHANNEL };
+		"v1/channel/production" };
 	struct buf text;
 
 	buf_init(&text, LIMIT_ROOT_BYTES);
