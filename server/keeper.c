@@ -261,6 +261,20 @@ is_there(struct keeper *k)
 	    newest > 0;
 }
 
+static _Noreturn void
+loop(struct keeper *k)
+{
+	for (;;) {
+		/* A new mirror has nothing to keep. */
+		if (is_there(k)) {
+			scrub(k);
+			look(k);
+			collect(k);
+		}
+		pause_s(TURN_S);
+	}
+}
+
 int
 keeper_run(const struct keeper_options *options, struct err *e)
 {
@@ -271,17 +285,10 @@ keeper_run(const struct keeper_options *options, struct err *e)
 		be_idle();
 		rc = give_up_privileges(&k, e);
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		pause_s(options->delay_s == KEEPER_DELAY ? DELAY_S + splay()
 		                                         : options->delay_s);
-	while (rc == 0) {
-		/* A new mirror has nothing to keep. */
-		if (is_there(&k)) {
-			scrub(&k);
-			look(&k);
-			collect(&k);
-		}
-		pause_s(TURN_S);
+		loop(&k);
 	}
 	origin_release(&k.origin);
 	return rc;

@@ -52,22 +52,33 @@ struct scrub {
 
 /* ---- the position ---- */
 
+/* The next of words that one blank parts; false when there is none. */
+static bool
+next_number(const char **at, uint64_t max, uint64_t *v)
+{
+	size_t len = strcspn(*at, " \n");
+
+	if ((*at)[len] != ' ' || text_u64(*at, len, max, v) != 0)
+		return false;
+	*at += len + 1;
+	return true;
+}
+
+/* "<begun> <rests> <stage> <name>" of ours, or nothing of it counts. */
 static void
 parse_position(struct scrub *s, const char *text)
 {
-	char word[NAME_MAX + 1] = "";
-	unsigned long long round = 0, stage = 0;
-	int rests = 0;
+	uint64_t round = 0, rests = 0, stage = 0;
 
-	/* "<begun> <rests> <stage> <name>" of ours, or nothing of it counts. */
-	if (sscanf(text, "%llu %d %llu %255s", &round, &rests, &stage, word) <
-	        3 ||
-	    stage > STAGES)
+	if (!next_number(&text, INT64_MAX, &round) ||
+	    !next_number(&text, 1, &rests) ||
+	    !next_number(&text, STAGES, &stage))
 		return;
 	s->round = (time_t)round;
 	s->rests = rests != 0;
 	s->stage = stage;
-	memcpy(s->last, word, sizeof(s->last));
+	(void)snprintf(
+	    s->last, sizeof(s->last), "%.*s", (int)strcspn(text, "\n"), text);
 }
 
 static int

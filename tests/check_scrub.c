@@ -221,7 +221,8 @@ END_TEST
 START_TEST(a_place_that_makes_no_sense_is_the_start)
 {
 	static const char *const texts[] = { "", "x\n", "1 0\n",
-		"1 0 99999 x\n", "99999999999999 1 0 x\n" };
+		"1 0 99999 x\n", "99999999999999 1 0 x\n", "1 2 0 x\n",
+		"01 0 2 x\n" };
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		uint64_t before = board_get(&board->keeping.scrub_files);
