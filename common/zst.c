@@ -187,6 +187,19 @@ zst_end(struct zst_encoder *z, zst_sink sink, void *arg, struct err *e)
 }
 
 int
+zst_content_size(
+    const void *start, size_t len, uint64_t *size_bytes, struct err *e)
+{
+	unsigned long long n = ZSTD_getFrameContentSize(start, len);
+
+	if (n == ZSTD_CONTENTSIZE_UNKNOWN || n == ZSTD_CONTENTSIZE_ERROR)
+		return err_set(e, ERR_FORMAT,
+		    "zstd frame does not say its content's size");
+	*size_bytes = n;
+	return 0;
+}
+
+int
 zst_decoder_new(struct zst_decoder **out, struct err *e)
 {
 	size_t size = ZSTD_DStreamOutSize();

@@ -35,6 +35,12 @@ MUST_CHECK int zst_feed(struct zst_encoder *z, const void *src, size_t len,
 MUST_CHECK int zst_end(
     struct zst_encoder *z, zst_sink sink, void *arg, struct err *e);
 
+/* What a frame that begins so says of the size of its content.  ERR_FORMAT
+ * when it does not say, or is no frame. */
+#define ZST_HEADER_BYTES 18
+MUST_CHECK int zst_content_size(
+    const void *start, size_t len, uint64_t *size_bytes, struct err *e);
+
 struct zst_decoder; /* reusable, one thread at a time */
 MUST_CHECK int zst_decoder_new(struct zst_decoder **out, struct err *e);
 void zst_decoder_free(struct zst_decoder *z);

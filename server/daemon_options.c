@@ -44,8 +44,12 @@ const char *
 daemon_options_help(void)
 {
 	return "usage: peciad [OPTION...]\n"
+	       "       peciad seed [OPTION...] DIR|ARCHIVE\n"
 	       "Serves a repository to mirrors and clients; with --upstream, "
 	       "keeps it replicated.\n"
+	       "seed: what an empty mirror needs is first taken from a local "
+	       "tree, backup\n"
+	       "or archive, as far as it is there.\n"
 	       "\n"
 	       "  --repo DIR               the repository "
 	       "[" DAEMON_REPO "]\n"
@@ -85,6 +89,7 @@ daemon_options_release(struct daemon_options *o)
 	free(o->keys);
 	free(o->anchor);
 	free(o->user);
+	free(o->source);
 	for (size_t i = 0; i < o->listen_count; i++)
 		free(o->listens[i]);
 	for (size_t i = 0; i < o->upstream_count; i++)
@@ -207,6 +212,22 @@ take_value(struct daemon_options *o, int opt, const char *arg, struct err *e)
 }
 
 static int
+take_words(
+    struct daemon_options *o, int count, char *const words[], struct err *e)
+{
+	if (count == 0)
+		return 0;
+	if (strcmp(words[0], "seed") != 0)
+		return err_set(e, ERR_USAGE,
+		    "%s: unexpected; see peciad --help", words[0]);
+	if (count != 2)
+		return err_set(
+		    e, ERR_USAGE, "seed needs one directory or archive");
+	o->verb = DAEMON_SEED;
+	return set(&o->source, words[1], e);
+}
+
+static int
 take_arguments(
     int argc, char *const argv[], struct daemon_options *o, struct err *e)
 {
@@ -227,10 +248,7 @@ take_arguments(
 		if ((rc = take_value(o, opt, optarg, e)) != 0)
 			return rc;
 	}
-	if (optind < argc)
-		return err_set(e, ERR_USAGE,
-		    "%s: unexpected; see peciad --help", argv[optind]);
-	return 0;
+	return take_words(o, argc - optind, argv + optind, e);
 }
 
 /* ---- the file ---- */
@@ -240,7 +258,6 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"max_connections", "keep_releases", "keep_age", "keep_bytes",
 	"keep_grace", "scrub_rate", "scrub_interval", "collect_interval",
 	"keeper_delay", NULL };
-static const struct config_rule rules[] = { { "main", false, keys } };
 
 static int
 take_texts(
@@ -352,22 +369,11 @@ static int
 take_file(struct daemon_options *o, struct err *e)
 {
 	const char *path = o->config != NULL ? o->config : DAEMON_CONFIG;
-	const struct config_section *section;
+	const struct config_section *section = NULL;
 	struct config *c = NULL;
-	struct err mine = ERR_INIT;
-	int rc;
+	int rc =
+	    config_load_main(path, o->config != NULL, keys, &c, &section, e);
 
-	rc = config_load(path, &c, &mine);
-	if (rc == ERR_NOT_FOUND && o->config == NULL) {
-		set_keeping(NULL, o, &o->keeping);
-		return 0;
-	}
-	if (rc != 0) {
-		*e = mine;
-		return rc;
-	}
-	rc = config_check(c, rules, 1, e);
-	section = config_find(c, "main", "");
 	if (rc == 0 && section != NULL)
 		rc = take_section(section, o, e);
 	set_keeping(section, o, &o->keeping);
@@ -394,6 +400,9 @@ check(const struct daemon_options *o, struct err *e)
 	if (o->anchor != NULL && text_sha256(o->anchor, digest) != 0)
 		return err_set(e, ERR_USAGE,
 		    "anchor %s: not sha256: and 64 hex digits", o->anchor);
+	if (o->verb == DAEMON_SEED && o->upstream_count == 0)
+		return err_set(e, ERR_USAGE,
+		    "seed needs an upstream, which says what is wanted");
 	if (o->upstream_count > 0 && o->keys != NULL)
 		return err_set(e, ERR_USAGE,
 		    "keys are an origin's and upstream is a mirror's");

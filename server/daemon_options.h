@@ -22,6 +22,7 @@ enum daemon_verb {
 	DAEMON_HELP,
 	DAEMON_VERSION,
 	DAEMON_SHOW_IDENTITY,
+	DAEMON_SEED,
 };
 
 /* Of the keeper; what is 0 is not bounded, or not done. */
@@ -34,6 +35,7 @@ struct daemon_keeping {
 /* Texts are the options' own; release with daemon_options_release. */
 struct daemon_options {
 	enum daemon_verb verb;
+	char *source; /* DAEMON_SEED: directory or archive */
 	char *config; /* NULL: the default, which may be missing */
 	char *repo, *identity, *keys; /* keys NULL: sign nothing */
 	char *anchor;                 /* NULL: as the repository has it */

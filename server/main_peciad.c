@@ -5,6 +5,7 @@
 #include "common/crypto_identity.h"
 #include "common/log.h"
 #include "server/daemon_options.h"
+#include "server/seed_verb.h"
 #include "server/supervise.h"
 
 #define EXIT_USAGE 64
@@ -38,12 +39,13 @@ dispatch(const struct daemon_options *o, struct err *e)
 		return 0;
 	case DAEMON_SHOW_IDENTITY:
 		return show_identity(o, e);
+	case DAEMON_SEED:
 	case DAEMON_SERVE:
 		break;
 	}
 	log_start(
 	    "peciad", o->verbose || o->access_log ? LOG_INFO : LOG_NOTICE);
-	return supervise(o, e);
+	return o->verb == DAEMON_SEED ? seed_verb(o, e) : supervise(o, e);
 }
 
 int

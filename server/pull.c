@@ -6,6 +6,7 @@
 #include "common/fsat.h"
 #include "common/gzip.h"
 #include "common/log.h"
+#include "server/wants.h"
 #include "transcripts/manifest.h"
 
 #define OBJECT_LEVEL 3
@@ -14,65 +15,6 @@
  * with; below it a cut costs at most this much again. */
 #define LARGE_BYTES 8388608
 #define FRAME_SLACK 1024
-
-/* Objects by digest, with the sizes that a manifest signs for. */
-struct wants {
-	struct fetch_want *list; /* sorted by digest once complete */
-	size_t count, room;
-};
-
-static void
-wants_release(struct wants *w)
-{
-	free(w->list);
-	memset(w, 0, sizeof(*w));
-}
-
-static int
-wants_add(struct wants *w, const struct digest *digest, uint64_t size_bytes,
-    struct err *e)
-{
-	struct fetch_want *list;
-
-	if (w->count == w->room) {
-		w->room = w->room == 0 ? 256 : 2 * w->room;
-		list = reallocarray(w->list, w->room, sizeof(*list));
-		if (list == NULL)
-			return err_memory(e);
-		w->list = list;
-	}
-	w->list[w->count].digest = *digest;
-	w->list[w->count++].size_bytes = size_bytes;
-	return 0;
-}
-
-static int
-want_cmp(const void *a, const void *b)
-{
-	return memcmp(a, b, DIGEST_BYTES);
-}
-
-static void
-wants_sort(struct wants *w)
-{
-	size_t kept = 0;
-
-	if (w->count == 0)
-		return;
-	qsort(w->list, w->count, sizeof(*w->list), want_cmp);
-	for (size_t i = 1; i < w->count; i++)
-		if (want_cmp(&w->list[i], &w->list[kept]) != 0)
-			w->list[++kept] = w->list[i];
-	w->count = kept + 1;
-}
-
-static const struct fetch_want *
-wants_find(const struct wants *w, const struct digest *digest)
-{
-	return w->count == 0
-	    ? NULL
-	    : bsearch(digest, w->list, w->count, sizeof(*w->list), want_cmp);
-}
 
 int
 pull_init(struct pull *p, struct repo *repo, struct err *e)
@@ -130,8 +72,7 @@ each_file(struct repo *repo, const struct release_transcript *t, file_fn fn,
 
 struct collecting {
 	struct repo *repo;
-	struct wants *wants;
-	const struct wants *only; /* NULL: what is missing; else these */
+	struct wants *missing;
 };
 
 static int
@@ -141,15 +82,10 @@ collect(void *arg, const struct manifest_entry *m, struct err *e)
 	bool has = false;
 	int rc;
 
-	if (c->only != NULL) {
-		if (wants_find(c->only, &m->digest) == NULL)
-			return 0;
-		return wants_add(c->wants, &m->digest, m->size_bytes, e);
-	}
 	rc = repo_has_object(c->repo, &m->digest, &has, e);
 	return rc != 0 || has
 	    ? rc
-	    : wants_add(c->wants, &m->digest, m->size_bytes, e);
+	    : wants_add(c->missing, &m->digest, m->size_bytes, e);
 }
 
 /* Adds the transcript's objects that are not here. */
@@ -157,7 +93,7 @@ static int
 list_missing(struct pull *p, const struct release_transcript *t,
     struct wants *missing, struct err *e)
 {
-	struct collecting c = { p->repo, missing, NULL };
+	struct collecting c = { p->repo, missing };
 
 	return each_file(p->repo, t, collect, &c, e);
 }
@@ -294,8 +230,6 @@ struct unpacking {
 	struct pull *p;
 	const struct release_transcript *t;
 	const struct release_transcript *before; /* or NULL */
-	struct wants bases;                      /* seen in the first pass */
-	struct wants sizes; /* of those, from the manifest before */
 	const struct wants *missing;
 	int text;  /* manifest under way, or -1 */
 	int basis; /* descriptor lent, or -1 */
@@ -309,12 +243,10 @@ offer_manifest(void *arg, const struct fetch_member *m, bool *take,
 	struct unpacking *u = arg;
 	struct err ignored = ERR_INIT;
 
+	(void)e;
 	*take = false;
 	*size_bytes = u->t->manifest_bytes;
-	if (m->kind == FETCH_MEMBER_OBJECT_DELTA)
-		return wants_add(&u->bases, &m->basis, 0, e);
-	if (u->text < 0 || u->has_manifest ||
-	    !digest_equal(&m->digest, &u->t->manifest))
+	if (u->has_manifest || !digest_equal(&m->digest, &u->t->manifest))
 		return 0;
 	if (m->kind == FETCH_MEMBER_MANIFEST_DELTA) {
 		if (u->before == NULL ||
@@ -371,8 +303,8 @@ offer_object(void *arg, const struct fetch_member *m, bool *take,
 {
 	struct unpacking *u = arg;
 	const struct fetch_want *want = wants_find(u->missing, &m->digest);
-	const struct fetch_want *basis;
 	struct err ignored = ERR_INIT;
+	uint64_t basis_bytes;
 	bool has = false;
 	int rc;
 
@@ -383,10 +315,10 @@ offer_object(void *arg, const struct fetch_member *m, bool *take,
 	if ((rc = repo_has_object(u->p->repo, &m->digest, &has, e)) != 0 || has)
 		return rc;
 	if (m->kind == FETCH_MEMBER_OBJECT_DELTA) {
-		basis = wants_find(&u->sizes, &m->basis);
-		if (basis == NULL ||
-		    object_open_content(u->p->reader, &m->basis,
-		        basis->size_bytes, &u->basis, &ignored) != 0)
+		if (object_size(
+		        u->p->reader, &m->basis, &basis_bytes, &ignored) != 0 ||
+		    object_open_content(u->p->reader, &m->basis, basis_bytes,
+		        &u->basis, &ignored) != 0)
 			return 0;
 		*basis_fd = u->basis;
 	} else if (m->kind != FETCH_MEMBER_OBJECT) {
@@ -425,49 +357,38 @@ object_finish(
 	return 0;
 }
 
-/* First pass: the manifest, unless it is here, and which bases are needed. */
 static int
-first_pass(struct unpacking *u, int data, bool need_manifest, struct err *e)
+unpack_manifest(struct unpacking *u, int data, struct err *e)
 {
 	struct fetch_unpacker unpacker = { .arg = u,
 		.offer = offer_manifest,
 		.data = manifest_data,
 		.end = manifest_end };
-	int rc = 0;
+	int rc;
 
-	if (need_manifest)
-		rc = repo_temp_nameless(u->p->repo, &u->text, e);
-	if (rc == 0)
-		rc = fetch_unpack(
-		    u->p->fetch, data, u->t->data_bytes, &unpacker, e);
+	if ((rc = repo_temp_nameless(u->p->repo, &u->text, e)) != 0)
+		return rc;
+	rc = fetch_unpack(u->p->fetch, data, u->t->data_bytes, &unpacker, e);
 	end_basis(u);
 	if (rc == 0 && u->has_manifest)
 		rc = install_manifest(u->p->repo, &u->t->manifest, u->text, e);
-	if (u->text >= 0)
-		close(u->text);
+	close(u->text);
 	u->text = -1;
-	wants_sort(&u->bases);
 	return rc;
 }
 
 static int
-second_pass(struct unpacking *u, int data, struct err *e)
+unpack_objects(struct unpacking *u, int data, struct err *e)
 {
 	struct fetch_unpacker unpacker = { .arg = u,
 		.offer = offer_object,
 		.data = object_data,
 		.end = object_finish };
-	struct collecting c = { u->p->repo, &u->sizes, &u->bases };
-	int rc = 0;
+	int rc;
 
-	if (u->before != NULL && u->bases.count > 0)
-		rc = each_file(u->p->repo, u->before, collect, &c, e);
-	wants_sort(&u->sizes);
-	if (rc == 0 && lseek(data, 0, SEEK_SET) < 0)
-		rc = err_sys(e, "data transcript");
-	if (rc == 0)
-		rc = fetch_unpack(
-		    u->p->fetch, data, u->t->data_bytes, &unpacker, e);
+	if (lseek(data, 0, SEEK_SET) < 0)
+		return err_sys(e, "data transcript");
+	rc = fetch_unpack(u->p->fetch, data, u->t->data_bytes, &unpacker, e);
 	end_basis(u);
 	if (rc != 0)
 		object_cancel(u->p->writer);
@@ -529,27 +450,72 @@ unpack_data(struct pull *p, const struct release_transcript *t,
 	struct unpacking u = {
 		.p = p, .t = t, .before = before, .text = -1, .basis = -1
 	};
-	struct wants missing = { NULL, 0, 0 };
+	struct wants missing = WANTS_INIT;
 	int data = -1, rc;
 	bool have;
 
 	if ((rc = bring_data(p, t, &data, e)) != 0 ||
-	    (rc = has_manifest(p, t, &have, e)) != 0 ||
-	    (rc = pass_over_damage(first_pass(&u, data, !have, e), t, e)) != 0)
+	    (rc = has_manifest(p, t, &have, e)) != 0)
 		goto out;
-	if (!have && !u.has_manifest && (rc = fetch_manifest(p, t, e)) != 0)
-		goto out;
-	rc = list_missing(p, t, &missing, e);
+	if (!have)
+		rc = pass_over_damage(unpack_manifest(&u, data, e), t, e);
+	if (rc == 0 && !have && !u.has_manifest)
+		rc = fetch_manifest(p, t, e);
+	if (rc == 0)
+		rc = list_missing(p, t, &missing, e);
 	wants_sort(&missing);
 	u.missing = &missing;
 	if (rc == 0 && missing.count > 0)
-		rc = pass_over_damage(second_pass(&u, data, e), t, e);
+		rc = pass_over_damage(unpack_objects(&u, data, e), t, e);
 out:
 	wants_release(&missing);
-	wants_release(&u.bases);
-	wants_release(&u.sizes);
 	if (data >= 0)
 		close(data);
+	return rc;
+}
+
+struct basis_search {
+	const struct wants *missing;
+	struct wants *bases;
+};
+
+static int
+note_basis(void *arg, const struct fetch_member *m, bool *take,
+    uint64_t *size_bytes, int *basis_fd, struct err *e)
+{
+	const struct basis_search *b = arg;
+
+	(void)basis_fd;
+	*take = false;
+	*size_bytes = 0;
+	if (m->kind != FETCH_MEMBER_OBJECT_DELTA ||
+	    wants_find(b->missing, &m->digest) == NULL)
+		return 0;
+	return wants_add(b->bases, &m->basis, 0, e);
+}
+
+int
+pull_bases(struct pull *p, const struct release *release,
+    const struct wants *missing, struct wants *bases, struct err *e)
+{
+	struct basis_search b = { missing, bases };
+	struct fetch_unpacker unpacker = { .arg = &b, .offer = note_basis };
+	int rc = 0;
+
+	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {
+		const struct release_transcript *t = &release->transcripts[i];
+		int data = -1;
+
+		if (!t->has_data)
+			continue;
+		if ((rc = bring_data(p, t, &data, e)) == 0)
+			rc = pass_over_damage(fetch_unpack(p->fetch, data,
+			                          t->data_bytes, &unpacker, e),
+			    t, e);
+		if (data >= 0)
+			close(data);
+	}
+	wants_sort(bases);
 	return rc;
 }
 
@@ -721,19 +687,47 @@ pull_objects(struct pull *p, struct wants *w, struct err *e)
 }
 
 int
+pull_manifests(struct pull *p, const struct release *release, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {
+		const struct release_transcript *t = &release->transcripts[i];
+		bool have;
+
+		rc = has_manifest(p, t, &have, e);
+		if (rc == 0 && !have)
+			rc = fetch_manifest(p, t, e);
+		if (rc != 0)
+			err_prefix(e, "transcript %s", t->name);
+	}
+	return rc;
+}
+
+int
+pull_missing(struct pull *p, const struct release *release,
+    struct wants *missing, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < release->transcript_count && rc == 0; i++)
+		rc = list_missing(p, &release->transcripts[i], missing, e);
+	wants_sort(missing);
+	return rc;
+}
+
+int
 pull_one(struct pull *p, const struct release *release,
     const struct release *before, bool only_data, struct err *e)
 {
-	struct wants missing = { NULL, 0, 0 };
+	struct wants missing = WANTS_INIT;
 	int rc = 0;
 
 	for (size_t i = 0; i < release->transcript_count && rc == 0; i++)
 		rc = pull_transcript(p, &release->transcripts[i], before, e);
 	if (rc != 0 || only_data)
 		return rc;
-	for (size_t i = 0; i < release->transcript_count && rc == 0; i++)
-		rc = list_missing(p, &release->transcripts[i], &missing, e);
-	wants_sort(&missing);
+	rc = pull_missing(p, release, &missing, e);
 	if (rc == 0 && missing.count > 0)
 		rc = pull_objects(p, &missing, e);
 	wants_release(&missing);

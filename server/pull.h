@@ -3,6 +3,7 @@
 #ifndef SERVER_PULL_H
 #define SERVER_PULL_H
 
+#include "server/wants.h"
 #include "transcripts/fetch.h"
 #include "transcripts/object.h"
 #include "transcripts/release.h"
@@ -32,5 +33,18 @@ void pull_release(struct pull *p);
  * the way to a newer one).  What a cut left behind is gone on with. */
 MUST_CHECK int pull_one(struct pull *p, const struct release *release,
     const struct release *before, bool only_data, struct err *e);
+
+/* For who has content from elsewhere. */
+/* All manifests of the release. */
+MUST_CHECK int pull_manifests(
+    struct pull *p, const struct release *release, struct err *e);
+/* Adds the objects of its manifests, all here, that the repository lacks; then
+ * sorts. */
+MUST_CHECK int pull_missing(struct pull *p, const struct release *release,
+    struct wants *missing, struct err *e);
+/* Fetches its data transcripts; adds what their deltas to missing objects start
+ * from (sizes are 0: unknown), then sorts. */
+MUST_CHECK int pull_bases(struct pull *p, const struct release *release,
+    const struct wants *missing, struct wants *bases, struct err *e);
 
 #endif

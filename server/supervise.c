@@ -2,7 +2,6 @@
 #include "server/supervise.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -17,6 +16,7 @@
 #include "common/pool.h"
 #include "common/sandbox.h"
 #include "server/board.h"
+#include "server/daemon_users.h"
 #include "server/keeper.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
@@ -66,8 +66,7 @@ struct supervisor {
 	struct digest anchor;
 	struct serve_stats *stats;
 	struct board *board;
-	char owner[256];  /* whom replicator and refresher become; "": stay */
-	char reader[256]; /* whom workers and fetchers become */
+	struct daemon_users users;
 	struct child children[DAEMON_WORKERS + 3];
 	size_t child_count;
 };
@@ -91,7 +90,7 @@ quiet_signals(void)
 static int
 run_worker(struct supervisor *s, unsigned number, struct err *e)
 {
-	struct sandbox box = { .user = s->reader,
+	struct sandbox box = { .user = s->users.reader,
 		.read_fds = &s->repo_fd,
 		.read_count = 1,
 		.parent = getppid() };
@@ -112,7 +111,7 @@ run_worker(struct supervisor *s, unsigned number, struct err *e)
 		return err_prefix(e,
 		    "the repository is not readable for "
 		    "user %s",
-		    s->reader);
+		    s->users.reader);
 	close(v1);
 	return serve_run(&o, e);
 }
@@ -125,8 +124,8 @@ run_replicator(struct supervisor *s, struct err *e)
 		.upstreams = (const char *const *)s->o->upstreams,
 		.upstream_count = s->o->upstream_count,
 		.port = 7440,
-		.user = s->reader };
-	struct sandbox box = { .user = s->owner[0] != '\0' ? s->owner : NULL,
+		.user = s->users.reader };
+	struct sandbox box = { .user = daemon_users_owner(&s->users),
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,
 		.parent = getppid() };
@@ -151,7 +150,7 @@ run_refresher(struct supervisor *s, struct err *e)
 {
 	struct refresh_options o = { .repo = s->o->repo,
 		.keys = s->o->keys,
-		.user = s->owner[0] != '\0' ? s->owner : NULL,
+		.user = daemon_users_owner(&s->users),
 		.lifetime_s = s->o->head_lifetime_s,
 		.stop = &stop_signal };
 
@@ -163,8 +162,8 @@ run_keeper(struct supervisor *s, struct err *e)
 {
 	const struct daemon_keeping *k = &s->o->keeping;
 	struct keeper_options o = { .repo = s->o->repo,
-		.owner = s->owner[0] != '\0' ? s->owner : NULL,
-		.reader = s->reader,
+		.owner = daemon_users_owner(&s->users),
+		.reader = s->users.reader,
 		.delay_s = k->delay_s,
 		.scrub_rate = k->scrub_rate,
 		.scrub_interval_s = k->scrub_interval_s,
@@ -397,42 +396,6 @@ open_repository(struct supervisor *s, struct err *e)
 	return repo_anchor_settle(s->repo_fd, s->o->anchor, &s->anchor, e);
 }
 
-static int
-copy_user(char dst[256], uid_t uid, struct err *e)
-{
-	struct passwd pw, *found = NULL;
-	char text[4096];
-
-	if (getpwuid_r(uid, &pw, text, sizeof(text), &found) != 0 ||
-	    found == NULL)
-		return err_set(e, ERR_USAGE,
-		    "the repository's owner, uid %u, has no name", uid);
-	(void)snprintf(dst, 256, "%s", found->pw_name);
-	return 0;
-}
-
-/* Root serves nothing: workers read as the repository's owner, or as nobody
- * where that is root himself. */
-static int
-choose_users(struct supervisor *s, struct err *e)
-{
-	struct fsat_stat st;
-	int rc;
-
-	(void)snprintf(s->reader, sizeof(s->reader), "nobody");
-	if (s->o->user != NULL) {
-		(void)snprintf(s->owner, sizeof(s->owner), "%s", s->o->user);
-		(void)snprintf(s->reader, sizeof(s->reader), "%s", s->o->user);
-		return 0;
-	}
-	if ((rc = fsat_stat_fd(s->repo_fd, &st, e)) != 0 || st.uid == 0 ||
-	    geteuid() != 0)
-		return rc;
-	if ((rc = copy_user(s->owner, st.uid, e)) == 0)
-		(void)snprintf(s->reader, sizeof(s->reader), "%s", s->owner);
-	return rc;
-}
-
 static void
 add_child(struct supervisor *s, enum role role, unsigned number)
 {
@@ -492,7 +455,8 @@ supervise(const struct daemon_options *o, struct err *e)
 	if ((rc = tls_identity_open(o->identity, true, &s->identity, e)) != 0 ||
 	    (rc = tls_server_context(s->identity, &s->tls, e)) != 0 ||
 	    (rc = open_repository(s, e)) != 0 ||
-	    (rc = choose_users(s, e)) != 0 ||
+	    (rc = daemon_users_choose(s->o->user, s->repo_fd, &s->users, e)) !=
+	        0 ||
 	    (rc = open_listeners(s, e)) != 0 ||
 	    (rc = serve_stats_new(add_children(s), &s->stats, e)) != 0 ||
 	    (rc = board_new(&s->board, e)) != 0 || (rc = say_ready(s, e)) != 0)

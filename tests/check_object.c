@@ -420,11 +420,14 @@ START_TEST(content_is_opened_as_a_file)
 	struct err e = ERR_INIT;
 	struct object o;
 	struct buf content, out;
+	uint64_t size = 0;
 	int fd = -1;
 
 	fill(&content, sizes[_i]);
 	buf_init(&out, 64 * MIB);
 	OK(object_put_bytes(writer, content.data, content.len, &o, &e));
+	OK(object_size(reader, &o.digest, &size, &e));
+	ck_assert_uint_eq(size, content.len);
 	OK(object_open_content(reader, &o.digest, content.len, &fd, &e));
 	OK(fsat_read_all(fd, 64 * MIB, &out, &e));
 	ck_assert_uint_eq(out.len, content.len);

@@ -225,6 +225,26 @@ START_TEST(what_is_no_frame_of_ours_is_refused)
 }
 END_TEST
 
+START_TEST(a_frame_says_how_long_its_content_is)
+{
+	struct err e = ERR_INIT;
+	struct buf content, frame;
+	uint64_t size = 0;
+
+	fill(&content, 70000, true);
+	encode(&content, 3, &frame);
+	OK(zst_content_size(frame.data, ZST_HEADER_BYTES, &size, &e));
+	ck_assert_uint_eq(size, 70000);
+	ck_assert_int_eq(
+	    zst_content_size(frame.data, 3, &size, &e), ERR_FORMAT);
+	ck_assert_int_eq(
+	    zst_content_size(content.data, ZST_HEADER_BYTES, &size, &e),
+	    ERR_FORMAT);
+	buf_release(&content);
+	buf_release(&frame);
+}
+END_TEST
+
 START_TEST(bytes_behind_a_frame_are_refused)
 {
 	struct err e = ERR_INIT;
@@ -284,6 +304,7 @@ main(void)
 	tcase_add_loop_test(t, what_is_no_frame_of_ours_is_refused, 0,
 	    sizeof(strange) / sizeof(strange[0]));
 	tcase_add_loop_test(t, bytes_behind_a_frame_are_refused, 0, 2);
+	tcase_add_test(t, a_frame_says_how_long_its_content_is);
 	tcase_add_test(t, a_level_or_window_out_of_range_is_usage);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

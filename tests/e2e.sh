@@ -5,7 +5,8 @@
 #     e2e_begin [GIB]                $T, a folder of our own, in memory where that
 #                                    much is free; all is taken down at exit
 #     origin_init OPTION...          keys and repository; $anchor
-#     origin_up                      its peciad, re-signing heads; $origin is HOST:PORT
+#     origin_up                      its peciad with $origin_options, re-signing heads;
+#                                    $origin is HOST:PORT
 #     mirror_up NAME UPSTREAM...     rostered if it is new; ${mirror[NAME]} is HOST:PORT
 #     client_init NAME               $T/state-NAME, $T/root-NAME
 #     client NAME VERB OPTION...     runs pecia as that client
@@ -27,6 +28,7 @@ failed=0
 anchor=
 origin=
 origin_pid=
+origin_options=()
 started=
 declare -A mirror=() mirror_pid=()
 
@@ -213,7 +215,7 @@ origin_init() {
 origin_up() {
 	: >>"$T/none.conf"
 	serve "$T/origin.log" --repo "$PECIA_REPO" --identity "$PECIA_KEYS/identity" \
-		--keys "$PECIA_KEYS"
+		--keys "$PECIA_KEYS" "${origin_options[@]}"
 	origin=$ready
 	origin_pid=$started
 }
@@ -265,16 +267,21 @@ serial_is() { # REPO SERIAL [CHANNEL]
 	[ "$(serial_of "$1" "${3-production}")" = "$2" ]
 }
 
-# requests NAME: how many the mirror has logged; only for one that runs with
-# --workers 1, where the log is complete once a later request is answered.
-requests() {
+# log_ends HOST:PORT: the log of a peciad with --workers 1 is complete once a
+# later request is answered.
+log_ends() {
 	"${host_prefix[@]}" python3 -c '
 import http.client, ssl, sys
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 server = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=20)
 server.request("GET", "/marker")
-server.getresponse().read()' "${mirror[$1]}" || fail "mirror $1 does not answer"
+server.getresponse().read()' "$1" || fail "$1 does not answer"
+}
+
+# requests NAME: how many the mirror, with --workers 1, has logged.
+requests() {
+	log_ends "${mirror[$1]}"
 	grep '^peciad: request ' "$T/mirror-$1.log" | grep -vc ' path=/marker '
 }
 

@@ -6,6 +6,9 @@
 #     net_origin                 $NET-origin, 10.77.0.1
 #     net_site a 1               $NET-a-{router,mirror,client}, 10.77.1.0/24,
 #                                zone site-a.example, its name server
+#     net_line OPTION...         sites that follow are behind lines as these options
+#                                of tests/tool_wanem.c say
+#     cut_line SITE, join_line SITE   nothing crosses it any longer; again
 #     on NAME COMMAND...         runs a command on a host
 #     start NAME LOG COMMAND...  runs it in the background; $started is its pid
 #     wait_for SECONDS COMMAND.. until the command succeeds
@@ -97,21 +100,64 @@ net_host() {
 		>"/etc/netns/$1/resolv.conf"
 }
 
+net_line_options=()
+declare -A net_line_pid=() net_line_cut=() net_edge=()
+
+net_line() {
+	net_line_options=("$@")
+}
+
+# net_far_end SITE NUMBER: the provider's router, and the line to the site's.
+net_far_end() {
+	local router=$NET-$1-router far=$NET-$1-far log=$net_dir/line-$1
+	net_add "$far"
+	net_plug "$far" wan "10.77.0.$((100 + $2))/24" "$NET-wan" "site-$1"
+	ip netns exec "$far" sysctl -qw net.ipv4.ip_forward=1
+	tool_wanem "${net_line_options[@]}" "$far" "$router" "line-$1" >"$log" 2>&1 9>&- &
+	net_line_pid[$1]=$!
+	net_pids+=($!)
+	wait_for 10 grep -q ready "$log" || net_skip "no TUN devices here: $(cat "$log")"
+	ip -n "$router" link set "line-$1" name wan
+	ip -n "$router" addr add "10.78.$2.2/32" peer "10.78.$2.1" dev wan
+	ip -n "$router" link set wan up
+	ip -n "$router" route add default dev wan
+	ip -n "$far" addr add "10.78.$2.1/32" peer "10.78.$2.2" dev "line-$1"
+	ip -n "$far" link set "line-$1" up
+	ip -n "$far" route add "10.77.$2.0/24" dev "line-$1"
+	net_edge[$1]=$far
+}
+
+cut_line() {
+	[ -n "${net_line_cut[$1]-}" ] || kill -USR1 "${net_line_pid[$1]}"
+	net_line_cut[$1]=1
+}
+
+join_line() {
+	[ -z "${net_line_cut[$1]-}" ] || kill -USR1 "${net_line_pid[$1]}"
+	net_line_cut[$1]=
+}
+
 # net_site SITE NUMBER: router, mirror (with the name server) and client.
 net_site() {
-	local router=$NET-$1-router other
+	local router=$NET-$1-router edge other
 	net_add "$router"
 	ip -n "$router" link add br0 type bridge
 	ip -n "$router" link set br0 up
 	ip -n "$router" addr add "10.77.$2.254/24" dev br0
-	net_plug "$router" wan "10.77.0.$((100 + $2))/24" "$NET-wan" "site-$1"
 	ip netns exec "$router" sysctl -qw net.ipv4.ip_forward=1
+	if [ ${#net_line_options[@]} -eq 0 ]; then
+		net_plug "$router" wan "10.77.0.$((100 + $2))/24" "$NET-wan" "site-$1"
+		net_edge[$1]=$router
+	else
+		net_far_end "$1" "$2"
+	fi
+	edge=${net_edge[$1]}
 	net_host "$NET-$1-mirror" "$1" "10.77.$2.10" "$2"
 	net_host "$NET-$1-client" "$1" "10.77.$2.100" "$2"
 	ip -n "$NET-origin" route add "10.77.$2.0/24" via "10.77.0.$((100 + $2))"
 	for other in "${net_sites[@]}"; do
-		ip -n "$router" route add "10.77.$other.0/24" via "10.77.0.$((100 + other))"
-		ip -n "$NET-${net_site_of[$other]}-router" route add \
+		ip -n "$edge" route add "10.77.$other.0/24" via "10.77.0.$((100 + other))"
+		ip -n "${net_edge[${net_site_of[$other]}]}" route add \
 			"10.77.$2.0/24" via "10.77.0.$((100 + $2))"
 	done
 	net_sites+=("$2")

@@ -16,7 +16,8 @@ for i in $(seq 40); do
 	seq -f "%g of $i" 5000 >"$tree/etc/f$i"
 done
 origin_init --address 127.0.0.1
-origin_up --access-log --workers 1
+origin_options=(--access-log --workers 1)
+origin_up
 publish "machine=$tree:/" --exact --message 1
 publish "machine=$tree:/" --channel testing --message t1
 
@@ -154,7 +155,8 @@ lost_it() {
 }
 wait_for 20 lost_it || not_so "m1 does not notice"
 listen=$origin
-origin_up --access-log --workers 1
+origin_options=(--access-log --workers 1)
+origin_up
 listen=127.0.0.1:0
 echo "after the origin's restart" >"$tree/etc/now"
 publish "machine=$tree:/" --exact --message 9

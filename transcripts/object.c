@@ -590,6 +590,21 @@ content_file(
 }
 
 int
+object_size(struct object_reader *o, const struct digest *digest,
+    uint64_t *size_bytes, struct err *e)
+{
+	uint8_t start[ZST_HEADER_BYTES];
+	size_t got = 0;
+	int fd, ret;
+
+	if ((ret = repo_open_object(o->repo, digest, &fd, NULL, e)) != 0)
+		return ret;
+	ret = fsat_read_some(fd, start, sizeof(start), &got, e);
+	close(fd);
+	return ret != 0 ? ret : zst_content_size(start, got, size_bytes, e);
+}
+
+int
 object_open_content(struct object_reader *o, const struct digest *digest,
     uint64_t size_bytes, int *fd, struct err *e)
 {

@@ -81,6 +81,10 @@ struct object_frame {
 /* Decodes and checks it; *size_bytes gets the size of the content. */
 MUST_CHECK int object_read_frame(struct object_reader *o,
     const struct object_frame *frame, uint64_t *size_bytes, struct err *e);
+/* The size that the frame of an object here claims its content has; ERR_FORMAT
+ * when it claims none. */
+MUST_CHECK int object_size(struct object_reader *o, const struct digest *digest,
+    uint64_t *size_bytes, struct err *e);
 /* A descriptor, positioned at its start, of content that was checked and has
  * exactly size_bytes: in memory up to OBJECT_MEMORY_BYTES, else an unlinked
  * file in the repository's tmp.  Close it. */
