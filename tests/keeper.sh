@@ -9,25 +9,6 @@ set -uo pipefail
 need flock python3 rsync
 faults_begin
 
-flip() { # FILE: one bit in its middle
-	python3 -c '
-import sys
-with open(sys.argv[1], "r+b") as f:
-    text = f.read()
-    f.seek(len(text) // 2)
-    f.write(bytes([text[len(text) // 2] ^ 4]))' "$1"
-}
-object_of() { # FILE: its object's path
-	local d
-	d=$(sha256sum <"$1" | cut -d ' ' -f 1)
-	echo "v1/object/${d:0:2}/$d"
-}
-of_release() { # KEY: of the newest one's transcript, or of itself
-	peciactl show --json | python3 -c '
-import json, sys
-release = json.load(sys.stdin)
-print(release.get(sys.argv[1]) or release["transcripts"][0][sys.argv[1]])' "$1"
-}
 is_well() { # REPO
 	peciactl --repo "$1" verify --anchor "$anchor"
 }
