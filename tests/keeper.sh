@@ -50,6 +50,9 @@ kinds=("$(object_of "$T/tree/small")" "$(object_of "$T/tree/large")"
 
 # ---- an origin, from its mirror ----
 
+# The publisher's last file, a stat cache, leaves this mark: whoever writes next
+# removes by himself what is not whole.
+rm -f "$PECIA_REPO/unsynced"
 for file in "${kinds[@]}"; do
 	flip "$PECIA_REPO/$file"
 done
@@ -100,4 +103,23 @@ stop "$origin_pid" KILL
 rm "$PECIA_REPO/${kinds[0]}" "$PECIA_REPO/${kinds[2]}"
 origin_up
 check "what vanished is fetched again" wait_for 60 is_well "$PECIA_REPO"
+
+# ---- nobody has it ----
+
+stop "${mirror_pid[m]}"
+stop "$origin_pid" KILL
+mv "$PECIA_REPO/${kinds[1]}" "$T/kept"
+origin_up
+check "what nobody has is told" wait_for 20 grep -q "files lacking files=1$" "$T/origin.log"
+check "the rest is served" peciactl show
+mv "$T/kept" "$PECIA_REPO/${kinds[1]}"
+stop "$origin_pid"
+
+# ---- what makes no sense ----
+
+for line in "keep_releases = many" "keep_age = never" "keep_bytes = 1X" "scrub_rate = fast" "keeper_delay = x"; do
+	printf '[main]\n%s\n' "$line" >"$T/wrong.conf"
+	refuses 64 "${line%% *}" peciad --config "$T/wrong.conf" --repo "$PECIA_REPO" \
+		--identity "$PECIA_KEYS/identity" --listen "$listen"
+done
 done_checks
