@@ -52,6 +52,13 @@
 #define LIMIT_CHAIN           8    /* releases followed by data transcripts */
 #define LIMIT_BATCH_OBJECTS   8192 /* digests of one POST /v1/objects */
 #define LIMIT_DELTA_MEMBERS   10000000
+#define LIMIT_CLOSURE         67108864 /* files that kept releases need: 512 MiB */
+
+/* Keeping a repository. */
+#define LIMIT_KEPT_RELEASES    100000   /* that retention tells apart */
+#define LIMIT_KEPT_BYTES       16777216 /* of the list of them */
+#define LIMIT_QUARANTINE_FILES 1000
+#define LIMIT_QUARANTINE_BYTES (1ULL << 30) /* but for one larger file */
 
 /* Programs that are run. */
 #define LIMIT_ARGUMENTS        256   /* words of a command line */

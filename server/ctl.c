@@ -121,6 +121,8 @@ run_verb(const struct ctl_options *o, bool *damaged, struct err *e)
 		return ctl_demote(o, e);
 	case CTL_ROTATE:
 		return ctl_rotate(o, e);
+	case CTL_COLLECT:
+		return ctl_collect(o, e);
 	case CTL_VERSION:
 		(void)printf("peciactl %s\n", PECIA_VERSION);
 		return 0;

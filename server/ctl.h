@@ -33,6 +33,7 @@ MUST_CHECK int ctl_restore(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_promote(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_demote(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_rotate(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_collect(const struct ctl_options *o, struct err *e);
 /* *damaged: findings were printed. */
 MUST_CHECK int ctl_verify(
     const struct ctl_options *o, bool *damaged, struct err *e);

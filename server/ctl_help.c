@@ -18,6 +18,7 @@ static const char program[] =
     "  promote                  make an origin of a mirror\n"
     "  demote                   make a mirror of an origin\n"
     "  rotate KEY...            new keys in place of lost or stolen ones\n"
+    "  collect                  remove what no kept release needs\n"
     "\n"
     "options of all commands\n"
     "  --repo DIR    repository; PECIA_REPO [" CTL_DEFAULT_REPO "]\n"
@@ -161,6 +162,24 @@ static const char rotate[] =
     "  --lifetime TIME  of the signed heads [24h]\n"
     "  --wait SECONDS   for another writer to end [60]\n";
 
+static const char collect[] =
+    "usage: peciactl collect [--keep N] [--age TIME] [--bytes SIZE]\n"
+    "                        [--grace TIME] [--noop] [--json]\n"
+    "\n"
+    "Removes what no kept release needs.  The newest release of each channel "
+    "is\n"
+    "always kept, those before it within all limits given; statements of "
+    "all.\n"
+    "Publishing, replicating and serving may go on.  Needs no keys.\n"
+    "\n"
+    "  --keep N        releases of each channel [any number]\n"
+    "  --age TIME      made in the last TIME, as 90d [any]\n"
+    "  --bytes SIZE    of what a channel's releases need, as 100G [any]\n"
+    "  --grace TIME    what ceased to be needed stays so long [1d]\n"
+    "  --noop          show what would go, remove nothing\n"
+    "  --wait SECONDS  for another writer to end [60]\n"
+    "  --json          result for programs\n";
+
 const char *
 ctl_help(enum ctl_verb topic)
 {
@@ -189,6 +208,8 @@ ctl_help(enum ctl_verb topic)
 		return promote;
 	case CTL_ROTATE:
 		return rotate;
+	case CTL_COLLECT:
+		return collect;
 	default:
 		return program;
 	}

@@ -12,8 +12,9 @@
 #define SIGNING                                               \
  (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
      BIT(CTL_MIRROR_REMOVE) | BIT(CTL_PROMOTE) | BIT(CTL_ROTATE))
-#define SEALED    (BIT(CTL_BACKUP) | BIT(CTL_RESTORE))
-#define SHOWING   (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST))
+#define SEALED (BIT(CTL_BACKUP) | BIT(CTL_RESTORE))
+#define SHOWING \
+ (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST) | BIT(CTL_COLLECT))
 #define ADDRESSED (BIT(CTL_INIT) | BIT(CTL_MIRROR_ADD))
 
 #define WAIT_MAX_S     86400
@@ -46,6 +47,10 @@ enum {
 	OPT_OFFLINE,
 	OPT_ROOT_KEYS,
 	OPT_ABOVE,
+	OPT_KEEP,
+	OPT_AGE,
+	OPT_BYTES,
+	OPT_GRACE,
 	OPT_HELP,
 	OPT_VERSION,
 	OPT_END,
@@ -79,6 +84,10 @@ static const struct option long_options[] = {
 	{ "offline", no_argument, NULL, OPT_OFFLINE },
 	{ "root-keys", required_argument, NULL, OPT_ROOT_KEYS },
 	{ "above", required_argument, NULL, OPT_ABOVE },
+	{ "keep", required_argument, NULL, OPT_KEEP },
+	{ "age", required_argument, NULL, OPT_AGE },
+	{ "bytes", required_argument, NULL, OPT_BYTES },
+	{ "grace", required_argument, NULL, OPT_GRACE },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ NULL, 0, NULL, 0 },
@@ -91,11 +100,11 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_MESSAGE - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_AUTHOR - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_SOURCE - OPT_REPO] = BIT(CTL_PUBLISH),
-	[OPT_NOOP - OPT_REPO] = BIT(CTL_PUBLISH),
+	[OPT_NOOP - OPT_REPO] = BIT(CTL_PUBLISH) | BIT(CTL_COLLECT),
 	[OPT_EXACT - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_FULL - OPT_REPO] = BIT(CTL_PUBLISH),
 	[OPT_EXPECT - OPT_REPO] = BIT(CTL_PUBLISH),
-	[OPT_WAIT - OPT_REPO] = SIGNING | BIT(CTL_DEMOTE),
+	[OPT_WAIT - OPT_REPO] = SIGNING | BIT(CTL_DEMOTE) | BIT(CTL_COLLECT),
 	[OPT_LIFETIME - OPT_REPO] = SIGNING,
 	[OPT_ORG - OPT_REPO] = BIT(CTL_INIT),
 	[OPT_IDENTITY - OPT_REPO] = BIT(CTL_INIT) | BIT(CTL_BACKUP) | SIGNING,
@@ -110,6 +119,10 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_OFFLINE - OPT_REPO] = SIGNING,
 	[OPT_ROOT_KEYS - OPT_REPO] = BIT(CTL_ROTATE),
 	[OPT_ABOVE - OPT_REPO] = BIT(CTL_PROMOTE) | BIT(CTL_ROTATE),
+	[OPT_KEEP - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_AGE - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_BYTES - OPT_REPO] = BIT(CTL_COLLECT),
+	[OPT_GRACE - OPT_REPO] = BIT(CTL_COLLECT),
 };
 
 static const struct {
@@ -131,6 +144,7 @@ static const struct {
 	[CTL_PROMOTE] = { "promote", NULL },
 	[CTL_DEMOTE] = { "demote", NULL },
 	[CTL_ROTATE] = { "rotate", NULL },
+	[CTL_COLLECT] = { "collect", NULL },
 };
 
 /* One run of the parser. */
@@ -197,6 +211,24 @@ take_lifetime(struct parse *p, const char *text)
 		    "--lifetime %s: not a time like 24h, a year at most", text);
 	p->o.lifetime_s = n * unit;
 	return 0;
+}
+
+static int
+take_span(struct parse *p, const char *option, const char *text, uint64_t *v)
+{
+	if (text_seconds(text, v) == 0)
+		return 0;
+	return err_set(
+	    p->e, ERR_USAGE, "%s %s: not a time like 30d", option, text);
+}
+
+static int
+take_size(struct parse *p, const char *text)
+{
+	if (text_size(text, &p->o.keep_bytes) == 0)
+		return 0;
+	return err_set(
+	    p->e, ERR_USAGE, "--bytes %s: not a size like 100G", text);
 }
 
 static int
@@ -355,6 +387,15 @@ take_value(struct parse *p, int opt, const char *arg)
 		return 0;
 	case OPT_ABOVE:
 		return take_number(p, "--above", arg, INT64_MAX - 1, &o->above);
+	case OPT_KEEP:
+		return take_number(
+		    p, "--keep", arg, LIMIT_KEPT_RELEASES, &o->keep_releases);
+	case OPT_AGE:
+		return take_span(p, "--age", arg, &o->keep_age_s);
+	case OPT_BYTES:
+		return take_size(p, arg);
+	case OPT_GRACE:
+		return take_span(p, "--grace", arg, &o->grace_s);
 	default:
 		o->has_anchor = true;
 		return take_digest(p, "--anchor", arg, &o->anchor);
@@ -602,6 +643,7 @@ ctl_options_parse(
 	p.o.channel = CTL_DEFAULT_CHANNEL;
 	p.o.wait_ms = CTL_DEFAULT_WAIT_S * 1000;
 	p.o.lifetime_s = CTL_DEFAULT_LIFETIME_S;
+	p.o.grace_s = CTL_DEFAULT_GRACE_S;
 	ret = parse_all(&p, argc, argv);
 	if (ret == 0)
 		*out = p.o;

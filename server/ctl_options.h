@@ -14,6 +14,7 @@
 #define CTL_DEFAULT_CHANNEL    "production"
 #define CTL_DEFAULT_WAIT_S     60
 #define CTL_DEFAULT_LIFETIME_S 86400
+#define CTL_DEFAULT_GRACE_S    86400
 
 enum ctl_verb {
 	CTL_NONE,
@@ -33,6 +34,7 @@ enum ctl_verb {
 	CTL_PROMOTE,
 	CTL_DEMOTE,
 	CTL_ROTATE,
+	CTL_COLLECT,
 	CTL_VERBS,
 };
 
@@ -51,6 +53,10 @@ struct ctl_options {
 	bool expects;
 	uint64_t expect; /* serial the channel must have; 0: none yet */
 	uint64_t serial; /* show: 0 is the newest */
+
+	/* collect; 0: not bounded */
+	uint64_t keep_releases, keep_age_s, keep_bytes;
+	uint64_t grace_s;
 
 	const char *org, *identity;
 	const char *name, *site; /* of a mirror */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "server/ctl.h"
 #include "server/keys.h"
@@ -124,25 +125,44 @@ promote(const struct ctl_options *o, struct origin *origin, struct err *e)
 	return ret;
 }
 
+/* Nobody else replicates into a mirror's repository until *claim is closed. */
+static int
+claim_mirror(struct origin *origin, bool *is_mirror, int *claim, struct err *e)
+{
+	int ret = origin_is_mirror(origin, is_mirror, e);
+
+	if (ret == 0 && *is_mirror)
+		ret = repo_claim(origin->repo, "replicator", claim, e);
+	return ret;
+}
+
+static int
+ask_whether_it_runs(int ret, struct err *e)
+{
+	struct err found = *e;
+
+	return ret != ERR_CONFLICT
+	    ? ret
+	    : err_set(e, ERR_CONFLICT,
+	          "%s: is its peciad still running? end it first", found.msg);
+}
+
 int
 ctl_promote(const struct ctl_options *o, struct err *e)
 {
 	struct origin origin;
 	bool is_mirror = false;
-	int ret = ctl_open(o, true, &origin, e);
+	int claim = -1, ret = ctl_open(o, true, &origin, e);
 
-	if (ret == ERR_CONFLICT) {
-		struct err found = *e;
-
-		ret = err_set(e, ERR_CONFLICT,
-		    "%s: is its peciad still running? end it first", found.msg);
-	}
 	if (ret == 0)
-		ret = origin_is_mirror(&origin, &is_mirror, e);
+		ret = claim_mirror(&origin, &is_mirror, &claim, e);
+	ret = ask_whether_it_runs(ret, e);
 	if (ret == 0 && !is_mirror)
 		(void)printf("%s is an origin's repository already\n", o->repo);
 	if (ret == 0 && is_mirror)
 		ret = promote(o, &origin, e);
+	if (claim >= 0)
+		close(claim);
 	origin_release(&origin);
 	return ret;
 }
@@ -233,8 +253,9 @@ rotate(const struct ctl_options *o, struct origin *origin,
     const struct rotate *how, struct err *e)
 {
 	bool is_mirror = false;
-	int ret = origin_is_mirror(origin, &is_mirror, e);
+	int claim = -1, ret = claim_mirror(origin, &is_mirror, &claim, e);
 
+	ret = ask_whether_it_runs(ret, e);
 	if (ret == 0)
 		ret = ctl_look(o, origin, NULL, e);
 	if (ret == 0)
@@ -250,6 +271,8 @@ rotate(const struct ctl_options *o, struct origin *origin,
 		(void)printf("%sThe old keys are worth nothing any more: "
 		             "peciactl backup FILE\n",
 		    is_mirror ? "Next: peciactl promote.  " : "");
+	if (claim >= 0)
+		close(claim);
 	return ret;
 }
 

@@ -294,7 +294,9 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
 	"max_connections", "max_connections_per_peer", "on_healthy",
 	"on_unhealthy", "health_user", "health_hold", "health_interval",
-	"look_around", "max_rate", NULL };
+	"look_around", "max_rate", "keep_releases", "keep_age", "keep_bytes",
+	"keep_grace", "scrub_rate", "scrub_interval", "collect_interval",
+	"keeper_delay", NULL };
 
 static int
 take_texts(
@@ -403,6 +405,39 @@ take_health(
 }
 
 static int
+take_keeping(
+    const struct config_section *c, struct daemon_keeping *k, struct err *e)
+{
+	int rc;
+
+	if ((rc = config_u64(c, "keep_releases", LIMIT_KEPT_RELEASES,
+	         &k->releases, e)) != 0 ||
+	    (rc = config_seconds(c, "keep_age", &k->age_s, e)) != 0 ||
+	    (rc = config_bytes(c, "keep_bytes", &k->bytes, e)) != 0 ||
+	    (rc = config_seconds(c, "keep_grace", &k->grace_s, e)) != 0 ||
+	    (rc = config_bytes(c, "scrub_rate", &k->scrub_rate, e)) != 0 ||
+	    (rc = config_seconds(
+	         c, "scrub_interval", &k->scrub_interval_s, e)) != 0 ||
+	    (rc = config_seconds(
+	         c, "collect_interval", &k->collect_interval_s, e)) != 0)
+		return rc;
+	return config_seconds(c, "keeper_delay", &k->delay_s, e);
+}
+
+/* Old releases come back from nowhere once the origin has none. */
+static void
+set_keeping(const struct config_section *c, const struct daemon_options *o,
+    struct daemon_keeping *k)
+{
+	if (o->upstream_count > 0 &&
+	    (c == NULL ||
+	        (!config_has(c, "keep_releases") &&
+	            !config_has(c, "keep_age") &&
+	            !config_has(c, "keep_bytes"))))
+		k->releases = DAEMON_RELEASES;
+}
+
+static int
 take_section(
     const struct config_section *c, struct daemon_options *o, struct err *e)
 {
@@ -418,6 +453,7 @@ take_section(
 	    (rc = config_u64(c, "max_connections_per_peer", 1000000,
 	         &o->per_peer, e)) != 0 ||
 	    (rc = take_health(c, o, e)) != 0 ||
+	    (rc = take_keeping(c, &o->keeping, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
 	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)) !=
 	        0 ||
@@ -443,6 +479,7 @@ take_file(struct daemon_options *o, struct err *e)
 
 	if (rc == 0 && section != NULL)
 		rc = take_section(section, o, e);
+	set_keeping(section, o, &o->keeping);
 	config_free(c);
 	return rc;
 }
@@ -483,8 +520,13 @@ daemon_options_load(
 		.head_lifetime_s = 86400,
 		.health_hold = 3,
 		.health_interval_s = 5,
+		.look_s = REPLICATE_LOOK_S,
 
-		.look_s = REPLICATE_LOOK_S };
+		.keeping = { .grace_s = 86400,
+		    .scrub_rate = (uint64_t)10 << 20,
+		    .scrub_interval_s = (uint64_t)30 * 86400,
+		    .collect_interval_s = (uint64_t)6 * 3600,
+		    .delay_s = UINT64_MAX } };
 	int rc;
 
 	rc = take_arguments(argc, argv, &o, e);

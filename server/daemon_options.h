@@ -16,6 +16,7 @@
 #define DAEMON_LISTENS   16
 #define DAEMON_UPSTREAMS 16
 #define DAEMON_WORKERS   64
+#define DAEMON_RELEASES  10 /* that a mirror keeps */
 
 enum daemon_verb {
 	DAEMON_SERVE,
@@ -26,6 +27,13 @@ enum daemon_verb {
 	DAEMON_NEXT_IDENTITY,
 	DAEMON_USE_NEXT_IDENTITY,
 	DAEMON_STATUS,
+};
+
+/* Of the keeper; what is 0 is not bounded, or not done. */
+struct daemon_keeping {
+	uint64_t releases, age_s, bytes, grace_s;
+	uint64_t scrub_rate, scrub_interval_s, collect_interval_s;
+	uint64_t delay_s; /* UINT64_MAX: by host */
 };
 
 /* Texts are the options' own; release with daemon_options_release. */
@@ -48,6 +56,7 @@ struct daemon_options {
 	char *on_healthy, *on_unhealthy, *health_user;
 	uint64_t health_hold, health_interval_s;
 	uint64_t head_lifetime_s;
+	struct daemon_keeping keeping;
 	uint64_t look_s;       /* between looks at other upstreams */
 	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose, json;

@@ -26,22 +26,16 @@ step_back(
 }
 
 int
-history_walk(struct origin *o, const char *channel, history_fn fn, void *arg,
-    struct err *e)
+history_walk_from(struct origin *o, const struct head *head, history_fn fn,
+    void *arg, struct err *e)
 {
 	struct history_item item;
-	struct head head;
 	bool more = true;
-	int ret = origin_head(o, channel, &head, e);
+	int ret;
 
-	if (ret == ERR_NOT_FOUND)
-		return err_set(e, ERR_NOT_FOUND,
-		    "channel %s: nothing was published there yet", channel);
-	if (ret != 0)
-		return ret;
 	release_init(&item.release);
-	item.digest = head.release;
-	ret = origin_release_of(o, &head, &item.release, e);
+	item.digest = head->release;
+	ret = origin_release_of(o, head, &item.release, e);
 	while (ret == 0 && more) {
 		ret = fn(arg, &item, &more, e);
 		if (ret == 0 && more)
@@ -49,4 +43,17 @@ history_walk(struct origin *o, const char *channel, history_fn fn, void *arg,
 	}
 	release_release(&item.release);
 	return ret;
+}
+
+int
+history_walk(struct origin *o, const char *channel, history_fn fn, void *arg,
+    struct err *e)
+{
+	struct head head;
+	int ret = origin_head(o, channel, &head, e);
+
+	if (ret == ERR_NOT_FOUND)
+		return err_set(e, ERR_NOT_FOUND,
+		    "channel %s: nothing was published there yet", channel);
+	return ret == 0 ? history_walk_from(o, &head, fn, arg, e) : ret;
 }

@@ -17,5 +17,9 @@ typedef int (*history_fn)(
  * channel. */
 MUST_CHECK int history_walk(struct origin *o, const char *channel,
     history_fn fn, void *arg, struct err *e);
+/* The same from a head that was verified.  ERR_NOT_FOUND: its release is not
+ * here. */
+MUST_CHECK int history_walk_from(struct origin *o, const struct head *head,
+    history_fn fn, void *arg, struct err *e);
 
 #endif

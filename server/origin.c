@@ -237,27 +237,32 @@ parse_head(
 }
 
 int
+origin_head_at(struct origin *o, const char *path, const char *channel,
+    struct head *out, struct err *e)
+{
+	struct wanted_head w = { channel, out };
+
+	return read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
+}
+
+int
 origin_head(
     struct origin *o, const char *channel, struct head *out, struct err *e)
 {
-	struct wanted_head w = { channel, out };
 	char path[REPO_PATH_BYTES];
 	int ret = repo_path_channel(path, channel, e);
 
-	if (ret == 0)
-		ret = read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
-	return ret;
+	return ret == 0 ? origin_head_at(o, path, channel, out, e) : ret;
 }
 
 int
 origin_seen_head(
     struct origin *o, const char *channel, struct head *out, struct err *e)
 {
-	struct wanted_head w = { channel, out };
 	char path[REPO_PATH_BYTES];
 
 	(void)snprintf(path, sizeof(path), "seen/%s", channel);
-	return read_signed(o, path, LIMIT_HEAD_BYTES, parse_head, &w, e);
+	return origin_head_at(o, path, channel, out, e);
 }
 
 struct wanted_release {

@@ -61,6 +61,9 @@ MUST_CHECK int origin_seen_head(
  * next release must be above it. */
 MUST_CHECK int origin_highest(struct origin *o, const char *channel,
     struct head *out, uint64_t *serial, struct err *e);
+/* The same from another file of the repository, as seen/<channel>. */
+MUST_CHECK int origin_head_at(struct origin *o, const char *path,
+    const char *channel, struct head *out, struct err *e);
 /* The release a head names, and the one before a release; ERR_NOT_FOUND when
  * it is not kept here. */
 MUST_CHECK int origin_release_of(struct origin *o, const struct head *head,

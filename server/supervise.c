@@ -12,6 +12,7 @@
 #include "common/sandbox.h"
 #include "server/board.h"
 #include "server/daemon_users.h"
+#include "server/keeper.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
 #include "server/serve.h"
@@ -145,6 +146,32 @@ run_refresher(struct supervisor *s, struct err *e)
 }
 
 static int
+run_keeper(struct supervisor *s, struct err *e)
+{
+	const struct daemon_keeping *k = &s->o->keeping;
+	struct keeper_options o = { .repo = s->o->repo,
+		.owner = daemon_users_owner(&s->users),
+		.reader = s->users.reader,
+		.delay_s = k->delay_s,
+		.scrub_rate = k->scrub_rate,
+		.scrub_interval_s = k->scrub_interval_s,
+		.collect_interval_s = k->collect_interval_s,
+		.policy = { k->releases, k->age_s, k->bytes, k->grace_s },
+		.upstreams = (const char *const *)s->o->upstreams,
+		.upstream_count = s->o->upstream_count,
+		.identity = s->identity,
+		.has_anchor = s->o->upstream_count > 0,
+		.anchor = s->anchor,
+		.gate = &s->board->line,
+		.rate = &s->o->rate,
+		.board = &s->board->keeping };
+
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)signal(SIGINT, SIG_DFL);
+	return keeper_run(&o, e);
+}
+
+static int
 run_role(struct supervisor *s, const struct child *c, struct err *e)
 {
 	switch (c->role) {
@@ -154,6 +181,8 @@ run_role(struct supervisor *s, const struct child *c, struct err *e)
 		return run_replicator(s, e);
 	case ROLE_REFRESHER:
 		return run_refresher(s, e);
+	case ROLE_KEEPER:
+		return run_keeper(s, e);
 	case ROLES:
 		break;
 	}
@@ -168,6 +197,8 @@ role_name(enum role role)
 		return "worker";
 	case ROLE_REPLICATOR:
 		return "replicator";
+	case ROLE_KEEPER:
+		return "keeper";
 	case ROLE_REFRESHER:
 	case ROLES:
 		break;
@@ -384,6 +415,9 @@ supervise_wants(const struct daemon_options *o, enum role role)
 		return o->upstream_count > 0;
 	case ROLE_REFRESHER:
 		return o->upstream_count == 0 && o->keys != NULL;
+	case ROLE_KEEPER:
+		return o->keeping.scrub_rate > 0 ||
+		    o->keeping.collect_interval_s > 0;
 	case ROLE_WORKER:
 	case ROLES:
 		break;

@@ -13,28 +13,6 @@ need rsync python3
 e2e_begin
 [ "$(id -u)" = 0 ] || printf 'ignore = owner\n' >>"$T/client.conf"
 
-flip() { # FILE: one bit in its middle
-	python3 -c '
-import sys
-with open(sys.argv[1], "r+b") as f:
-    text = f.read()
-    f.seek(len(text) // 2)
-    f.write(bytes([text[len(text) // 2] ^ 4]))' "$1"
-}
-digest_of() {
-	sha256sum <"$1" | cut -d ' ' -f 1
-}
-object_of() { # FILE: its object's path
-	local d
-	d=$(digest_of "$1")
-	echo "v1/object/${d:0:2}/$d"
-}
-from_release() { # KEY: of the newest one's transcript, or of itself
-	peciactl show --json | python3 -c '
-import json, sys
-release = json.load(sys.stdin)
-print(release.get(sys.argv[1]) or release["transcripts"][0][sys.argv[1]])' "$1"
-}
 publish_tree() {
 	publish "tree=$T/tree:/" --exact --message "$1"
 }
@@ -70,9 +48,9 @@ done
 mirror_add another # a roster that mirrors and clients do not have yet
 small=$(object_of "$T/tree/small")
 large=$(object_of "$T/tree/large")
-release=v1/release/$(from_release release)
-manifest=v1/manifest/$(from_release manifest)
-data=v1/data/$(from_release data)
+release=v1/release/$(of_release release)
+manifest=v1/manifest/$(of_release manifest)
+data=v1/data/$(of_release data)
 
 # Those that are one release behind ask for the data transcript.
 serve "$T/before.log" --repo "$T/repo-before" --identity "$PECIA_KEYS/identity"

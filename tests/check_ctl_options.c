@@ -54,6 +54,7 @@ START_TEST(verbs_are_known_wherever_options_stand)
 		{ "demote", CTL_DEMOTE, CTL_NONE },
 		{ "rotate head", CTL_ROTATE, CTL_NONE },
 		{ "rotate --help", CTL_HELP, CTL_ROTATE },
+		{ "collect --keep 3 --noop", CTL_COLLECT, CTL_NONE },
 		{ "--help", CTL_HELP, CTL_NONE },
 		{ "-h publish", CTL_HELP, CTL_PUBLISH },
 		{ "publish x --help", CTL_HELP, CTL_PUBLISH },
@@ -147,6 +148,12 @@ START_TEST(wrong_lines_are_refused_with_the_reason)
 		{ "mirror add m --site s", "needs --key" },
 		{ "mirror add m --site s --key 1", "--key 1" },
 		{ "mirror remove m --site s", "--site does not belong" },
+		{ "collect --keep many", "--keep many: not a number" },
+		{ "collect --age old", "--age old: not a time" },
+		{ "collect --bytes big", "--bytes big: not a size" },
+		{ "collect --grace -1", "--grace -1: not a time" },
+		{ "collect --exact", "--exact does not belong" },
+		{ "publish a=b --keep 1", "--keep does not belong" },
 	};
 	struct line l;
 
@@ -191,6 +198,13 @@ START_TEST(values_arrive)
 	ck_assert_str_eq(l.o.site, "s");
 	ck_assert_uint_eq(l.o.spki_count, 2);
 	ck_assert_uint_eq(l.o.address_count, 2);
+	ck_assert_int_eq(
+	    parse(&l, "collect --keep 3 --age 2d --bytes 5K --grace 0 --json"),
+	    0);
+	ck_assert_uint_eq(l.o.keep_releases, 3);
+	ck_assert_uint_eq(l.o.keep_age_s, UINT64_C(2) * 86400);
+	ck_assert_uint_eq(l.o.keep_bytes, 5120);
+	ck_assert_uint_eq(l.o.grace_s, 0);
 }
 END_TEST
 
@@ -203,6 +217,7 @@ START_TEST(what_is_not_given_has_its_default)
 	ck_assert_uint_eq(l.o.wait_ms, UINT64_C(1000) * CTL_DEFAULT_WAIT_S);
 	ck_assert_uint_eq(l.o.lifetime_s, CTL_DEFAULT_LIFETIME_S);
 	ck_assert(!l.o.expects);
+	ck_assert_uint_eq(l.o.grace_s, CTL_DEFAULT_GRACE_S);
 	ctl_options_defaults(&l.o, NULL, "");
 	ck_assert_str_eq(l.o.repo, CTL_DEFAULT_REPO);
 	ck_assert_str_eq(l.o.keys, CTL_DEFAULT_KEYS);

@@ -14,6 +14,8 @@
 #     check_exit STATUS NAME COMMAND...   it ends with that status
 #     refuses STATUS WORD COMMAND... it ends with that status and says WORD
 #     says TEXT, matches REGEX       the last command printed it
+#     flip FILE, object_of FILE, of_release KEY   damages one; where its content
+#                                    is stored; what the newest release says
 #     done_checks                    'N passed, N failed', and exits so
 #
 # What a command of a check printed is in $T/out; says and matches leave it.
@@ -300,6 +302,28 @@ client() {
 # client_run NAME SERVER OPTION...: must succeed.
 client_run() {
 	client "$1" run --server "$2" "${@:3}" >"$T/out" 2>&1 || fail "run of client $1"
+}
+
+# ---- stored files ----
+
+flip() { # FILE: one bit in its middle
+	python3 -c '
+import sys
+with open(sys.argv[1], "r+b") as f:
+    text = f.read()
+    f.seek(len(text) // 2)
+    f.write(bytes([text[len(text) // 2] ^ 4]))' "$1"
+}
+object_of() { # FILE: its object's path
+	local d
+	d=$(sha256sum <"$1" | cut -d ' ' -f 1)
+	echo "v1/object/${d:0:2}/$d"
+}
+of_release() { # KEY: of the newest one's transcript, or of itself
+	peciactl show --json | python3 -c '
+import json, sys
+release = json.load(sys.stdin)
+print(release.get(sys.argv[1]) or release["transcripts"][0][sys.argv[1]])' "$1"
 }
 
 # ---- trees ----

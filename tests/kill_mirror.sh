@@ -76,7 +76,10 @@ mirror_start
 echo "undisturbed: $ms ms for all, $(took mirror_at m 2) ms for a third"
 mirror_kill 0
 
-# From nothing, then from each release to the next.
+# From nothing, then from each release to the next; beside it what the release
+# before needed is removed at once.
+printf '[main]\nkeeper_delay = 0\nscrub_interval = 1\ncollect_interval = 1\nkeep_releases = 1\nkeep_grace = 0\n' \
+	>"$T/none.conf"
 rm -rf "$T/mirror-m"
 kills=0 begun=0
 while [ "$kills" -lt 10 ]; do
@@ -109,6 +112,8 @@ while [ "$kills" -lt 10 ]; do
 	mirror_kill 0
 done
 echo "$kills kills, $begun of them before the release was complete"
+# By now its keeper would only be one process more.
+printf '[main]\nscrub_rate = 0\ncollect_interval = 0\n' >"$T/none.conf"
 left=$(find "$T/mirror-m/tmp" -type f 2>/dev/null | wc -l)
 mirror_start
 check "what was left in tmp goes" wait_for 20 test -z "$(find "$T/mirror-m/tmp" -type f -mmin +60 -print -quit 2>/dev/null)"

@@ -28,6 +28,8 @@ configure() { # KEY = VALUE...
 			identity = $T/id-m
 			anchor = $anchor
 			workers = 2
+			scrub_rate = 0
+			collect_interval = 0
 		CONF
 		printf '%s\n' "$@"
 	} >"$T/mirror.conf"

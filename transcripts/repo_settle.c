@@ -4,83 +4,18 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
-#include "common/gzip.h"
-#include "transcripts/object.h"
 #include "transcripts/repo.h"
-
-#define PIECE_BYTES 65536
+#include "transcripts/repo_check.h"
 
 struct settling {
 	time_t since;
-	struct object_reader *reader;
-	struct digest_state *hash;
+	struct repo_check *check;
 };
-
-typedef int (*check_fn)(
-    struct settling *s, int fd, const struct digest *d, struct err *e);
-
-static int
-check_object(struct settling *s, int fd, const struct digest *d, struct err *e)
-{
-	const struct object_frame frame = {
-		.fd = fd, .digest = d, .max_bytes = UINT64_MAX >> 2
-	};
-	uint64_t size_bytes;
-
-	return object_read_frame(s->reader, &frame, &size_bytes, e);
-}
-
-static int
-compare(const struct digest *got, const struct digest *d, struct err *e)
-{
-	return digest_equal(got, d)
-	    ? 0
-	    : err_set(e, ERR_VERIFY, "digest is not its name");
-}
-
-static int
-check_data(struct settling *s, int fd, const struct digest *d, struct err *e)
-{
-	struct digest got;
-	int ret = digest_of_fd(fd, UINT64_MAX, &got, NULL, e);
-
-	(void)s;
-	return ret == 0 ? compare(&got, d, e) : ret;
-}
-
-static int
-check_manifest(
-    struct settling *s, int fd, const struct digest *d, struct err *e)
-{
-	struct gzip_reader *gz = NULL;
-	uint8_t piece[PIECE_BYTES];
-	struct digest got;
-	size_t n = 1;
-	int ret = gzip_reader_new(fd, UINT64_MAX >> 2, &gz, e);
-
-	digest_reset(s->hash);
-	while (ret == 0 && n > 0) {
-		ret = gzip_reader_read(gz, piece, sizeof(piece), &n, e);
-		if (ret == 0)
-			digest_add(s->hash, piece, n);
-	}
-	gzip_reader_free(gz);
-	if (ret != 0)
-		return ret;
-	digest_end(s->hash, &got);
-	return compare(&got, d, e);
-}
-
-static bool
-is_damage(int ret)
-{
-	return ret == ERR_VERIFY || ret == ERR_FORMAT || ret == ERR_LIMIT;
-}
 
 /* What has no digest for a name is none of ours. */
 static int
-settle_file(struct settling *s, int dir, const char *name, check_fn check,
-    struct err *e)
+settle_file(struct settling *s, int dir, const char *name,
+    enum repo_check_kind kind, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct fsat_stat st;
@@ -94,9 +29,9 @@ settle_file(struct settling *s, int dir, const char *name, check_fn check,
 	ret = fsat_open_file(dir, name, &fd, e);
 	if (ret != 0)
 		return ret;
-	ret = check(s, fd, &d, &why);
+	ret = repo_check_file(s->check, kind, fd, &d, &why);
 	close(fd);
-	if (is_damage(ret))
+	if (repo_check_is_damage(ret))
 		return fsat_unlink(dir, name, e);
 	if (ret != 0)
 		*e = why;
@@ -104,8 +39,8 @@ settle_file(struct settling *s, int dir, const char *name, check_fn check,
 }
 
 static int
-settle_folder(struct settling *s, int dir, const char *path, check_fn check,
-    struct err *e)
+settle_folder(struct settling *s, int dir, const char *path,
+    enum repo_check_kind kind, struct err *e)
 {
 	struct fsat_names names = { NULL, 0 };
 	int fd = -1, ret = fsat_open_dir(dir, path, &fd, e);
@@ -113,7 +48,7 @@ settle_folder(struct settling *s, int dir, const char *path, check_fn check,
 	if (ret == 0)
 		ret = fsat_list(fd, &names, e);
 	for (size_t i = 0; ret == 0 && i < names.count; i++)
-		ret = settle_file(s, fd, names.names[i], check, e);
+		ret = settle_file(s, fd, names.names[i], kind, e);
 	fsat_names_release(&names);
 	if (fd >= 0)
 		close(fd);
@@ -129,7 +64,8 @@ settle_objects(struct settling *s, int dir, struct err *e)
 	if (ret == 0)
 		ret = fsat_list(fd, &names, e);
 	for (size_t i = 0; ret == 0 && i < names.count; i++)
-		ret = settle_folder(s, fd, names.names[i], check_object, e);
+		ret =
+		    settle_folder(s, fd, names.names[i], REPO_CHECK_OBJECT, e);
 	fsat_names_release(&names);
 	if (fd >= 0)
 		close(fd);
@@ -140,18 +76,16 @@ int
 repo_settle(struct repo *r, time_t since, struct err *e)
 {
 	struct settling s = { .since = since };
-	int ret = object_reader_new(r, &s.reader, e);
+	int ret = repo_check_new(r, &s.check, e);
 
-	if (ret == 0)
-		ret = digest_new(&s.hash, e);
 	if (ret == 0)
 		ret = settle_objects(&s, repo_fd(r), e);
 	if (ret == 0)
 		ret = settle_folder(
-		    &s, repo_fd(r), "v1/manifest", check_manifest, e);
+		    &s, repo_fd(r), "v1/manifest", REPO_CHECK_MANIFEST, e);
 	if (ret == 0)
-		ret = settle_folder(&s, repo_fd(r), "v1/data", check_data, e);
-	object_reader_free(s.reader);
-	digest_free(s.hash);
+		ret = settle_folder(
+		    &s, repo_fd(r), "v1/data", REPO_CHECK_PLAIN, e);
+	repo_check_free(s.check);
 	return ret;
 }

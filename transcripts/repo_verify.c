@@ -55,6 +55,23 @@ verify_sum(struct verify *v, const char *path, int fd, struct err *e)
 	return ret;
 }
 
+/* Who replaces a statement notes the sum first: it may have happened since our
+ * list was read. */
+static bool
+is_denied(struct verify *v, const char *path, uint64_t sum)
+{
+	struct repo_sum_list now;
+	bool denied = true;
+
+	if (!repo_sum_list_denies(&v->sums, path, sum))
+		return false;
+	if (repo_sum_list_load(repo_fd(v->repo), &now, NULL) == 0) {
+		denied = repo_sum_list_denies(&now, path, sum);
+		repo_sum_list_release(&now);
+	}
+	return denied;
+}
+
 int
 verify_read(struct verify *v, const char *path, size_t max_bytes,
     struct buf *out, struct err *e)
@@ -69,7 +86,7 @@ verify_read(struct verify *v, const char *path, size_t max_bytes,
 	verify_looked_at(v, out->len);
 	repo_sum_init(&sum);
 	repo_sum_add(&sum, out->data, out->len);
-	if (repo_sum_list_denies(&v->sums, path, repo_sum_end(&sum)))
+	if (is_denied(v, path, repo_sum_end(&sum)))
 		verify_found(
 		    v, REPO_DAMAGED, path, "not the bytes that were stored");
 	return 0;
