@@ -20,6 +20,7 @@
 #define BACKOFF_MAX_S 60
 /* A server that answers long polls at once is asked so often. */
 #define POLL_S 15
+#define LOST_S 2 /* first look for an upstream that was lost */
 /* Better upstreams tried in one look: a dead one may cost LIMIT_CONNECT_MS. */
 #define LOOKS 4
 
@@ -189,16 +190,22 @@ make_upstreams(struct replicator *r)
 	    r->o->upstream_count, &r->upstreams);
 }
 
-/* The next look, a quarter sooner or later than the pace. */
+/* The next look, a quarter sooner or later than the pace.  One that was lost
+ * may only be starting again: it is looked for soon, then less and less. */
 static void
 plan_look(struct replicator *r)
 {
-	unsigned chance = 0, spread = r->o->look_s / 2;
+	unsigned pace = r->o->look_s, chance = 0, spread;
 
+	if (r->lost_s != 0 && r->lost_s < pace) {
+		pace = r->lost_s;
+		r->lost_s *= 2;
+	}
+	spread = pace / 2;
 	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
 		chance = (unsigned)getpid();
-	r->look_at = clock_now_s() + (time_t)r->o->look_s -
-	    (time_t)(spread / 2) + (time_t)(chance % (spread + 1));
+	r->look_at = clock_now_s() + (time_t)pace - (time_t)(spread / 2) +
+	    (time_t)(chance % (spread + 1));
 }
 
 static int
@@ -454,6 +461,7 @@ round_of_upstreams(struct replicator *r, struct err *e)
 		while (rc == 0)
 			rc = follow(r, &why);
 		tell_failure(r, stood, &why);
+		r->lost_s = LOST_S;
 		visit_close(&r->here);
 		if (e->code == 0)
 			*e = why;

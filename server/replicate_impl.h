@@ -67,6 +67,7 @@ struct replicator {
 	time_t news_at;     /* when a pull is next interrupted for news */
 	time_t heard_at;    /* when something new was last heard */
 	time_t look_at;     /* when to look at others again */
+	unsigned lost_s;    /* how soon, since one was lost; 0: at the pace */
 	size_t look_next;   /* which of those behind the one followed */
 	size_t look_better; /* which of many before it */
 	bool followed;      /* an upstream gave all it had in this round */
