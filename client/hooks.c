@@ -114,3 +114,19 @@ hooks_postrun(
 	free(text);
 	return rc;
 }
+
+int
+hooks_conclude(const struct hooks *h, const char *root, const char *what,
+    int rc, struct err *e)
+{
+	struct err after = ERR_INIT;
+
+	if (hooks_postrun(h, root, rc == 0, &after) == 0)
+		return rc;
+	if (rc != 0) {
+		log_err(LOG_ERROR, "postrun_command failed", &after, NULL);
+		return rc;
+	}
+	return err_set(
+	    e, after.code, "the %s was made, but %s", what, after.msg);
+}

@@ -21,5 +21,9 @@ MUST_CHECK int hooks_prerun(
     const struct hooks *h, const char *root, struct err *e);
 MUST_CHECK int hooks_postrun(
     const struct hooks *h, const char *root, bool success, struct err *e);
+/* The latter after `what` ended with rc and *e: returns how both ended, of two
+ * errors the first. */
+MUST_CHECK int hooks_conclude(const struct hooks *h, const char *root,
+    const char *what, int rc, struct err *e);
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/probe.h"
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "common/limits.h"
@@ -137,7 +138,7 @@ find(struct plan *p, int root, struct err *e)
 		const struct plan_item *item = &p->items[i];
 
 		rc = find_item(p, root, item, e);
-		if (rc == 0 && item->root == i)
+		if (rc == 0 && (item->root == i || probe_is_beside(item)))
 			rc = look_at_holder(p, root, item->path, &last, e);
 	}
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {

@@ -510,8 +510,8 @@ plan_type_word(uint8_t type)
 	}
 }
 
-void
-plan_describe(struct buf *text, const struct plan_item *item)
+const char *
+plan_next_word(unsigned bits, unsigned *at)
 {
 	static const struct {
 		unsigned bit;
@@ -529,15 +529,27 @@ plan_describe(struct buf *text, const struct plan_item *item)
 		{ COMPARE_XATTRS, "attributes" },
 		{ COMPARE_FLAGS, "flags" },
 	};
-	const char *sep = " (";
+
+	while (*at < sizeof(words) / sizeof(words[0])) {
+		unsigned i = (*at)++;
+
+		if ((bits & words[i].bit) != 0)
+			return words[i].word;
+	}
+	return NULL;
+}
+
+void
+plan_describe(struct buf *text, const struct plan_item *item)
+{
+	const char *sep = " (", *word;
+	unsigned at = 0;
 
 	buf_addf(text, "%s %s ", item->op == PLAN_CREATE ? "create" : "change",
 	    plan_type_word(item->type));
 	text_escape(text, item->path, strlen(item->path));
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if ((item->bits & words[i].bit) == 0)
-			continue;
-		buf_addf(text, "%s%s", sep, words[i].word);
+	while ((word = plan_next_word(item->bits, &at)) != NULL) {
+		buf_addf(text, "%s%s", sep, word);
 		sep = ", ";
 	}
 	if (sep[0] == ',')

@@ -118,6 +118,9 @@ MUST_CHECK int plan_stage_path(const struct plan *p,
 
 /* "file", "directory", ... of an enum manifest_type. */
 const char *plan_type_word(uint8_t type);
+/* "content", "owner", ...: a call each for those of the COMPARE_* bits, with *at
+ * 0 before the first; NULL behind the last. */
+const char *plan_next_word(unsigned bits, unsigned *at);
 /* One line for a reader: "change file etc/motd (content, time)". */
 void plan_describe(struct buf *text, const struct plan_item *item);
 void plan_describe_delete(struct buf *text, const struct plan_delete *d);

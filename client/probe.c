@@ -14,6 +14,7 @@
 #define DEFAULT_ACL "x system.posix_acl_default "
 #define ACCESS_ACL  "x system.posix_acl_access "
 #define USER_CLASS  "x user."
+#define MAY_FAIL    (COMPARE_OWNER | COMPARE_GROUP | COMPARE_XATTRS)
 
 struct probe {
 	int root;
@@ -177,16 +178,22 @@ check_owner(int root, const struct plan_item *item, struct err *e)
 	    item->path, st.uid);
 }
 
+bool
+probe_is_beside(const struct plan_item *item)
+{
+	return item->op == PLAN_META &&
+	    ((item->bits & MAY_FAIL) != 0 ||
+	        (item->flags & MANIFEST_CHATTR) != 0);
+}
+
 static int
 try_item(struct probe *p, const struct plan_item *item, struct err *e)
 {
-	const unsigned may_fail =
-	    COMPARE_OWNER | COMPARE_GROUP | COMPARE_XATTRS;
 	int rc = 0;
 
 	if (item->op == PLAN_META)
 		rc = check_owner(p->root, item, e);
-	if (rc == 0 && item->op == PLAN_META && (item->bits & may_fail) != 0)
+	if (rc == 0 && item->op == PLAN_META && (item->bits & MAY_FAIL) != 0)
 		rc = try_meta(p, item, e);
 	return rc;
 }

@@ -6,6 +6,8 @@
 
 #include "client/plan.h"
 
+/* Whether a file has to be made beside what the item changes. */
+bool probe_is_beside(const struct plan_item *item);
 /* After lift_off.  The error names path, attribute and what would waive it. */
 MUST_CHECK int probe_plan(int root, const struct plan *p, struct err *e);
 

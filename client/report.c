@@ -127,31 +127,16 @@ print_summary(const struct report *r)
 static void
 add_item(struct json *j, const struct plan_item *item)
 {
-	static const struct {
-		unsigned bit;
-		const char *word;
-	} words[] = {
-		{ COMPARE_TYPE, "type" },
-		{ COMPARE_CONTENT, "content" },
-		{ COMPARE_TARGET, "target" },
-		{ COMPARE_LINK, "link" },
-		{ COMPARE_DEVICE, "device" },
-		{ COMPARE_OWNER, "owner" },
-		{ COMPARE_GROUP, "group" },
-		{ COMPARE_MODE, "mode" },
-		{ COMPARE_MTIME, "time" },
-		{ COMPARE_XATTRS, "attributes" },
-		{ COMPARE_FLAGS, "flags" },
-	};
+	const char *word;
+	unsigned at = 0;
 	struct json *what = json_array_new();
 
 	json_set_string(j, "path", item->path);
 	json_set_string(
 	    j, "action", item->op == PLAN_CREATE ? "create" : "change");
 	json_set_bytes(j, "type", (const char *)&item->type, 1);
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		if ((item->bits & words[i].bit) != 0)
-			json_append_string(what, words[i].word);
+	while ((word = plan_next_word(item->bits, &at)) != NULL)
+		json_append_string(what, word);
 	json_set_child(j, "differs", what);
 }
 
@@ -214,11 +199,19 @@ report_settled(const struct settled *s, struct json *j)
 		json_set_u64(j, "rolled_back_to", s->to.serial);
 }
 
+int
+report_outcomes(const struct report *r, struct err *e)
+{
+	return r->json || r->settled == NULL
+	    ? 0
+	    : outcomes_print(&r->settled->outcomes, r->verbose, e);
+}
+
 static int
 print_settled(const struct report *r, struct err *e)
 {
 	const struct settled *s = r->settled;
-	int rc = s == NULL ? 0 : outcomes_print(&s->outcomes, r->verbose, e);
+	int rc = report_outcomes(r, e);
 
 	if (rc != 0 || s == NULL || !s->rolled_back)
 		return rc;

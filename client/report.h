@@ -26,6 +26,8 @@ struct report {
 MUST_CHECK int report_plan(const struct report *r, struct err *e);
 /* After a run, or what it would do; for people only. */
 MUST_CHECK int report_run(const struct report *r, struct err *e);
+/* Only what triggers and checks did; for people only. */
+MUST_CHECK int report_outcomes(const struct report *r, struct err *e);
 /* Members of an object: triggers, checks, and a rollback by itself. */
 void report_settled(const struct settled *s, struct json *j);
 /* After a rollback, or what it would do. */

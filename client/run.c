@@ -294,7 +294,6 @@ static int
 hooked_run(struct run *r, struct err *e)
 {
 	const struct settings *s = r->settings;
-	struct err after = ERR_INIT;
 	int rc = 0;
 
 	if (r->report.noop)
@@ -303,14 +302,7 @@ hooked_run(struct run *r, struct err *e)
 	if (rc != 0)
 		return rc;
 	rc = one_run(r, e);
-	if (hooks_postrun(&s->hooks, s->root, rc == 0, &after) == 0)
-		return rc;
-	if (rc != 0) {
-		log_err(LOG_ERROR, "postrun_command failed", &after, NULL);
-		return rc;
-	}
-	*e = after;
-	return err_prefix(e, "the run was made, but");
+	return hooks_conclude(&s->hooks, s->root, "run", rc, e);
 }
 
 /* What a crash left to be done after its commit comes first.  If that took the
@@ -327,8 +319,12 @@ settled_run(struct run *r, struct err *e)
 	if (was != 0)
 		log_err(LOG_ERROR, "after an interrupted run", &rest, NULL);
 	r->is_done = r->settled.rolled_back;
-	if (!r->settled.rolled_back)
-		rc = hooked_run(r, e);
+	if (r->is_done) { /* the one that was interrupted ends here */
+		*e = rest;
+		return hooks_conclude(
+		    &r->settings->hooks, r->settings->root, "rollback", was, e);
+	}
+	rc = hooked_run(r, e);
 	if (rc == 0 && was != 0) {
 		*e = rest;
 		rc = e->code;
@@ -379,6 +375,14 @@ count_triggers(const struct outcomes *o, struct summary *sum)
 	}
 }
 
+/* One that was not made may have been stopped by a trigger. */
+static int
+report(const struct run *r, int rc, struct err *e)
+{
+	return rc == 0 || r->is_done ? report_run(&r->report, e)
+	                             : report_outcomes(&r->report, e);
+}
+
 /* How it went, in all the places where that is looked for. */
 static int
 conclude(struct run *r, int rc, struct err *e)
@@ -389,8 +393,7 @@ conclude(struct run *r, int rc, struct err *e)
 
 	r->report.seconds = clock_seconds_since(&r->start);
 	count_triggers(&r->settled.outcomes, &sum);
-	if ((rc == 0 || r->is_done) && report_run(&r->report, &told) != 0 &&
-	    rc == 0) {
+	if (report(r, rc, &told) != 0 && rc == 0) {
 		*e = told;
 		rc = e->code;
 	}

@@ -81,6 +81,7 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 	if ((rc = state_open(&s->state, settings->state, false, e)) != 0 ||
 	    (rc = state_anchor(&s->state, &anchor, e)) != 0 ||
 	    (lock && (rc = state_lock(&s->state, settings->wait_ms, e)) != 0) ||
+	    (lock && (rc = state_let_in(&s->state, e)) != 0) ||
 	    (lock && (rc = state_clean(&s->state, e)) != 0))
 		goto fail;
 	state_trust_store(&s->state, &s->store);

@@ -19,7 +19,6 @@ static const char *const keys[] = { "root", "state", "channel", "environment",
 	"confirm_by", "runinterval", "splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
-static const struct config_rule rules[] = { { "main", false, keys } };
 
 void
 settings_release(struct settings *s)
@@ -319,20 +318,10 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 static int
 take_file(const char *path, bool needed, struct settings *s, struct err *e)
 {
-	const struct config_section *section;
+	const struct config_section *section = NULL;
 	struct config *c = NULL;
-	struct err mine = ERR_INIT;
-	int rc;
+	int rc = config_load_main(path, needed, keys, &c, &section, e);
 
-	rc = config_load(path, &c, &mine);
-	if (rc == ERR_NOT_FOUND && !needed)
-		return 0;
-	if (rc != 0) {
-		*e = mine;
-		return rc;
-	}
-	rc = config_check(c, rules, 1, e);
-	section = config_find(c, "main", "");
 	if (rc == 0 && section != NULL)
 		rc = take_section(section, s, e);
 	config_free(c);

@@ -6,9 +6,13 @@
 
 #include "common/fsat.h"
 #include "common/text.h"
+#include "transcripts/manifest.h"
 #include "transcripts/statement.h"
 
 #define FROM_BYTES 512
+/* Entered by all for the summaries, listed by nobody else. */
+#define OWN_MODE 0711
+#define OLD_MODE 0700
 
 static int
 not_set_up(const struct state *s, struct err *e)
@@ -27,7 +31,7 @@ state_open(struct state *s, const char *path, bool create, struct err *e)
 
 	if ((s->path = strdup(path)) == NULL)
 		return err_memory(e);
-	rc = fsat_operator_dir(path, create, 0700, &s->dir, e);
+	rc = fsat_operator_dir(path, create, OWN_MODE, &s->dir, e);
 	if (rc == ERR_NOT_FOUND && !create)
 		return not_set_up(s, e);
 	if (rc != 0)
@@ -63,6 +67,18 @@ state_lock(struct state *s, unsigned wait_ms, struct err *e)
 		return err_set(
 		    e, ERR_BUSY, "another run is under way (%s/lock)", s->path);
 	return rc != 0 ? err_prefix(e, "%s", s->path) : 0;
+}
+
+int
+state_let_in(const struct state *s, struct err *e)
+{
+	struct fsat_stat st;
+	int rc = fsat_stat_fd(s->dir, &st, e);
+
+	if (rc != 0 || (st.mode & MANIFEST_MODE_MAX) != OLD_MODE ||
+	    st.uid != geteuid())
+		return rc;
+	return fsat_chmod(s->dir, "", OWN_MODE, e);
 }
 
 /* Directories that files are written to as a whole. */

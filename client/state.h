@@ -42,12 +42,16 @@ struct state {
   -1, -1, NULL     \
  }
 
-/* Opens or makes the directory (0700). */
+/* Opens or makes the directory: 0711, as monitoring reads the summaries.  All
+ * else in it is 0600 or, for directories, 0700: so it has to be made. */
 MUST_CHECK int state_open(
     struct state *s, const char *path, bool create, struct err *e);
 void state_release(struct state *s);
 /* ERR_BUSY when another run holds it. */
 MUST_CHECK int state_lock(struct state *s, unsigned wait_ms, struct err *e);
+/* Gives a directory of mode 0700, as it was made before, the mode it is made
+ * with now. */
+MUST_CHECK int state_let_in(const struct state *s, struct err *e);
 /* Removes what a crash left half written.  The caller holds the lock. */
 MUST_CHECK int state_clean(const struct state *s, struct err *e);
 

@@ -7,6 +7,7 @@
 static void
 note_trouble(struct session *s, const char *route, const struct err *why)
 {
+	progress_end(s->progress);
 	log_event(LOG_WARNING, "server passed over", "route", route, "why",
 	    why->msg, NULL);
 	buf_addf(&s->troubles, "%s%s: %s", s->troubles.len > 0 ? "; " : "",

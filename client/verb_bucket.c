@@ -246,7 +246,7 @@ restore(const struct options *o, struct session *s,
 	(void)snprintf(path, sizeof(path), "%s", item->m.path);
 	rc = hold_place(s, o->to, path, &dir, &name, e);
 	if (rc == 0)
-		rc = restore_item(s, item, dir, name, e);
+		rc = restore_item(s, item, dir, name, o->to == NULL, e);
 	if (dir >= 0)
 		close(dir);
 	if (rc != 0)

@@ -8,6 +8,7 @@
 #include "client/rollback_due.h"
 #include "client/settle.h"
 #include "client/verbs.h"
+#include "common/log.h"
 
 /* Of --noop. */
 static int
@@ -64,6 +65,23 @@ roll_back(const struct options *o, struct session *s, struct report *r,
 	return rc;
 }
 
+/* As around a run, but nothing holds a rollback up. */
+static int
+hooked(const struct options *o, struct session *s, struct report *r,
+    struct plan *plan, struct err *e)
+{
+	const struct settings *set = s->settings;
+	struct err before = ERR_INIT;
+	int rc;
+
+	if (o->noop)
+		return roll_back(o, s, r, plan, e);
+	if (hooks_prerun(&set->hooks, set->root, &before) != 0)
+		log_err(LOG_WARNING, "rolled back all the same", &before, NULL);
+	rc = roll_back(o, s, r, plan, e);
+	return hooks_conclude(&set->hooks, set->root, "rollback", rc, e);
+}
+
 int
 verb_rollback(const struct options *o, const struct settings *s)
 {
@@ -87,7 +105,7 @@ verb_rollback(const struct options *o, const struct settings *s)
 	plan_init(&plan);
 	report.plan = &plan;
 	report.session = &session;
-	rc = roll_back(o, &session, &report, &plan, &e);
+	rc = hooked(o, &session, &report, &plan, &e);
 	changed = !plan_is_empty(&plan);
 	plan_release(&plan);
 	progress_free(session.progress);

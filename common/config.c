@@ -437,6 +437,29 @@ config_check(const struct config *c, const struct config_rule *rules,
 	return ret;
 }
 
+int
+config_load_main(const char *path, bool needed, const char *const *keys,
+    struct config **out, const struct config_section **section, struct err *e)
+{
+	const struct config_rule rule = { "main", CONFIG_UNNAMED, keys };
+	struct err mine = ERR_INIT;
+	struct config *c = NULL;
+	int ret = config_load(path, &c, &mine);
+
+	if (ret == ERR_NOT_FOUND && !needed)
+		ret = 0;
+	else if (ret == 0)
+		ret = config_check(c, &rule, 1, &mine);
+	if (ret != 0) {
+		config_free(c);
+		*e = mine;
+		return ret;
+	}
+	*out = c;
+	*section = c == NULL ? NULL : config_find(c, "main", "");
+	return 0;
+}
+
 /* The last value of the key. */
 static const struct entry *
 last_entry(const struct config_section *s, const char *key)

@@ -35,6 +35,12 @@ MUST_CHECK int config_load(
 /* The same from memory; file is for messages. */
 MUST_CHECK int config_parse(const char *file, const void *text, size_t len,
     struct config **out, struct err *e);
+/* A program's own file, of which [main] is all there may be, with these keys
+ * (ending with NULL).  *out and *section are NULL when there is no file and none
+ * is needed; *section, which belongs to *out, when [main] is not there. */
+MUST_CHECK int config_load_main(const char *path, bool needed,
+    const char *const *keys, struct config **out,
+    const struct config_section **section, struct err *e);
 void config_free(struct config *c);
 
 /* In the order of the file.  Keys before the first header are in a section of

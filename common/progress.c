@@ -20,7 +20,7 @@
 
 struct progress {
 	pthread_mutex_t lock;
-	char stage[160];
+	char stage[160], note[160];
 	struct progress_state state;
 	uint64_t started_ms, next_ms;
 	bool is_line, color; /* a terminal's */
@@ -169,21 +169,24 @@ progress_free(struct progress *p)
 static void
 show(struct progress *p)
 {
+	const struct progress_state note = { .stage = p->note };
+	const struct progress_state *state =
+	    p->note[0] != '\0' ? &note : &p->state;
 	uint64_t now = now_ms();
 	struct buf line;
 
-	if (now < p->next_ms)
+	if (now < p->next_ms || state->stage[0] == '\0')
 		return;
 	p->next_ms = now + (p->is_line ? INTERVAL_MS : QUIET_MS);
 	p->state.elapsed_ms = now - p->started_ms;
 	buf_init(&line, LINE_BYTES);
 	if (!p->is_line) {
-		progress_line(&line, &p->state, LINE_BYTES);
+		progress_line(&line, state, LINE_BYTES);
 		log_event(LOG_INFO, "progress", "at", buf_str(&line), NULL);
 	} else {
 		/* The last column stays free: some terminals wrap after it. */
 		progress_line(
-		    &line, &p->state, terminal_columns(STDERR_FILENO) - 1);
+		    &line, state, terminal_columns(STDERR_FILENO) - 1);
 		(void)fprintf(stderr, "\r%s%s%s\033[K",
 		    p->color ? TERMINAL_CYAN : "", buf_str(&line),
 		    p->color ? TERMINAL_PLAIN : "");
@@ -193,9 +196,9 @@ show(struct progress *p)
 	buf_release(&line);
 }
 
-/* The stage, with what no terminal should see written as it is in paths. */
+/* Into dst, with what no terminal should see written as it is in paths. */
 static void
-name_stage(struct progress *p, const char *stage, const char *subject)
+name(char *dst, size_t size, const char *stage, const char *subject)
 {
 	struct buf b;
 
@@ -205,8 +208,21 @@ name_stage(struct progress *p, const char *stage, const char *subject)
 		buf_add_byte(&b, ' ');
 		text_escape(&b, subject, strlen(subject));
 	}
-	(void)snprintf(p->stage, sizeof(p->stage), "%s", buf_str(&b));
+	(void)snprintf(dst, size, "%s", buf_str(&b));
 	buf_release(&b);
+}
+
+/* What is new is told at once where the line is shown, else not too soon. */
+static void
+tell_new(struct progress *p)
+{
+	uint64_t now = now_ms();
+
+	if (p->is_line && p->shown)
+		p->next_ms = now;
+	else if (p->next_ms == 0)
+		p->next_ms = now + (p->is_line ? FIRST_MS : QUIET_MS);
+	show(p);
 }
 
 void
@@ -215,14 +231,22 @@ progress_begin(struct progress *p, const char *stage, const char *subject)
 	if (p == NULL)
 		return;
 	pthread_mutex_lock(&p->lock);
-	name_stage(p, stage, subject);
+	name(p->stage, sizeof(p->stage), stage, subject);
+	p->note[0] = '\0';
 	p->state = (struct progress_state){ .stage = p->stage };
 	p->started_ms = now_ms();
-	if (p->is_line && p->shown)
-		p->next_ms = p->started_ms;
-	else if (p->next_ms == 0)
-		p->next_ms = p->started_ms + (p->is_line ? FIRST_MS : QUIET_MS);
-	show(p);
+	tell_new(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+progress_note(struct progress *p, const char *what, const char *subject)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	name(p->note, sizeof(p->note), what, subject);
+	tell_new(p);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -31,6 +31,9 @@ void progress_free(struct progress *p);
 /* A new stage: what is done, to which of several things ("" when there is
  * but one); counters start at 0, and nobody knows how much there is. */
 void progress_begin(struct progress *p, const char *stage, const char *subject);
+/* What holds it up, told in place of the stage until that is over ("") or a new
+ * one begins. */
+void progress_note(struct progress *p, const char *what, const char *subject);
 /* How much there is; 0: unknown. */
 void progress_expect(struct progress *p, uint64_t files, uint64_t bytes);
 /* From any thread. */

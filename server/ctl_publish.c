@@ -17,15 +17,17 @@
 /* Paths that --noop lists, of each transcript and kind. */
 #define LISTED_MAX 1000
 
-static const char marks[PUBLISH_CHANGES] = {
+static const char marks[PUBLISH_ACTION_CHANGES] = {
 	[PUBLISH_ADDED] = '+',
 	[PUBLISH_CHANGED] = '~',
 	[PUBLISH_REMOVED] = '-',
+	[PUBLISH_MOVED] = '>',
 };
-static const char *const words[PUBLISH_CHANGES] = {
+static const char *const words[PUBLISH_ACTION_CHANGES] = {
 	[PUBLISH_ADDED] = "added",
 	[PUBLISH_CHANGED] = "changed",
 	[PUBLISH_REMOVED] = "removed",
+	[PUBLISH_MOVED] = "moved",
 };
 
 /* A run, and what it told. */

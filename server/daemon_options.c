@@ -255,7 +255,6 @@ take_arguments(
 static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
 	"max_connections", NULL };
-static const struct config_rule rules[] = { { "main", false, keys } };
 
 static int
 take_texts(
@@ -333,20 +332,11 @@ static int
 take_file(struct daemon_options *o, struct err *e)
 {
 	const char *path = o->config != NULL ? o->config : DAEMON_CONFIG;
-	const struct config_section *section;
+	const struct config_section *section = NULL;
 	struct config *c = NULL;
-	struct err mine = ERR_INIT;
-	int rc;
+	int rc =
+	    config_load_main(path, o->config != NULL, keys, &c, &section, e);
 
-	rc = config_load(path, &c, &mine);
-	if (rc == ERR_NOT_FOUND && o->config == NULL)
-		return 0;
-	if (rc != 0) {
-		*e = mine;
-		return rc;
-	}
-	rc = config_check(c, rules, 1, e);
-	section = config_find(c, "main", "");
 	if (rc == 0 && section != NULL)
 		rc = take_section(section, o, e);
 	config_free(c);

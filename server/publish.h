@@ -20,7 +20,11 @@ enum publish_change {
 	PUBLISH_ADDED,
 	PUBLISH_CHANGED,
 	PUBLISH_REMOVED,
-	PUBLISH_CHANGES,
+	PUBLISH_CHANGES, /* that paths have */
+	/* Of triggers and checks, which run in order: to another place among
+	 * those that were there before. */
+	PUBLISH_MOVED = PUBLISH_CHANGES,
+	PUBLISH_ACTION_CHANGES,
 };
 
 struct publish_options {
@@ -44,7 +48,8 @@ struct publish_options {
 	void (*skipped)(void *arg, const char *transcript, const char *path,
 	    const char *why);
 	/* Told of each "trigger" and "check" that differs from the release
-	 * before; may be NULL. */
+	 * before, perhaps twice: PUBLISH_CHANGED and PUBLISH_MOVED.  May be
+	 * NULL. */
 	void (*action)(void *arg, const char *what, enum publish_change kind,
 	    const char *name);
 	void *arg;

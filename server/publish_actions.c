@@ -1,4 +1,5 @@
 /* Triggers and checks against those of the release before. */
+#include <assert.h>
 #include <string.h>
 
 #include "server/publish_impl.h"
@@ -21,6 +22,40 @@ is_same(const struct publish *p, const struct action *was,
 	buf_release(&old);
 	buf_release(&new);
 	return ret;
+}
+
+/* Of those that were there before, as few as can be have moved: the others are
+ * the longest list that is in both orders. */
+static void
+tell_moved(const struct publish *p, const char *what, const struct actions *was,
+    const struct actions *now)
+{
+	const struct publish_options *o = p->options;
+	const struct action *old[LIMIT_ACTIONS];
+	size_t longest[LIMIT_ACTIONS] = { 0 }; /* from this one on */
+	const struct action *last = NULL;
+	size_t left = 0;
+
+	assert(now->count <= LIMIT_ACTIONS);
+	for (size_t i = now->count; i-- > 0;) {
+		old[i] = actions_find(was, now->list[i].name);
+		for (size_t j = i + 1; old[i] != NULL && j < now->count; j++)
+			if (old[j] > old[i] && longest[j] > longest[i])
+				longest[i] = longest[j];
+		longest[i] += old[i] != NULL;
+		left = longest[i] > left ? longest[i] : left;
+	}
+	for (size_t i = 0; i < now->count; i++) {
+		if (old[i] == NULL)
+			continue;
+		if (longest[i] == left && (last == NULL || old[i] > last)) {
+			last = old[i];
+			left--;
+		} else {
+			o->action(
+			    o->arg, what, PUBLISH_MOVED, now->list[i].name);
+		}
+	}
 }
 
 static int
@@ -46,6 +81,8 @@ tell_all(const struct publish *p, const char *what, const struct actions *was,
 			    old == NULL ? PUBLISH_ADDED : PUBLISH_CHANGED,
 			    name);
 	}
+	if (ret == 0)
+		tell_moved(p, what, was, now);
 	return ret;
 }
 

@@ -201,6 +201,24 @@ chattr +a "$R/times/1"
 setfattr -x user.colour "$R/attributes"
 round_trip disk "$R"
 
+# ---- one by one out of what was kept ----
+
+flags_of() {
+	lsattr -d "$R/$1" | cut -d ' ' -f 1 | tr -dc ia
+}
+# restored PATH FLAGS
+restored() {
+	check "restore $1" client disk bucket restore "$1"
+	check "its flags are '$2'" test "$(flags_of "$1")" = "$2"
+}
+restored unlisted a
+restored unlisted/x i
+restored times/1 a
+restored times/1 a # in its own way
+restored flags/append ""
+check "what holds it keeps its flags" test "$(flags_of flags)" = i
+round_trip disk "$R"
+
 # ---- in memory: all the same, or named and waived ----
 
 waive() {

@@ -138,6 +138,33 @@ release three
 check "a newer one" client a run --server "$origin"
 check "is release 3" grep -qx third "$R/etc/motd"
 
+# ---- what others see of all that ----
+
+by_nobody() {
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+find "$T/state-a" >"$T/all"
+check "there is much" test "$(wc -l <"$T/all")" -gt 50
+# shellcheck disable=SC2016 # for that shell
+by_nobody sh -c 'while read -r path; do test ! -r "$path" || echo "$path"; done' <"$T/all" |
+	sort >"$T/seen"
+check "the summaries and nothing else" diff "$T/seen" - <<-SEEN
+	$T/state-a/last_run_summary.json
+	$T/state-a/last_run_summary.yaml
+SEEN
+check "modes" test "$(find "$T/state-a" -mindepth 1 -perm /077 ! -path '*/kept/*/f/*' -printf '%P %m\n' | sort)" = \
+	"$(printf '%s 644\n' identity/cert.pem last_run_summary.json last_run_summary.yaml)"
+check "what is kept has its own" test "$(stat -c %a "$T/state-a/kept/1/f/0")" = 644
+mode_after() { # MODE
+	chmod "$1" "$T/state-a"
+	client_run a "$origin"
+	stat -c %a "$T/state-a"
+}
+check "made so" test "$(stat -c %a "$T/state-a")" = 711
+check "as it was before" test "$(mode_after 700)" = 711
+check "as somebody wants it" test "$(mode_after 750)" = 750
+chmod 711 "$T/state-a"
+
 # ---- how much is kept ----
 
 kept() {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/lift.h"
+#include "client/probe.h"
 #include "common/fsat.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
@@ -191,6 +192,7 @@ change_stage(struct change *c)
 	struct err e = ERR_INIT;
 
 	OK(lift_off(c->state, c->root, &c->plan, &e));
+	OK(probe_plan(c->root, &c->plan, &e));
 	OK(journal_write_stages(c->state, &c->plan, &e));
 	OK(stage_new(c->root, &c->plan, &s, &e));
 	OK(stage_frame(s, &e));

@@ -349,6 +349,48 @@ START_TEST(a_file_is_loaded_and_named)
 }
 END_TEST
 
+START_TEST(a_program_s_own_file_has_one_section_or_is_not_there)
+{
+	static const char *const keys[] = { "k", NULL };
+	static const struct {
+		const char *text; /* NULL: no file */
+		bool needed;
+		int want;
+		bool is_file, is_section;
+	} rows[] = {
+		{ NULL, false, 0, false, false },
+		{ NULL, true, ERR_NOT_FOUND, false, false },
+		{ "", true, 0, true, false },
+		{ "[main]\nk = v\n", false, 0, true, true },
+		{ "[main]\nother = v\n", false, ERR_USAGE, false, false },
+		{ "[other]\nk = v\n", false, ERR_USAGE, false, false },
+		{ "[main]\nk\n", false, ERR_FORMAT, false, false },
+	};
+	struct scratch s;
+	char path[300];
+
+	scratch_make(&s);
+	(void)snprintf(path, sizeof(path), "%s/c", s.path);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		const struct config_section *section = NULL;
+		const char *text = rows[i].text;
+		struct config *c = NULL;
+		struct err e = ERR_INIT;
+
+		if (text != NULL)
+			OK(fsat_write_file(
+			    s.fd, "c", 0600, text, strlen(text), &e));
+		BAD(config_load_main(
+		        path, rows[i].needed, keys, &c, &section, &e),
+		    rows[i].want);
+		ck_assert_int_eq(c != NULL, rows[i].is_file);
+		ck_assert_int_eq(section != NULL, rows[i].is_section);
+		config_free(c);
+	}
+	scratch_remove(&s);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -367,6 +409,7 @@ main(void)
 	tcase_add_test(t, missing_keys_leave_defaults);
 	tcase_add_test(t, lists_go_over_lines);
 	tcase_add_test(t, a_file_is_loaded_and_named);
+	tcase_add_test(t, a_program_s_own_file_has_one_section_or_is_not_there);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -94,6 +94,25 @@ START_TEST(flags_are_in_no_change_s_way_and_set_last)
 }
 END_TEST
 
+/* Flags are tried out with a file beside it. */
+START_TEST(flags_are_set_in_a_directory_that_may_not_change)
+{
+	static const struct spec before[] = { D("."), D("keeps", .flags = I),
+		F("keeps/x", "1"), END };
+	static const struct spec after[] = { D("."), D("keeps", .flags = I),
+		F("keeps/x", "1", .flags = A), END };
+	struct change c;
+
+	if (!has_flags())
+		return;
+	change_begin(&c, before, &(struct source){ .specs = after }, NULL);
+	change_make(&c);
+	specs_expect(c.root, after);
+	specs_unflag(c.root, after);
+	change_end(&c);
+}
+END_TEST
+
 START_TEST(a_crash_after_any_step_ends_in_the_new_flags)
 {
 	bool more = true;
@@ -213,6 +232,7 @@ main(void)
 	int failed;
 
 	tcase_add_test(t, flags_are_in_no_change_s_way_and_set_last);
+	tcase_add_test(t, flags_are_set_in_a_directory_that_may_not_change);
 	tcase_add_test(t, a_crash_after_any_step_ends_in_the_new_flags);
 	tcase_add_test(t, what_is_undone_has_its_flags_again);
 	tcase_add_test(t, a_read_only_directory_changes_and_stays_read_only);

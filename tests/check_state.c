@@ -42,14 +42,14 @@ put(const char *name, const char *text)
 	OK(fsat_write_file(state.dir, name, 0600, text, strlen(text), &e));
 }
 
-START_TEST(is_made_for_its_owner_alone)
+START_TEST(is_passed_through_by_others_and_no_more)
 {
 	struct state other = STATE_INIT;
 	struct err e = ERR_INIT;
 	struct stat st;
 
 	ck_assert_int_eq(fstat(state.dir, &st), 0);
-	ck_assert_uint_eq(st.st_mode & 07777, 0700);
+	ck_assert_uint_eq(st.st_mode & 07777, 0711);
 	ck_assert_int_eq(fstatat(state.dir, "manifest", &st, 0), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0700);
 	ck_assert_int_eq(fstatat(state.dir, "tmp", &st, 0), 0);
@@ -368,7 +368,7 @@ main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
-	tcase_add_test(t, is_made_for_its_owner_alone);
+	tcase_add_test(t, is_passed_through_by_others_and_no_more);
 	tcase_add_test(t, one_run_at_a_time_holds_the_lock);
 	tcase_add_test(t, waits_for_the_lock);
 	tcase_add_test(t, keeps_the_anchor);

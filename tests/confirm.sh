@@ -233,6 +233,51 @@ says "was rolled back on this machine"
 cp "$T/before.conf" "$T/client.conf"
 kill -CONT -- "-$origin_pid"
 
+# ---- a check decides before anybody could ----
+
+checked() { # TEXT COMMAND
+	echo "$1" >"$T/other/signal"
+	cat >"$T/checked.conf" <<-CONF
+		[transcript tree]
+		source = $T/other
+		target = /
+		mode = exact
+		[profile p]
+		transcripts = tree
+		[host *]
+		profile = p
+		[check well]
+		command = $2
+		attempts = 1
+	CONF
+	publish "$T/checked.conf"
+	serial=$(serial_of "$PECIA_REPO")
+}
+newest_kept() {
+	find "$T/state-a/kept" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1
+}
+checked well /bin/true
+check "one that passes" run --confirm 300
+refuses 7 "release $serial waits to be confirmed" run
+check "is no word of the operator's" client a confirm
+check "the watcher ends" wait_for 20 nobody_watches
+before=$(newest_kept)
+checked ill /bin/false
+refuses 1 "release $serial was rolled back, release $((serial - 1)) is applied again: check well" \
+	run --confirm 300
+check "is as before" grep -qx well "$R/signal"
+check "the watcher ends" wait_for 20 nobody_watches
+check "nothing waits" test ! -e "$T/state-a/confirm"
+refuses 8 "nothing waits to be confirmed" client a confirm
+check_exit 1 "status" client a status
+matches "^held +release $serial was rolled back as check well"
+# The time is over while the check goes on: the watcher waits for the lock.
+checked ill "/bin/sh -c 'sleep 2; exit 1'"
+refuses 1 "release $serial was rolled back" run --confirm 1
+check "the watcher ends" wait_for 20 nobody_watches
+check "is as before" grep -qx well "$R/signal"
+check "each was undone once" test "$(newest_kept)" = $((before + 4))
+
 # ---- a record that makes no sense ----
 
 echo nonsense >"$T/state-a/confirm"

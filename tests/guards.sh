@@ -150,4 +150,20 @@ rm "$T/late"
 check_exit 1 "a failed run" client a run --server 127.0.0.1:1
 check "is known" grep -qx failure "$T/after"
 
+# They are around a rollback too, which nothing holds up.
+: >"$T/before" && : >"$T/after"
+check "a look runs none" client a rollback --noop
+check "none was run" test ! -s "$T/before"
+check "a rollback" client a rollback
+check "is back" grep -qx four "$R/etc/motd"
+check "knows the root" grep -qx "$T/root-a" "$T/before"
+check "knows how it went" grep -qx success "$T/after"
+refuses 1 "release 99: not kept" client a rollback --to 99
+check "is known" grep -qx failure "$T/after"
+touch "$T/stop" "$T/late"
+refuses 1 "rolled back all the same
+prerun_command /bin/sh: exit status 4; it said: not now
+the rollback was made, but postrun_command" client a rollback
+check "is there again" grep -qx five "$R/etc/motd"
+
 done_checks

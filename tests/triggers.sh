@@ -42,10 +42,11 @@ did() {
 		not_so "not just: $*"
 	fi
 }
-# field FILE EXPRESSION: of a JSON document d.
+# field FILE EXPRESSION: of a summary d, which is the last event, or all there is.
 field() {
 	python3 -c 'import json, sys
-d = json.loads(open(sys.argv[1]).readlines()[-1]) # the summary
+text = open(sys.argv[1]).read()
+d = json.loads(text if text.startswith("{\n") else text.splitlines()[-1])
 print(eval(sys.argv[2]))' "$@" >"$T/out" 2>&1
 }
 
@@ -117,6 +118,26 @@ says "[('early', 'before', 0, 'one\\n'), ('second', 'after', 0, 'said\\n')]"
 sed -i 's/^paths = .nothing/paths = \/nothing \/here/' "$T/site.conf"
 publish "$T/site.conf"
 grep -qx '~ trigger never' "$T/publish.out" || fail "publish does not say what changed"
+
+# moved ORDER WORDS: with the triggers in that order, these are listed.
+moved() {
+	python3 - "$T/site.conf" "$1" >"$T/moved.conf" <<-'PYTHON'
+		import re, sys
+		head, *triggers = re.split(r"(?m)^(?=\[trigger )", open(sys.argv[1]).read())
+		by_name = {re.match(r"\[trigger (.*)]", t)[1]: t for t in triggers}
+		print(head + "".join(by_name[name] for name in sys.argv[2].split()))
+	PYTHON
+	peciactl publish "$T/moved.conf" --noop >"$T/out" 2>&1
+	check "moved: $1" test "$(sed -n 's/^\([-+~>]\) trigger /\1/p' "$T/out" | tr '\n' ' ')" = "$2"
+}
+moved "second first elsewhere never early" ""
+moved "first elsewhere never early second" ">second "
+moved "early second first elsewhere never" ">early "
+moved "early never elsewhere first second" ">never >elsewhere >first >second "
+moved "first second never elsewhere early" ">second >elsewhere "
+moved "elsewhere second first early" "-never >elsewhere "
+check "as JSON" grep -q '"change": "moved"' <(peciactl publish "$T/moved.conf" --noop --json)
+
 check "shown" peciactl show
 says "trigger     never: after, 300 s"
 says "            path     /here"
@@ -128,6 +149,10 @@ says "release 7 of production"
 # ---- before: failure changes nothing ----
 
 conf <<CONF
+[trigger ask]
+paths = /etc
+phase = before
+command = $(say ask "echo asked")
 [trigger stop]
 paths = /etc
 phase = before
@@ -140,12 +165,21 @@ echo three >"$S/etc/web/conf"
 publish "$T/site.conf"
 picture "$R" | sed 's/ [0-9.]*@.*//; s/ [0-9.]*$//' >"$T/before"
 refuses 1 "nothing was changed: trigger stop /bin/sh: exit status 3; it said: not now" run
-did "stop stop 8"
+matches '^trigger before ask: done in '
+says "trigger before stop: failed: trigger stop /bin/sh: exit status 3"
+says "    | not now"
+did "ask ask 8" "stop stop 8"
 check "nothing was changed" grep -qx two "$R/etc/web/conf"
 check "nothing staged is left" test -z "$(find "$R" -name '.pecia-*')"
 check "nothing is due" test ! -e "$T/state-a/due" -a ! -e "$T/state-a/due.new"
 check_exit 1 "status knows" client a status
 says "last run failed"
+check "as JSON" test "$(run --json 2>/dev/null >"$T/json"; echo $?)" = 1
+seen='[(t["name"], t["ok"], t["status"], t["output"]) for t in d["triggers"]], d["outcome"], d["changed"]'
+for file in "$T/json" "$T/state-a/last_run_summary.json"; do
+	check "parses" field "$file" "$seen"
+	says "([('ask', True, 0, 'asked\n'), ('stop', False, 3, 'not now\n')], 'failed', False)"
+done
 
 # ---- after: failures are told, the others run, no shell, time is bounded ----
 
@@ -359,7 +393,11 @@ touch "$T/kill" "$T/ill"
 check_exit 137 "killed" run
 rm "$T/kill"
 check "changed" grep -qx ten "$R/etc/web/conf"
+cp "$T/client.conf" "$T/plain.conf"
+echo "postrun_command = /bin/sh -c 'echo \$PECIA_RESULT >>$T/did'" >>"$T/client.conf"
 refuses 1 "was rolled back, release $n is applied again" run
+check "what comes after a run comes after that" grep -qx failure "$T/did"
+mv "$T/plain.conf" "$T/client.conf"
 check "back" grep -qx nine "$R/etc/web/conf"
 check "nothing is due" test ! -e "$T/state-a/due"
 

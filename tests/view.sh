@@ -242,4 +242,20 @@ check "as events on a terminal" terminal pecia --config "$T/client.conf" --root 
 	--state "$T/state-f" run --json --server "$slow"
 check "nor there" is_plain "$T/screen"
 
+# ---- a server that takes a connection and is silent ----
+
+launch "$T/silent.log" python3 -c 'import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    with listener.accept()[0]:
+        time.sleep(1.5)'
+wait_for 10 test -s "$T/silent.log"
+silent=127.0.0.1:$(cat "$T/silent.log")
+terminal pecia --config "$T/client.conf" --root "$T/root-b" --state "$T/state-b" run --server "$silent"
+check "which one is tried is shown" is_progress 'trying server 1: 127\.0\.0\.1'
+check "and shown no more when it is given up" is_progress $'^\033\\[Kpecia: warning: server passed over'
+refuses 1 "pecia: no server" client b run --server "$silent"
+check "in a pipe it is not" test "$(grep -c trying "$T/out")" = 0
+
 done_checks

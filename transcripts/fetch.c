@@ -2,6 +2,7 @@
 #include "transcripts/fetch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,6 +20,8 @@
 /* The fetcher keeps the network's time-outs; ours only end a fetcher that
  * hangs. */
 #define REPLY_MS (8 * LIMIT_STALL_MS)
+/* How often a wait is told of. */
+#define TELL_MS 250
 
 static int
 start_process(struct fetch *f, struct err *e)
@@ -120,14 +123,33 @@ failed_reply(const struct ipc_msg *msg, struct err *e)
 	return err_set(e, -(int)code, "%.*s", (int)len, (const char *)text);
 }
 
+/* As long as nothing comes, that is seen.  Returns how long it was. */
+static unsigned
+wait_seen(struct fetch *f, unsigned most_ms)
+{
+	struct pollfd p = { .fd = ipc_fd(f->ipc), .events = POLLIN };
+	unsigned waited = 0;
+
+	if (f->options->progress == NULL)
+		return 0;
+	while (waited < most_ms && !ipc_is_ready(f->ipc) &&
+	    poll(&p, 1, TELL_MS) == 0) {
+		progress_add(f->options->progress, 0, 0);
+		waited += TELL_MS;
+	}
+	return waited;
+}
+
 /* The next message; a FAILED becomes the error it carries. */
 int
 fetch_next_reply(
     struct fetch *f, struct ipc_msg *msg, unsigned extra_ms, struct err *e)
 {
+	unsigned most_ms = REPLY_MS + extra_ms;
 	int rc;
 
-	rc = ipc_recv(f->ipc, msg, REPLY_MS + extra_ms, e);
+	most_ms -= wait_seen(f, most_ms - TELL_MS);
+	rc = ipc_recv(f->ipc, msg, most_ms, e);
 	if (rc != 0) {
 		f->broken = true;
 		return err_prefix(e, "fetcher");
@@ -245,19 +267,45 @@ connect_request(struct fetch *f, struct err *e)
 	return rc;
 }
 
+/* PEER, or TRYING, which is told of. */
+static int
+connect_reply(struct fetch *f, struct ipc_msg *msg, struct err *e)
+{
+	char what[64], host[LIMIT_HOST_BYTES + 1];
+	struct reader r;
+	uint32_t number;
+	int rc = fetch_next_reply(f, msg, 0, e);
+
+	if (rc != 0 || msg->type != WIRE_TRYING)
+		return rc;
+	reader_init(&r, msg->data, msg->len);
+	if (reader_u32(&r, &number) != 0 ||
+	    reader_text(&r, host, sizeof(host)) != 0)
+		return fetch_out_of_step(f, e);
+	(void)snprintf(what, sizeof(what), "trying server %u:", number);
+	progress_note(f->options->progress, what, host);
+	return 0;
+}
+
 int
 fetch_connect(struct fetch *f, struct fetch_peer *peer, struct err *e)
 {
+	unsigned left = LIMIT_CANDIDATES;
 	struct ipc_msg msg;
 	struct reader r;
 	uint32_t tried;
 	int rc;
 
+	progress_note(f->options->progress, "looking for a server", "");
 	rc = connect_request(f, e);
-	if (rc == 0)
-		rc = fetch_expect(f, WIRE_PEER, &msg, 0, e);
+	do {
+		if (rc == 0)
+			rc = connect_reply(f, &msg, e);
+	} while (rc == 0 && msg.type == WIRE_TRYING && left-- > 0);
 	if (rc != 0)
 		return rc;
+	if (msg.type != WIRE_PEER)
+		return fetch_out_of_step(f, e);
 	reader_init(&r, msg.data, msg.len);
 	if (reader_u32(&r, &tried) != 0 ||
 	    reader_text(&r, peer->source, sizeof(peer->source)) != 0 ||
@@ -313,6 +361,8 @@ read_answer(struct fetch *f, const struct ipc_msg *msg,
 		return fetch_out_of_step(f, e);
 	answer->status = (int)status;
 	answer->known = known != 0;
+	/* Now it is found. */
+	progress_note(f->options->progress, "", "");
 	return 0;
 }
 

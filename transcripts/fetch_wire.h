@@ -5,7 +5,8 @@
 
 /* Requests. */
 enum {
-	WIRE_CONNECT = 1, /* u32 candidates to pass over -> PEER | FAILED */
+	WIRE_CONNECT = 1, /* u32 candidates to pass over -> TRYING* PEER |
+			   * FAILED */
 	WIRE_REWIND,      /* -> OK */
 	WIRE_KEYS,        /* digests, in place of those known -> OK */
 	WIRE_MORE_KEYS,   /* digests, added -> OK */
@@ -39,6 +40,7 @@ enum {
 	WIRE_MEMBER,     /* u8 kind, digest, basis */
 	WIRE_MEMBER_END, /* as OBJECT_END */
 	WIRE_COUNTED,    /* u64 received, u64 sent */
+	WIRE_TRYING,     /* u32 number of the candidate, host NUL-ended */
 };
 
 #define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */

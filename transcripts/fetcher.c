@@ -229,6 +229,24 @@ send_peer(struct fetcher *f, size_t index, struct err *e)
 	return rc;
 }
 
+/* To connect may take its time. */
+static int
+send_trying(struct fetcher *f, struct err *e)
+{
+	const char *host = f->candidate.host;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, LIMIT_IPC_BYTES);
+	buf_add_u32(&b, f->tried);
+	buf_add(&b, host, strlen(host) + 1);
+	rc = buf_check(&b, "answer", e);
+	if (rc == 0)
+		rc = ipc_send(f->ipc, WIRE_TRYING, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
 static int
 connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
@@ -246,6 +264,8 @@ connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	for (;;) {
 		if (next_candidate(f, &why) != 0)
 			return fetcher_fail(f, &why, e);
+		if (send_trying(f, e) != 0)
+			return e->code;
 		if (open_connection(f, &index, &why) == 0)
 			return send_peer(f, index, e);
 		buf_addf(&f->reasons, "%s; ", why.msg);
