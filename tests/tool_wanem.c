@@ -1,7 +1,7 @@
 /* A line between two network namespaces: this kernel's tc has no netem.
  *
  *   tool_wanem [--delay US] [--jitter US] [--rate BITS] [--queue BYTES]
- *              [--loss PPM] [--seed N] NS_A NS_B DEVICE
+ *              [--loss PPM] [--seed N] [--mtu BYTES] NS_A NS_B DEVICE
  *
  * Makes a TUN device of that name in each namespace and carries IP packets
  * between them.  Each direction: a queue of so many bytes that is emptied at so
@@ -28,25 +28,30 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PACKET_BYTES 2048
-#define SLOTS        8192 /* packets on their way, a direction; a power of 2 */
-#define BURST        64   /* packets read before time is looked at again */
-#define NEVER        UINT64_MAX
+#define SLOTS       8192 /* packets on their way, a direction; a power of 2 */
+#define LARGE_SLOTS 1024 /* where they are larger than MTU */
+#define MTU         1500
+#define MTU_MAX     65535
+#define BURST       64 /* packets read before time is looked at again */
+#define NEVER       UINT64_MAX
 
 struct line {
 	uint64_t delay_ns, jitter_ns, rate, queue_bytes, loss_ppm;
 	uint64_t random; /* state of the generator, not 0 */
+	size_t mtu;
 };
 
 struct packet {
 	uint64_t leaves, arrives; /* the queue; the other side: monotonic ns */
 	size_t len;
-	unsigned char data[PACKET_BYTES];
+	unsigned char *data;
 };
 
 /* Packets first..end are on their way; those before `queue` left the queue. */
 struct direction {
 	struct packet *slots;
+	unsigned char *room; /* for their data */
+	unsigned count;      /* slots */
 	unsigned first, queue, end;
 	uint64_t queued_bytes, free_at; /* the queue is empty then */
 	uint64_t carried, carried_bytes, dropped, lost;
@@ -85,7 +90,7 @@ random_below(struct line *l, uint64_t bound)
 static struct packet *
 slot(const struct direction *d, unsigned i)
 {
-	return &d->slots[i % SLOTS];
+	return &d->slots[i % d->count];
 }
 
 static void
@@ -148,8 +153,8 @@ set_out(struct direction *d, struct line *l, size_t len, uint64_t now)
 static void
 take(struct direction *d, struct line *l, int from)
 {
-	for (unsigned i = 0; i < BURST && d->end - d->first < SLOTS; i++) {
-		ssize_t n = read(from, slot(d, d->end)->data, PACKET_BYTES);
+	for (unsigned i = 0; i < BURST && d->end - d->first < d->count; i++) {
+		ssize_t n = read(from, slot(d, d->end)->data, l->mtu);
 
 		if (n <= 0)
 			return;
@@ -210,6 +215,18 @@ open_device(const char *ns, const char *device, int home)
 	return fd;
 }
 
+static void
+make_room(struct direction *d, size_t mtu)
+{
+	d->count = mtu > MTU ? LARGE_SLOTS : SLOTS;
+	d->slots = calloc(d->count, sizeof(*d->slots));
+	d->room = calloc(d->count, mtu);
+	if (d->slots == NULL || d->room == NULL)
+		fail("memory");
+	for (unsigned i = 0; i < d->count; i++)
+		d->slots[i].data = d->room + i * mtu;
+}
+
 static const struct option long_options[] = {
 	{ "delay", required_argument, NULL, 'd' },
 	{ "jitter", required_argument, NULL, 'j' },
@@ -217,6 +234,7 @@ static const struct option long_options[] = {
 	{ "queue", required_argument, NULL, 'q' },
 	{ "loss", required_argument, NULL, 'l' },
 	{ "seed", required_argument, NULL, 's' },
+	{ "mtu", required_argument, NULL, 'm' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -247,17 +265,20 @@ read_options(int argc, char *argv[], struct line *l)
 		case 's':
 			l->random = n * 2 + 1;
 			break;
+		case 'm':
+			l->mtu = n;
+			break;
 		default:
 			return false;
 		}
 	}
-	return argc - optind == 3;
+	return argc - optind == 3 && l->mtu > 0 && l->mtu <= MTU_MAX;
 }
 
 int
 main(int argc, char *argv[])
 {
-	struct line l = { .queue_bytes = 262144, .random = 1 };
+	struct line l = { .queue_bytes = 262144, .random = 1, .mtu = MTU };
 	struct sigaction sa = { .sa_handler = on_signal };
 	struct direction d[2] = { { 0 } };
 	int home, fds[2];
@@ -270,9 +291,7 @@ main(int argc, char *argv[])
 	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < 2; i++) {
 		fds[i] = open_device(argv[optind + i], argv[optind + 2], home);
-		d[i].slots = calloc(SLOTS, sizeof(*d[i].slots));
-		if (d[i].slots == NULL)
-			fail("memory");
+		make_room(&d[i], l.mtu);
 	}
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
@@ -287,6 +306,7 @@ main(int argc, char *argv[])
 		    i == 0 ? "there" : "back", d[i].carried, d[i].carried_bytes,
 		    d[i].dropped, d[i].lost);
 		free(d[i].slots);
+		free(d[i].room);
 	}
 	return 0;
 }

@@ -1,0 +1,169 @@
+"""Hosts of the benchmark: network namespaces, what runs in them, what it costs."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+SERVER, CLIENT = "10.78.0.1", "10.78.0.2"
+
+
+def sh(*args, **kw):
+    return subprocess.run([str(a) for a in args], check=True, **kw)
+
+
+def text_of(*args):
+    return sh(*args, stdout=subprocess.PIPE, text=True).stdout
+
+
+def wait_for(what, until=30):
+    end = time.monotonic() + until
+    while not what():
+        if time.monotonic() > end:
+            sys.exit("bench: a server did not start")
+        time.sleep(0.02)
+
+
+class Host:
+    """A network namespace and what is started in it."""
+
+    def __init__(self, name):
+        self.name = f"pecia-bench-{os.getpid()}-{name}"
+        self.started = []
+        sh("ip", "netns", "add", self.name)
+        sh("ip", "-n", self.name, "link", "set", "lo", "up")
+
+    def command(self, *args):
+        return ["ip", "netns", "exec", self.name, *map(str, args)]
+
+    def start(self, log, *args, **kw):
+        with open(log, "w") as out:
+            child = subprocess.Popen(self.command(*args), stdout=out, stderr=subprocess.STDOUT,
+                                     stdin=subprocess.DEVNULL, **kw)
+        self.started.append(child)
+        return child
+
+    def address(self, device, address, mtu=None):
+        sh("ip", "-n", self.name, "addr", "add", address, "dev", device)
+        if mtu:
+            sh("ip", "-n", self.name, "link", "set", device, "mtu", mtu)
+        sh("ip", "-n", self.name, "link", "set", device, "up")
+
+    def counter(self, device, which):
+        return int(text_of(*self.command(
+            "cat", f"/sys/class/net/{device}/statistics/{which}_bytes")))
+
+    def end(self):
+        for child in self.started:
+            child.send_signal(signal.SIGTERM)
+        for child in self.started:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+
+def join_by_cable(server, client):
+    """eth0 of both."""
+    sh("ip", "-n", server.name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0",
+       "netns", client.name)
+    server.address("eth0", f"{SERVER}/24")
+    client.address("eth0", f"{CLIENT}/24")
+    return "eth0"
+
+
+def join_by_line(build, work, server, client, round_trip_ms):
+    """A line of that round trip, in place of the cable: packets are large, so that the program
+    that delays them costs little."""
+    sh("ip", "-n", server.name, "link", "del", "eth0")
+    mtu = 65000
+    log = f"{work}/line.log"
+    line = subprocess.Popen(
+        [f"{build}/tool_wanem", "--delay", str(round_trip_ms * 500), "--mtu", str(mtu), "--rate",
+         "0", "--queue", "67108864", server.name, client.name, "line"],
+        stdout=open(log, "w"), stderr=subprocess.STDOUT)
+    server.started.append(line)
+    wait_for(lambda: "ready" in open(log).read())
+    server.address("line", f"{SERVER}/24", mtu)
+    client.address("line", f"{CLIENT}/24", mtu)
+    return "line"
+
+
+def descendants(pid):
+    found = [pid]
+    for p in found:
+        try:
+            with open(f"/proc/{p}/task/{p}/children") as f:
+                found += map(int, f.read().split())
+        except OSError:
+            pass
+    return found
+
+
+def peak_of_tree(pid):
+    """The largest VmHWM of a process and its descendants, in bytes."""
+    peak = 0
+    for p in descendants(pid):
+        try:
+            with open(f"/proc/{p}/status") as f:
+                peak = max([peak] + [int(line.split()[1]) * 1024 for line in f
+                                     if line.startswith("VmHWM")])
+        except OSError:
+            pass
+    return peak
+
+
+class Meter:
+    """Runs commands on the client and says what they cost."""
+
+    def __init__(self, build, work, server, client):
+        self.build, self.work = build, work
+        self.server, self.client = server, client
+        self.device = join_by_cable(server, client)
+
+    def slow_down(self, round_trip_ms):
+        self.device = join_by_line(self.build, self.work, self.server, self.client, round_trip_ms)
+
+    def speed_up(self):
+        line = self.server.started.pop()
+        line.terminate()
+        line.wait()
+        self.device = join_by_cable(self.server, self.client)
+
+    def pull(self, args, synced):
+        return self.run(self.client, args, synced)
+
+    def publish(self, args):
+        """On the server's side; not synced: nobody's publishing is timed with a sync but ours,
+        which is not done before it has synced."""
+        return self.run(self.server, args, True)
+
+    def run(self, host, args, synced):
+        before = [self.client.counter(self.device, w) for w in ("rx", "tx")]
+        start = time.monotonic()
+        sh(*host.command(f"{self.build}/tool_measure", f"{self.work}/usage", *args),
+           stdout=subprocess.DEVNULL, stderr=open(f"{self.work}/stderr", "w"))
+        if not synced:
+            os.sync()
+        wall = time.monotonic() - start
+        with open(f"{self.work}/usage") as f:
+            _, cpu, peak, status = f.read().split()
+        if status != "0":
+            with open(f"{self.work}/stderr") as f:
+                sys.exit(f"bench: {' '.join(map(str, args))}: exit status {status}\n{f.read()}")
+        down, up = (self.client.counter(self.device, w) - b
+                    for w, b in zip(("rx", "tx"), before))
+        return {"wall": wall, "cpu": float(cpu), "peak": int(peak), "down": down, "up": up}
+
+
+def warm(*trees):
+    """Fresh pages cost a fault each, and idle page cache is evicted: both before the clock
+    runs."""
+    block = bytearray(1 << 30)
+    for i in range(0, len(block), 4096):
+        block[i] = 1
+    del block
+    for tree in trees:
+        subprocess.run(f"tar -C '{tree}' -cf - . | cat >/dev/null", shell=True, check=True)
