@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What small fixed cases cost, in instructions and in bytes on the wire, is within
-# 5 % of tests/costs.txt: nothing becomes slower unseen, on whatever machine.  What
+# 5 % of tests/costs/recorded.txt: nothing becomes slower unseen, on whatever machine.  What
 # became cheaper is recorded anew by tests/costs.sh --record (BUILD set), and the
 # commit says why.
 # run: parallel
@@ -14,12 +14,12 @@ need_root "fetchers are other users' processes"
 [[ $BUILD == */gcc ]] || skip "what is recorded is of gcc's build"
 faults_begin
 TOLERANCE=5 # percent
-recorded=tests/costs.txt
+recorded=tests/costs/recorded.txt
 
 # The same code paths on every processor, and no programs that differ in time.
 export OPENSSL_ia32cap=0:0 GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2,-AVX512F,-ERMS,-FSRM
 shim=$T/shim.so
-gcc -shared -fPIC -O2 -D_GNU_SOURCE -o "$shim" tests/shim_valgrind.c || fail "shim_valgrind.c"
+gcc -shared -fPIC -O2 -D_GNU_SOURCE -o "$shim" tests/costs/shim.c || fail "shim.c"
 
 declare -A was=() cost=()
 order=()

@@ -6,18 +6,21 @@
 #include <linux/openat2.h>
 #include <stdarg.h>
 #include <sys/resource.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define ARGUMENTS 6
 
 long
 syscall(long number, ...)
 {
-	long (*real)(long number, ...) =
-	    (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+	void *found = dlsym(RTLD_NEXT, "syscall");
+	long (*real)(long number, ...);
 	long a[ARGUMENTS];
 	va_list list;
 
+	memcpy(&real, &found, sizeof(real));
 	va_start(list, number);
 	for (int i = 0; i < ARGUMENTS; i++)
 		a[i] = va_arg(list, long);
@@ -34,9 +37,9 @@ syscall(long number, ...)
 int
 setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
-	int (*real)(__rlimit_resource_t, const struct rlimit *) =
-	    (int (*)(__rlimit_resource_t, const struct rlimit *))dlsym(
-	        RTLD_NEXT, "setrlimit");
+	void *found = dlsym(RTLD_NEXT, "setrlimit");
+	int (*real)(__rlimit_resource_t, const struct rlimit *);
 
+	memcpy(&real, &found, sizeof(real));
 	return resource == RLIMIT_AS ? 0 : real(resource, limit);
 }
