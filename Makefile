@@ -82,7 +82,7 @@ $(BUILD)/pecia: $(BUILD)/client/main_pecia.o $(BUILD)/libclient.a $(archives)
 # The crash prover has its own table of calls: what calls through it is built
 # once more, with PECIA_PROVE, and comes before the archives.  It has no
 # network and starts no program: tests/prove_fetch.c and prove_command.c are in
-# the place of transcripts/fetch.c and client/command.c.
+# the place of transcripts/fetch.c and common/command.c.
 proving := $(patsubst %.c,$(BUILD)/prove/%.o,tests/check_prove.c \
 	$(wildcard tests/prove*.c) $(filter-out transcripts/fetch.c,$(shell \
 	grep -l '"common/fscalls.h"' common/*.c transcripts/*.c server/*.c client/*.c)))

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "client/command.h"
+#include "common/command.h"
 
 static size_t commands;
 
