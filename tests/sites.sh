@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # An origin and three sites behind lines of 50 ms, 20 Mbit/s and 1 % loss:
 # publish, converge, lose the origin, lose a site, heal, feed a mirror from a
-# mirror; all that crosses each line is counted.
+# mirror, hold a rate, lose the origin for good, promote a mirror, publish again;
+# all that crosses each line is counted.
 # run: parallel
 # run: limit 400
 # shellcheck disable=SC2317 # functions that check and wait_for call
@@ -178,4 +179,55 @@ check "client of b has release 4" applied b four
 mirror_at_site b 2 "$origin" 10.77.1.10:7440
 mirror_at b 4
 clients_get four a b c
+
+# ---- a line that is not to be filled ----
+
+RATE=4 # Mbit/s
+stop "${mirror_pid[b]}"
+printf '[main]\nmax_rate = %dMbit\n' $RATE >"$T/none.conf"
+mirror_at_site b 2 "$origin" 10.77.1.10:7440
+: >"$T/none.conf"
+has_crossed() { # BYTES SITE
+	[ "$(crossed "$2")" -ge "$1" ]
+}
+cp -a "$T/four" "$T/five"
+head -c $WHOLE /dev/urandom >"$T/five/etc/image"
+mark
+publish "machine=$T/five:/" --exact --message five
+wait_for 30 has_crossed $((WHOLE / 10)) b || fail "nothing crosses the line of b"
+begun=$EPOCHREALTIME
+bytes=$(crossed b)
+wait_for 60 has_crossed $((WHOLE * 9 / 10)) b || fail "too little crosses the line of b"
+percent=$(awk -v a="$begun" -v b="$EPOCHREALTIME" -v n=$(($(crossed b) - bytes)) -v rate=$RATE \
+	'BEGIN { printf "%.0f", 100 * n * 8 / (b - a) / (rate * 1e6) }')
+check "max_rate holds within 10 %, not $percent % of it" test "$percent" -le 110 -a "$percent" -ge 85
+for site in a b c; do
+	mirror_at $site 5
+done
+at_most $((WHOLE * 13 / 10)) b "at a held rate"
+clients_get five a b c
+
+# ---- the origin is lost for good: a mirror is promoted ----
+
+stop "$origin_pid"
+stop "${mirror_pid[a]}"
+check "a mirror is promoted" peciactl --repo "$T/mirror-a" --keys "$T/keys" promote
+in_host a-mirror
+listen=10.77.1.10:7440
+serve "$T/promoted.log" --repo "$T/mirror-a" --identity "$T/id-a" --keys "$T/keys"
+in_host
+cp -a "$T/five" "$T/six"
+head -c $CHANGE /dev/urandom >"$T/six/etc/new-six"
+mark
+check "it publishes" on a-mirror peciactl --repo "$T/mirror-a" --keys "$T/keys" \
+	publish "machine=$T/six:/" --exact --message six --identity "$T/id-a"
+serial=$(serial_of "$T/mirror-a")
+check "serials go on upward" test "$serial" -gt 5
+for site in b c; do
+	mirror_at $site "$serial"
+done
+for site in b c; do
+	at_most $((CHANGE * 13 / 10)) $site "a change, from the promoted mirror"
+done
+clients_get six a b c
 done_checks
