@@ -383,7 +383,15 @@ take_turn(struct replicator *r, bool *moved, struct err *e)
 		if (rc != 0)
 			return rc;
 	}
-	return clock_now_s() < r->look_at ? 0 : look_round(r, moved, e);
+	if (clock_now_s() < r->look_at)
+		return 0;
+	/* A clock that was wrong may be right by now. */
+	if (r->refused) {
+		r->refused = false;
+		if ((rc = take_all(r, e)) != 0)
+			return rc;
+	}
+	return look_round(r, moved, e);
 }
 
 /* At one upstream, until it fails (an error) or there is a better one. */

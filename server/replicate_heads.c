@@ -142,6 +142,7 @@ heads_take(struct replicator *r, struct visit *v, const char *channel,
 			log_err(LOG_WARNING, "expired", &why, "upstream",
 			    v->peer.route, NULL);
 		told_trouble(r, v, &why);
+		r->refused = true;
 		return 0;
 	}
 	if (rc == 0)

@@ -72,6 +72,8 @@ struct replicator {
 	size_t look_better; /* which of many before it */
 	bool followed;      /* an upstream gave all it had in this round */
 	unsigned lacking_s; /* how soon to ask again for what it has not */
+	bool
+	    refused; /* a head had expired, by our clock: to be asked for again */
 	/* Of the contradiction that was alarmed last. */
 	struct digest alarmed;
 	time_t alarmed_until;

@@ -112,6 +112,29 @@ while [ "$kills" -lt 10 ]; do
 	mirror_kill 0
 done
 echo "$kills kills, $begun of them before the release was complete"
+
+# Many more, of releases that are soon taken; collection goes on beside them.
+MORE=55
+little() {
+	release=$((release + 1))
+	head -c 30000 /dev/urandom >"$T/tree/0/0"
+	publish "machine=$T/tree:/" --exact --message "$release"
+}
+complete=0
+for ((more = 1; more <= MORE; more++)); do
+	[ "$(serial_of "$T/mirror-m")" != "$release" ] || { complete=$((complete + 1)) && little; }
+	mirror_start
+	sleep "0.$(printf '%03d' "$(random 150)")"
+	mirror_kill 0
+	[ $((more % 11)) != 0 ] || is_whole "after $more more kills"
+done
+mirror_start
+mirror_at m "$release"
+check "a client after them" client c run --server "${mirror[m]}"
+check "has release $release" same_tree "$T/tree" "$T/root-c"
+mirror_kill 0
+echo "$((kills + MORE)) kills; $complete releases became complete between the last $MORE"
+
 # By now its keeper would only be one process more.
 printf '[main]\nscrub_rate = 0\ncollect_interval = 0\n' >"$T/none.conf"
 left=$(find "$T/mirror-m/tmp" -type f 2>/dev/null | wc -l)
