@@ -200,6 +200,21 @@ fits(const struct rate_line *l, int day, int minute)
 	    (minute < l->to && has_day(l, (day + 6) % 7));
 }
 
+bool
+rate_equal(const struct rate_plan *a, const struct rate_plan *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		const struct rate_line *x = &a->lines[i], *y = &b->lines[i];
+
+		if (x->bytes_s != y->bytes_s || x->days != y->days ||
+		    x->from != y->from || x->to != y->to)
+			return false;
+	}
+	return true;
+}
+
 uint64_t
 rate_at(const struct rate_plan *plan, time_t now)
 {

@@ -37,6 +37,7 @@ struct rate_plan {
  * LIMIT_RATE_MIN bytes a second. */
 MUST_CHECK int rate_add(
     struct rate_plan *plan, const char *text, struct err *e);
+bool rate_equal(const struct rate_plan *a, const struct rate_plan *b);
 /* Bytes a second at this moment, 0 for as fast as it comes.  Local time is
  * that of when the plan was made. */
 uint64_t rate_at(const struct rate_plan *plan, time_t now);

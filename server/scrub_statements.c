@@ -34,8 +34,8 @@ scrub_is_damage(int ret, const struct err *e)
 static int
 judge_root(struct judging *j, const char *path, struct err *e)
 {
+	struct root next = { .version = 0 };
 	struct digest own;
-	struct root next;
 	struct buf text;
 	int ret;
 

@@ -152,14 +152,13 @@ same_for(enum role role, const struct supervisor *s, const struct fresh *f)
 		return f->tls == NULL && digest_equal(&s->anchor, &f->anchor) &&
 		    same_list(a->upstreams, a->upstream_count, b->upstreams,
 		        b->upstream_count) &&
-		    a->look_s == b->look_s &&
-		    memcmp(&a->rate, &b->rate, sizeof(a->rate)) == 0;
+		    a->look_s == b->look_s && rate_equal(&a->rate, &b->rate);
 	case ROLE_KEEPER:
 		return f->tls == NULL && digest_equal(&s->anchor, &f->anchor) &&
 		    same_list(a->upstreams, a->upstream_count, b->upstreams,
 		        b->upstream_count) &&
 		    memcmp(&a->keeping, &b->keeping, sizeof(a->keeping)) == 0 &&
-		    memcmp(&a->rate, &b->rate, sizeof(a->rate)) == 0;
+		    rate_equal(&a->rate, &b->rate);
 	case ROLE_REFRESHER:
 		return same_text(a->keys, b->keys) &&
 		    a->head_lifetime_s == b->head_lifetime_s;

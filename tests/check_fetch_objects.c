@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "common/http_server.h"
+#include "server/board.h"
 #include "server/serve.h"
+#include "server/serve_view.h"
 #include "tests/fetch_taken.h"
 #include "tests/sample_repo.h"
 #include "transcripts/object.h"
@@ -391,7 +393,11 @@ END_TEST
 static pid_t
 start_worker(const struct sample_repo *repo, uint16_t *port)
 {
-	struct serve_options o = { .repo = repo->dir.fd, .listen_count = 1 };
+	struct serve_self self = { .repo = "" };
+	struct serve_options o = {
+		.repo = repo->dir.fd, .listen_count = 1, .self = &self
+	};
+	struct board *board = NULL;
 	struct err e = ERR_INIT;
 	int fd = -1;
 	pid_t pid;
@@ -399,6 +405,8 @@ start_worker(const struct sample_repo *repo, uint16_t *port)
 	ck_assert_int_eq(http_listen("127.0.0.1:0", &fd, &e), 0);
 	ck_assert_int_eq(http_port_of(fd, port, &e), 0);
 	ck_assert_int_eq(serve_stats_new(1, &o.stats, &e), 0);
+	ck_assert_int_eq(board_new(&board, &e), 0);
+	o.board = board;
 	ck_assert_int_eq(
 	    tls_server_context(visit_server_identity(), &o.tls, &e), 0);
 	o.listen_fds = &fd;
@@ -407,6 +415,7 @@ start_worker(const struct sample_repo *repo, uint16_t *port)
 		_exit(serve_run(&o, &e) == 0 ? 0 : 1);
 	tls_context_free(o.tls);
 	serve_stats_free(o.stats);
+	board_free(board);
 	close(fd);
 	return pid;
 }

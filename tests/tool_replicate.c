@@ -103,7 +103,7 @@ int
 main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
-	struct run run;
+	struct run run = { .repo = NULL };
 	pid_t child = -1;
 	int rc;
 

@@ -256,7 +256,7 @@ add_passed(struct fetcher *f, struct buf *b)
 	    buf_str(&f->reasons) + f->reasons_told);
 	f->reasons_told = f->reasons.len;
 	buf_add_byte(b, '\0');
-	for (size_t i = 0; trace[i] != '\0' && i < FETCH_PASSED_BYTES - 1; i++)
+	for (size_t i = 0; i < FETCH_PASSED_BYTES - 1 && trace[i] != '\0'; i++)
 		buf_add_byte(b, trace[i] == '\n' ? ';' : (uint8_t)trace[i]);
 	buf_add_byte(b, '\0');
 }

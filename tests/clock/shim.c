@@ -11,6 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Their symbols are those of the C library. */
+int wrong_clock_gettime(clockid_t id, struct timespec *t) __asm__(
+    "clock_gettime");
+time_t wrong_time(time_t *out) __asm__("time");
+int wrong_gettimeofday(struct timeval *out, void *zone) __asm__("gettimeofday");
+
 static const volatile int64_t *offset;
 
 __attribute__((constructor)) static void
@@ -30,7 +36,7 @@ open_offset(void)
 }
 
 int
-clock_gettime(clockid_t id, struct timespec *t)
+wrong_clock_gettime(clockid_t id, struct timespec *t)
 {
 	static int (*real)(clockid_t id, struct timespec * t);
 	void *found;
@@ -48,23 +54,23 @@ clock_gettime(clockid_t id, struct timespec *t)
 }
 
 time_t
-time(time_t *out)
+wrong_time(time_t *out)
 {
 	struct timespec t;
 
-	(void)clock_gettime(CLOCK_REALTIME, &t);
+	(void)wrong_clock_gettime(CLOCK_REALTIME, &t);
 	if (out != NULL)
 		*out = t.tv_sec;
 	return t.tv_sec;
 }
 
 int
-gettimeofday(struct timeval *out, void *zone)
+wrong_gettimeofday(struct timeval *out, void *zone)
 {
 	struct timespec t;
 
 	(void)zone;
-	(void)clock_gettime(CLOCK_REALTIME, &t);
+	(void)wrong_clock_gettime(CLOCK_REALTIME, &t);
 	out->tv_sec = t.tv_sec;
 	out->tv_usec = t.tv_nsec / 1000;
 	return 0;

@@ -12,8 +12,13 @@
 
 #define ARGUMENTS 6
 
+/* Their symbols are those of the C library. */
+long no_openat2(long number, ...) __asm__("syscall");
+int no_memory_limit(__rlimit_resource_t resource,
+    const struct rlimit *limit) __asm__("setrlimit");
+
 long
-syscall(long number, ...)
+no_openat2(long number, ...)
 {
 	void *found = dlsym(RTLD_NEXT, "syscall");
 	long (*real)(long number, ...);
@@ -35,7 +40,7 @@ syscall(long number, ...)
 }
 
 int
-setrlimit(__rlimit_resource_t resource, const struct rlimit *limit)
+no_memory_limit(__rlimit_resource_t resource, const struct rlimit *limit)
 {
 	void *found = dlsym(RTLD_NEXT, "setrlimit");
 	int (*real)(__rlimit_resource_t, const struct rlimit *);
