@@ -105,6 +105,8 @@ run_verb(const struct ctl_options *o, bool *damaged, struct err *e)
 		return ctl_verify(o, damaged, e);
 	case CTL_MIRROR_ADD:
 		return ctl_mirror_add(o, e);
+	case CTL_MIRROR_CHANGE:
+		return ctl_mirror_change(o, e);
 	case CTL_MIRROR_LIST:
 		return ctl_mirror_list(o, e);
 	case CTL_MIRROR_REMOVE:

@@ -25,6 +25,7 @@ MUST_CHECK int ctl_publish(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_log(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_show(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_add(const struct ctl_options *o, struct err *e);
+MUST_CHECK int ctl_mirror_change(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_list(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_mirror_remove(const struct ctl_options *o, struct err *e);
 MUST_CHECK int ctl_refresh(const struct ctl_options *o, struct err *e);

@@ -11,7 +11,8 @@ static const char program[] =
     "  log                      the releases of a channel, newest first\n"
     "  show [SERIAL]            one release in full\n"
     "  verify                   check every file of the repository\n"
-    "  mirror add|list|remove   who may serve it\n"
+    "  mirror add|change|list|remove\n"
+    "                           who may serve it\n"
     "  refresh                  sign the heads of all channels again\n"
     "  backup FILE [POLICY]...  keys and settings, encrypted\n"
     "  restore FILE             put them back\n"
@@ -91,10 +92,14 @@ static const char verify[] =
 static const char mirror[] =
     "usage: peciactl mirror add NAME --site SITE --key sha256:HEX...\n"
     "                           [--address HOST[:PORT]]...\n"
+    "       peciactl mirror change NAME [--site SITE] [--key sha256:HEX]...\n"
+    "                              [--address HOST[:PORT]]...\n"
     "       peciactl mirror list [--json]\n"
     "       peciactl mirror remove NAME\n"
     "\n"
-    "The signed roster: mirrors by site and by public key.\n"
+    "The signed roster: mirrors by site and by public key.  change replaces "
+    "what\n"
+    "is given, all keys or all addresses, in one new roster.\n"
     "\n"
     "  --site SITE            where it stands\n"
     "  --key sha256:HEX       digest of its public key, as peciad prints it; "
@@ -195,6 +200,7 @@ ctl_help(enum ctl_verb topic)
 	case CTL_VERIFY:
 		return verify;
 	case CTL_MIRROR_ADD:
+	case CTL_MIRROR_CHANGE:
 	case CTL_MIRROR_LIST:
 	case CTL_MIRROR_REMOVE:
 		return mirror;

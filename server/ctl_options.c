@@ -9,13 +9,15 @@
 
 #define BIT(verb) (1u << (verb))
 #define CHANNELED (BIT(CTL_PUBLISH) | BIT(CTL_LOG) | BIT(CTL_SHOW))
-#define SIGNING                                               \
- (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | BIT(CTL_MIRROR_ADD) | \
-     BIT(CTL_MIRROR_REMOVE) | BIT(CTL_PROMOTE) | BIT(CTL_ROTATE))
+#define ENTERING  (BIT(CTL_MIRROR_ADD) | BIT(CTL_MIRROR_CHANGE))
+#define ROSTERING (ENTERING | BIT(CTL_MIRROR_REMOVE))
+#define SIGNING                                                        \
+ (BIT(CTL_PUBLISH) | BIT(CTL_REFRESH) | ROSTERING | BIT(CTL_PROMOTE) | \
+     BIT(CTL_ROTATE))
 #define SEALED (BIT(CTL_BACKUP) | BIT(CTL_RESTORE))
 #define SHOWING \
  (CHANNELED | BIT(CTL_VERIFY) | BIT(CTL_MIRROR_LIST) | BIT(CTL_COLLECT))
-#define ADDRESSED (BIT(CTL_INIT) | BIT(CTL_MIRROR_ADD))
+#define ADDRESSED (BIT(CTL_INIT) | ENTERING)
 
 #define WAIT_MAX_S     86400
 #define LIFETIME_MAX_S ((uint64_t)366 * 86400)
@@ -109,8 +111,8 @@ static const unsigned belongs[OPTIONS] = {
 	[OPT_ORG - OPT_REPO] = BIT(CTL_INIT),
 	[OPT_IDENTITY - OPT_REPO] = BIT(CTL_INIT) | BIT(CTL_BACKUP) | SIGNING,
 	[OPT_ADDRESS - OPT_REPO] = ADDRESSED,
-	[OPT_SITE - OPT_REPO] = BIT(CTL_MIRROR_ADD),
-	[OPT_KEY - OPT_REPO] = BIT(CTL_MIRROR_ADD),
+	[OPT_SITE - OPT_REPO] = ENTERING,
+	[OPT_KEY - OPT_REPO] = ENTERING,
 	[OPT_ANCHOR - OPT_REPO] = BIT(CTL_VERIFY),
 	[OPT_PASSPHRASE_FILE - OPT_REPO] = SEALED,
 	[OPT_KEY_FILE - OPT_REPO] = SEALED,
@@ -136,6 +138,7 @@ static const struct {
 	[CTL_SHOW] = { "show", NULL },
 	[CTL_VERIFY] = { "verify", NULL },
 	[CTL_MIRROR_ADD] = { "mirror", "add" },
+	[CTL_MIRROR_CHANGE] = { "mirror", "change" },
 	[CTL_MIRROR_LIST] = { "mirror", "list" },
 	[CTL_MIRROR_REMOVE] = { "mirror", "remove" },
 	[CTL_REFRESH] = { "refresh", NULL },
@@ -162,6 +165,8 @@ ctl_verb_name(enum ctl_verb verb)
 	switch (verb) {
 	case CTL_MIRROR_ADD:
 		return "mirror add";
+	case CTL_MIRROR_CHANGE:
+		return "mirror change";
 	case CTL_MIRROR_LIST:
 		return "mirror list";
 	case CTL_MIRROR_REMOVE:
@@ -466,7 +471,8 @@ take_verb(struct parse *p, enum ctl_verb *verb)
 	}
 	if (is_group)
 		return err_set(p->e, ERR_USAGE,
-		    "mirror: add, list or remove? see peciactl mirror --help");
+		    "mirror: add, change, list or remove? see peciactl mirror "
+		    "--help");
 	return err_set(
 	    p->e, ERR_USAGE, "unknown command %s; see peciactl --help", word);
 }
@@ -539,6 +545,12 @@ check_mirror(struct parse *p)
 	p->word_count--;
 	if (o->verb == CTL_MIRROR_REMOVE)
 		return 0;
+	if (o->verb == CTL_MIRROR_CHANGE) {
+		if (o->site != NULL || o->spki_count + o->address_count > 0)
+			return 0;
+		return err_set(p->e, ERR_USAGE,
+		    "mirror change needs --site, --key or --address");
+	}
 	if (o->site == NULL)
 		return err_set(p->e, ERR_USAGE, "mirror add needs --site");
 	if (o->spki_count == 0)
@@ -597,7 +609,7 @@ check_words(struct parse *p)
 
 	if (p->o.verb == CTL_PUBLISH)
 		ret = check_publish(p);
-	else if (p->o.verb == CTL_MIRROR_ADD || p->o.verb == CTL_MIRROR_REMOVE)
+	else if ((ROSTERING & BIT(p->o.verb)) != 0)
 		ret = check_mirror(p);
 	else if (p->o.verb == CTL_SHOW)
 		ret = check_show(p);

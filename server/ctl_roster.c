@@ -57,9 +57,13 @@ put_change(const struct ctl_options *o, struct change *c, const char *done,
 	return ret;
 }
 
-int
-ctl_roster_add(const struct ctl_options *o, const struct roster_mirror *mirror,
-    struct roster *r, struct err *e)
+/* roster_add_mirror or roster_replace_mirror. */
+typedef int (*enter_fn)(
+    struct roster *r, const struct roster_mirror *m, struct err *e);
+
+static int
+enter(const struct ctl_options *o, const struct roster_mirror *mirror,
+    enter_fn put, struct roster *r, struct err *e)
 {
 	char *copies[LIMIT_MIRROR_ADDRESSES] = { NULL };
 	struct roster_mirror m = *mirror;
@@ -71,37 +75,67 @@ ctl_roster_add(const struct ctl_options *o, const struct roster_mirror *mirror,
 			ret = err_memory(e);
 		m.addresses[i] = copies[i];
 	}
-	m.address_count = o->address_count;
+	if (o->address_count > 0)
+		m.address_count = o->address_count;
 	if (ret == 0)
-		ret = roster_add_mirror(r, &m, e);
+		ret = put(r, &m, e);
 	for (size_t i = 0; i < o->address_count; i++)
 		free(copies[i]);
 	return ret;
 }
 
-static int
-add(const struct ctl_options *o, struct roster *r, struct err *e)
+int
+ctl_roster_add(const struct ctl_options *o, const struct roster_mirror *mirror,
+    struct roster *r, struct err *e)
 {
-	struct roster_mirror m = { .key_count = o->spki_count };
-
-	(void)snprintf(m.name, sizeof(m.name), "%s", o->name);
-	(void)snprintf(m.site, sizeof(m.site), "%s", o->site);
-	memcpy(m.keys, o->spki, sizeof(m.keys));
-	return ctl_roster_add(o, &m, r, e);
+	return enter(o, mirror, roster_add_mirror, r, e);
 }
 
-int
-ctl_mirror_add(const struct ctl_options *o, struct err *e)
+/* What is given, over what the roster has. */
+static int
+enter_given(
+    const struct ctl_options *o, enter_fn put, struct roster *r, struct err *e)
+{
+	const struct roster_mirror *now = roster_find_name(r, o->name);
+	struct roster_mirror m = { .key_count = 0 };
+
+	if (now != NULL)
+		m = *now;
+	(void)snprintf(m.name, sizeof(m.name), "%s", o->name);
+	if (o->site != NULL)
+		(void)snprintf(m.site, sizeof(m.site), "%s", o->site);
+	if (o->spki_count > 0) {
+		memcpy(m.keys, o->spki, sizeof(m.keys));
+		m.key_count = o->spki_count;
+	}
+	return enter(o, &m, put, r, e);
+}
+
+static int
+put_given(
+    const struct ctl_options *o, enter_fn put, const char *done, struct err *e)
 {
 	struct change c = { .release = NULL };
 	int ret = open_change(o, &c, e);
 
 	if (ret == 0)
-		ret = add(o, &c.origin.roster, e);
+		ret = enter_given(o, put, &c.origin.roster, e);
 	if (ret == 0)
-		ret = put_change(o, &c, "added", e);
+		ret = put_change(o, &c, done, e);
 	release_change(&c);
 	return ret;
+}
+
+int
+ctl_mirror_add(const struct ctl_options *o, struct err *e)
+{
+	return put_given(o, roster_add_mirror, "added", e);
+}
+
+int
+ctl_mirror_change(const struct ctl_options *o, struct err *e)
+{
+	return put_given(o, roster_replace_mirror, "changed", e);
 }
 
 int

@@ -45,6 +45,8 @@ START_TEST(verbs_are_known_wherever_options_stand)
 		{ "--json verify", CTL_VERIFY, CTL_NONE },
 		{ "mirror add m --site s --key " KEY, CTL_MIRROR_ADD,
 		    CTL_NONE },
+		{ "mirror change m --site s", CTL_MIRROR_CHANGE, CTL_NONE },
+		{ "mirror change m --address a", CTL_MIRROR_CHANGE, CTL_NONE },
 		{ "mirror --json list", CTL_MIRROR_LIST, CTL_NONE },
 		{ "mirror remove m", CTL_MIRROR_REMOVE, CTL_NONE },
 		{ "refresh", CTL_REFRESH, CTL_NONE },
@@ -106,8 +108,8 @@ START_TEST(wrong_lines_are_refused_with_the_reason)
 	} cases[] = {
 		{ "", "no command" },
 		{ "shine", "unknown command shine" },
-		{ "mirror", "add, list or remove" },
-		{ "mirror shine", "add, list or remove" },
+		{ "mirror", "add, change, list or remove" },
+		{ "mirror shine", "add, change, list or remove" },
 		{ "publish", "needs a FILE.conf" },
 		{ "backup", "backup needs a FILE" },
 		{ "restore", "restore needs a FILE" },
@@ -147,6 +149,11 @@ START_TEST(wrong_lines_are_refused_with_the_reason)
 		{ "mirror add m --key " KEY, "needs --site" },
 		{ "mirror add m --site s", "needs --key" },
 		{ "mirror add m --site s --key 1", "--key 1" },
+		{ "mirror change --site s", "needs the mirror's NAME" },
+		{ "mirror change m --offline",
+		    "needs --site, --key or --address" },
+		{ "mirror change m n --site s", "n: unexpected" },
+		{ "mirror change m --site s --json", "--json does not belong" },
 		{ "mirror remove m --site s", "--site does not belong" },
 		{ "collect --keep many", "--keep many: not a number" },
 		{ "collect --age old", "--age old: not a time" },
@@ -198,6 +205,14 @@ START_TEST(values_arrive)
 	ck_assert_str_eq(l.o.site, "s");
 	ck_assert_uint_eq(l.o.spki_count, 2);
 	ck_assert_uint_eq(l.o.address_count, 2);
+	ck_assert_int_eq(parse(&l,
+	                     "mirror change m --key " KEY " --wait 7 "
+	                     "--lifetime 1h --offline --identity i"),
+	    0);
+	ck_assert_str_eq(l.o.name, "m");
+	ck_assert_ptr_null(l.o.site);
+	ck_assert_uint_eq(l.o.spki_count, 1);
+	ck_assert_uint_eq(l.o.address_count, 0);
 	ck_assert_int_eq(
 	    parse(&l, "collect --keep 3 --age 2d --bytes 5K --grace 0 --json"),
 	    0);

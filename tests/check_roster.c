@@ -251,6 +251,75 @@ START_TEST(mirrors_and_channels_are_added_and_removed_in_order)
 }
 END_TEST
 
+static void
+mirror_is_refused(
+    struct roster *r, const struct roster_mirror *m, int want, const char *text)
+{
+	struct buf before, after;
+	struct err e = ERR_INIT;
+
+	buf_init(&before, LIMIT_ROSTER_BYTES);
+	buf_init(&after, LIMIT_ROSTER_BYTES);
+	roster_write(&before, r);
+	ck_assert_int_eq(roster_replace_mirror(r, m, &e), want);
+	ck_assert_msg(strstr(e.msg, text) != NULL, "%s", e.msg);
+	roster_write(&after, r);
+	ck_assert_str_eq(buf_str(&before), buf_str(&after));
+	buf_release(&before);
+	buf_release(&after);
+}
+
+START_TEST(mirror_is_replaced_in_its_place_or_stays_as_it_was)
+{
+	char bad[] = "a,b";
+	const struct roster_mirror *now;
+	struct roster_mirror m;
+	struct err e = ERR_INIT;
+	struct roster r;
+	size_t count;
+
+	sample_roster(&r);
+	count = r.mirror_count;
+	now = roster_find_name(&r, "m1");
+	ck_assert_uint_gt(now->address_count, 0);
+
+	/* Its own present key, another beside it, its own addresses. */
+	m = *now;
+	m.key_count = 2;
+	m.keys[0] = now->keys[now->key_count - 1];
+	sample_digest(0xc1, &m.keys[1]);
+	memcpy(m.site, "site-c", 7);
+	ck_assert_int_eq(roster_replace_mirror(&r, &m, &e), 0);
+	ck_assert_uint_eq(r.mirror_count, count);
+	ck_assert_ptr_eq(roster_find_name(&r, "m1"), now);
+	ck_assert_ptr_eq(roster_find_key(&r, &m.keys[0]), now);
+	ck_assert_ptr_eq(roster_find_key(&r, &m.keys[1]), now);
+	ck_assert_str_eq(now->site, "site-c");
+	ck_assert_uint_gt(now->address_count, 0);
+
+	m = *now;
+	m.keys[1] = roster_find_name(&r, "m2")->keys[0];
+	mirror_is_refused(&r, &m, ERR_CONFLICT, "mirror m2 has this key");
+	m.keys[1] = m.keys[0];
+	mirror_is_refused(&r, &m, ERR_FORMAT, "key is repeated");
+	m.key_count = 1;
+	m.addresses[0] = bad;
+	mirror_is_refused(&r, &m, ERR_FORMAT, "address is not");
+	m = *now;
+	memcpy(m.name, "m0", 3);
+	mirror_is_refused(&r, &m, ERR_NOT_FOUND, "the roster has no mirror m0");
+
+	/* A key that went is free for others. */
+	m = *now;
+	m.key_count = 1;
+	ck_assert_int_eq(roster_replace_mirror(&r, &m, &e), 0);
+	m = *roster_find_name(&r, "m2");
+	sample_digest(0xc1, &m.keys[0]);
+	ck_assert_int_eq(roster_replace_mirror(&r, &m, &e), 0);
+	roster_release(&r);
+}
+END_TEST
+
 /* More than one growth of the arrays, in the worst order, and back. */
 START_TEST(many_additions_and_removals_keep_the_order)
 {
@@ -355,6 +424,7 @@ main(void)
 	tcase_add_test(
 	    tc, as_many_mirrors_as_the_limit_are_read_and_one_more_is_refused);
 	tcase_add_test(tc, mirrors_and_channels_are_added_and_removed_in_order);
+	tcase_add_test(tc, mirror_is_replaced_in_its_place_or_stays_as_it_was);
 	tcase_add_test(tc, many_additions_and_removals_keep_the_order);
 	tcase_add_test(tc, every_truncation_and_bit_flip_is_refused);
 	tcase_add_test(tc, damaged_body_is_refused_or_another_canonical_one);

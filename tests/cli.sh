@@ -63,7 +63,7 @@ for program in pecia peciactl peciad; do
 	refuses $usage "--no-such=1" $program --no-such=1
 	refuses $usage frobnicate $program frobnicate
 done
-for command in init publish log show verify "mirror add" "mirror list" refresh; do
+for command in init publish log show verify "mirror add" "mirror change" "mirror list" refresh; do
 	# shellcheck disable=SC2086 # a word or two
 	check "peciactl $command --help" peciactl $command --help
 	says "usage: peciactl"
@@ -179,6 +179,30 @@ for line in "m1 at site s1" "key $key" "address h.example:7" "origin at site ori
 done
 check "mirror list --json" is_json peciactl mirror list --json
 check "it has it" member 'any(m["name"] == "m1" and m["site"] == "s1" for m in j["mirrors"])'
+roster_version() {
+	peciactl mirror list --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["version"])'
+}
+next=sha256:$(printf 'b%.0s' {1..64})
+version=$(roster_version)
+refuses 1 "the roster has no mirror m2" peciactl mirror change m2 --site s2
+refuses 1 "origin has this key" peciactl mirror change m1 --key "$key" \
+	--key "$(peciactl mirror list | sed -n '/^origin /,$s/^ *key //p')"
+refuses 1 "key is repeated" peciactl mirror change m1 --key "$next" --key "$next"
+refuses 2 "--site, --key or --address" peciactl mirror change m1
+check "what is refused makes no roster" test "$(roster_version)" = "$version"
+# mirror_is KEYS SITE ADDRESSES: m1, in the roster behind the one that was
+mirror_is() {
+	version=$((version + 1))
+	is_json peciactl mirror list --json &&
+		member "j['version'] == $version and j['mirrors'][0] == dict(name='m1', keys='$1'.split(), site='$2', addresses='$3'.split())"
+}
+check "mirror change" peciactl mirror change m1 --key "$key" --key "$next"
+says "roster $((version + 1)): mirror m1 changed"
+check "both keys, the rest as it was" mirror_is "$key $next" s1 h.example:7
+check "mirror change" peciactl mirror change m1 --key "$next"
+check "the next key alone" mirror_is "$next" s1 h.example:7
+check "mirror change" peciactl mirror change m1 --site s2 --address i.example --address "[::1]:7"
+check "site and addresses" mirror_is "$next" s2 "i.example [::1]:7"
 check "mirror remove" peciactl mirror remove m1
 refuses 1 m1 peciactl mirror remove m1
 check "refresh" peciactl refresh --lifetime 2h

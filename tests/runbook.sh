@@ -72,7 +72,7 @@ host() {
 	on "$1" env PATH="$T/bin:$PATH" HOST_DIR="$dir" REPO="$dir/repo" KEYS="$dir/keys" \
 		IDENTITY="$dir/identity" CONF="$dir/peciad.conf" BACKUP="$T/safe/backup" \
 		PASS="$T/safe/passphrase" MEDIUM="$T/medium" ANCHOR="$anchor" UPSTREAM="$upstream" \
-		RELEASE="$T/site.conf" KEY="$key" NAME="$rostered" SITE="$rostered" ADDRESS="$address" \
+		RELEASE="$T/site.conf" KEY="$key" NAME="$rostered" ADDRESS="$address" \
 		PECIA_REPO="$dir/repo" PECIA_KEYS="$dir/keys" "${@:2}" 9>&-
 }
 key='' rostered='' address='' upstream=''

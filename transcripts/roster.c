@@ -328,7 +328,7 @@ check_mirror(
 		part.key_count = i + 1;
 		fault = fault == NULL ? fault_of_key(&part) : fault;
 		other = roster_find_key(r, &m->keys[i]);
-		if (other != NULL)
+		if (other != NULL && strcmp(other->name, m->name) != 0)
 			return err_set(e, ERR_CONFLICT,
 			    "mirror %s: mirror %s has this key", m->name,
 			    other->name);
@@ -402,15 +402,43 @@ roster_add_mirror(
 	return 0;
 }
 
+static int
+check_has_mirror(const struct roster *r, const char *name, struct err *e)
+{
+	if (roster_find_name(r, name) != NULL)
+		return 0;
+	return err_set(
+	    e, ERR_NOT_FOUND, "the roster has no mirror %.64s", name);
+}
+
+int
+roster_replace_mirror(
+    struct roster *r, const struct roster_mirror *m, struct err *e)
+{
+	size_t at = place_of(r, m->name);
+	struct roster_mirror copy;
+	int rc = check_has_mirror(r, m->name, e);
+
+	if (rc == 0)
+		rc = check_mirror(r, m, e);
+	if (rc == 0)
+		rc = copy_mirror(m, &copy, e);
+	if (rc != 0)
+		return rc;
+	release_mirror(&r->mirrors[at]);
+	r->mirrors[at] = copy;
+	return 0;
+}
+
 int
 roster_remove_mirror(struct roster *r, const char *name, struct err *e)
 {
 	size_t at = place_of(r, name), last = r->mirror_count;
 	struct roster_mirror *m = r->mirrors;
+	int rc = check_has_mirror(r, name, e);
 
-	if (roster_find_name(r, name) == NULL)
-		return err_set(
-		    e, ERR_NOT_FOUND, "the roster has no mirror %.64s", name);
+	if (rc != 0)
+		return rc;
 	release_mirror(&m[at]);
 	memmove(&m[at], &m[at + 1], (last - at - 1) * sizeof(*m));
 	r->mirror_count--;

@@ -43,9 +43,13 @@ MUST_CHECK int roster_read(const struct root *root, const void *data,
     size_t len, struct roster *out, struct err *e);
 
 /* Keep order; ERR_CONFLICT when the name is there or a key is another
- * mirror's (add), ERR_NOT_FOUND when it is not there (remove), ERR_FORMAT for
- * what roster_parse would refuse.  `m`'s addresses are copied. */
+ * mirror's (add, replace), ERR_NOT_FOUND when it is not there (replace,
+ * remove), ERR_FORMAT for what roster_parse would refuse; the roster is as it
+ * was then.  `m`'s addresses are copied, and may be those of the mirror that it
+ * replaces. */
 MUST_CHECK int roster_add_mirror(
+    struct roster *r, const struct roster_mirror *m, struct err *e);
+MUST_CHECK int roster_replace_mirror(
     struct roster *r, const struct roster_mirror *m, struct err *e);
 MUST_CHECK int roster_remove_mirror(
     struct roster *r, const char *name, struct err *e);
