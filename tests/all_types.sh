@@ -12,6 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 need rsync python3 setfacl getfacl setfattr getfattr chattr lsattr setcap mkfs.ext4 unshare
 [ "$(id -u)" = 0 ] || skip "needs root, for devices and owners"
 # Mounts are seen by nobody else and end with the script.
+[ -n "${IN_OWN_MOUNTS-}" ] || unshare -m true 2>/dev/null ||
+	skip "mount namespaces are not allowed here"
 [ -n "${IN_OWN_MOUNTS-}" ] ||
 	IN_OWN_MOUNTS=1 exec unshare -m "$0" "$@"
 e2e_begin
