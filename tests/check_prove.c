@@ -331,6 +331,10 @@ repository_is_new(const struct scene *s, const struct disk *now,
 			buf_addf(why, "tmp/%s is left", now->names[i].name);
 			return false;
 		}
+	if (disk_at(now, "repo/unsynced") != NULL) {
+		buf_add_str(why, "the next to write has to read it again");
+		return false;
+	}
 	return verifies(s, why) && has_no_leftovers(now, why);
 }
 

@@ -604,6 +604,51 @@ START_TEST(another_channel_makes_heads_name_the_new_roster)
 }
 END_TEST
 
+static void
+assert_settled(void)
+{
+	bool marked;
+
+	OK(repo_has(origin.repo, "unsynced", &marked, &e));
+	ck_assert(!marked);
+}
+
+/* Content that went bad is the keeper's: a publisher that read all of the last
+ * day again would be slow, and remove it. */
+START_TEST(a_publication_leaves_nothing_to_read_again)
+{
+	char path[REPO_PATH_BYTES], whole[400];
+	struct digest d;
+	struct buf now;
+
+	put_text("tree/a", "content of a\n");
+	put_text("tree/b", "content of b\n");
+	OK(publish());
+	assert_settled();
+	digest_of("content of a\n", 13, &d);
+	repo_path_object(path, &d);
+	(void)snprintf(whole, sizeof(whole), "repo/%s", path);
+	put_text(whole, "bad");
+	put_text("tree/c", "content of c\n");
+	OK(publish());
+	ck_assert(result.published);
+	assert_settled();
+	OK(publish());
+	ck_assert(!result.published);
+	assert_settled();
+	buf_init(&now, 100);
+	OK(repo_read_statement(origin.repo, path, 100, &now, &e));
+	ck_assert_str_eq(buf_str(&now), "bad");
+	buf_release(&now);
+	OK(fsat_unlink(repo_fd(origin.repo), path, &e));
+	options.full = true;
+	OK(publish());
+	ck_assert_uint_eq(result.transcripts[0].new_objects, 1);
+	ck_assert(!result.published);
+	assert_settled();
+}
+END_TEST
+
 START_TEST(what_was_left_by_a_crash_before_the_head_is_in_nobodys_way)
 {
 	struct head head;
@@ -714,6 +759,7 @@ main(void)
 	tcase_add_test(t, another_channel_makes_heads_name_the_new_roster);
 	tcase_add_test(
 	    t, what_was_left_by_a_crash_before_the_head_is_in_nobodys_way);
+	tcase_add_test(t, a_publication_leaves_nothing_to_read_again);
 	tcase_add_test(t, a_damaged_old_manifest_is_named);
 	tcase_add_test(t, a_source_that_is_missing_is_named);
 	tcase_add_test(t, history_goes_back_as_far_as_releases_are_kept);

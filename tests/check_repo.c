@@ -302,6 +302,32 @@ START_TEST(what_a_crash_cut_short_is_not_believed)
 }
 END_TEST
 
+/* What is marked already stays so. */
+START_TEST(a_cache_neither_sets_nor_takes_the_mark)
+{
+	struct repo_temp t = REPO_TEMP_INIT;
+	struct err e = ERR_INIT;
+	struct digest d;
+	bool has;
+
+	OK(repo_sync(s.repo, &e));
+	for (int marked = 0; marked < 2; marked++) {
+		OK(repo_temp_new(s.repo, &t, &e));
+		OK(repo_temp_write(&t, "x", 1, &e));
+		OK(repo_temp_install(s.repo, &t, "cache/x", &e));
+		OK(repo_has(s.repo, "cache/x", &has, &e));
+		ck_assert(has);
+		OK(repo_has(s.repo, "unsynced", &has, &e));
+		ck_assert_int_eq(has, marked);
+		digest_of("whole", 5, &d);
+		put_data("whole", &d);
+	}
+	OK(repo_sync(s.repo, &e));
+	OK(repo_has(s.repo, "unsynced", &has, &e));
+	ck_assert(!has);
+}
+END_TEST
+
 START_TEST(a_partial_file_goes_on_where_it_stopped)
 {
 	char path[REPO_PATH_BYTES];
@@ -461,6 +487,7 @@ main(void)
 	tcase_add_test(t, roots_and_channels_are_listed);
 	tcase_add_test(t, a_temporary_is_installed_or_leaves_nothing);
 	tcase_add_test(t, what_a_crash_cut_short_is_not_believed);
+	tcase_add_test(t, a_cache_neither_sets_nor_takes_the_mark);
 	tcase_add_test(t, a_partial_file_goes_on_where_it_stopped);
 	tcase_add_test(t, what_dead_processes_left_is_cleaned);
 	tcase_add_test(t, a_name_of_tmp_that_is_taken_is_passed_over);

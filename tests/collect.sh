@@ -62,6 +62,7 @@ check "objects, manifests and data transcripts went" test \
 	"$((objects - 8)) $((manifests - 4)) $((data - 3))"
 check "statements stay" test "$(peciactl log | wc -l)" = 12
 is_whole "two releases"
+check "nothing is left to sync" test ! -e "$PECIA_REPO/unsynced"
 
 # One that is behind by as many as LIMIT_CHAIN goes on by data transcripts.
 serve "$T/old.log" --repo "$T/repo4" --identity "$PECIA_KEYS/identity"

@@ -70,7 +70,7 @@ for i in $(seq 600); do
 	seq -f "%g of $i" 100 >"$T/tree/d$((i % 10))/f$i"
 done
 find "$T/tree" -exec touch -d '2024-01-01 00:00:00Z' {} +
-sleep 1.1 # what is as old as the stat cache is read again
+sleep 2.1 # what is hardly older than the stat cache is read again
 origin_init --address 127.0.0.1
 publish_counted first
 publish_counted again

@@ -50,9 +50,8 @@ kinds=("$(object_of "$T/tree/small")" "$(object_of "$T/tree/large")"
 
 # ---- an origin, from its mirror ----
 
-# The publisher's last file, a stat cache, leaves this mark: whoever writes next
-# removes by himself what is not whole.
-rm -f "$PECIA_REPO/unsynced"
+# With it whoever writes next would remove by himself what is not whole.
+check "publishers leave no mark" test ! -e "$PECIA_REPO/unsynced"
 for file in "${kinds[@]}"; do
 	flip "$PECIA_REPO/$file"
 done

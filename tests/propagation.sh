@@ -98,6 +98,7 @@ done_at=$(now_ms)
 times third 1
 for m in m1 m2 m3; do
 	check "$m is whole" peciactl --repo "$T/mirror-$m" verify --anchor "$anchor"
+	check "and synced" wait_for 10 test ! -e "$T/mirror-$m/unsynced"
 done
 client_init c
 check "a client of the last of them" client c run --server "${mirror[m3]}"
@@ -147,6 +148,7 @@ mirror_up m4 "${mirror[m1]}" --workers 1
 mirror_at m4 8
 check "the other channels too" wait_for 30 at_serial "$T/mirror-m4" 1 third
 check "it is whole as well" peciactl --repo "$T/mirror-m4" verify --anchor "$anchor"
+check "and synced" wait_for 10 test ! -e "$T/mirror-m4/unsynced"
 
 # The origin is away and comes back: its mirror goes on without a long pause.
 stop "$origin_pid"

@@ -130,6 +130,7 @@ touch -d '2020-02-02 02:02:02.123456789' tree/etc/one
 run 0 publish base=tree:/srv/base -m "first
 of all"
 check "serial 1" [ "$(serial)" = 1 ]
+check "all is durable, and said to be" [ ! -e repo/unsynced ]
 run 0 verify
 check "nothing but what is needed" says "0 damaged, 0 missing, 0 unknown, 0 unreferenced"
 manifest=$(peciactl show | sed -n 's/^ *manifest *//p')
@@ -158,6 +159,7 @@ echo "== unchanged"
 run 0 publish base=tree:/srv/base
 check "it says so" says "nothing changed"
 check "no new release" [ "$(serial) $(find repo/v1/release -type f | wc -l)" = "1 1" ]
+check "nor anything to sync" [ ! -e repo/unsynced ]
 run 0 publish base=tree:/srv/base --full --json
 check "nor when all is read again" json 'not j["published"] and j["transcripts"][0]["read_files"] == 6'
 

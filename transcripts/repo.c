@@ -19,7 +19,8 @@
 #define PARTIAL_BYTES   160 /* of a partial file's name */
 #define TEMP_NAME_TRIES 1000
 #define DAY_S           ((time_t)86400)
-/* There from before a file gets its name until repo_sync made it durable. */
+/* There from before a file below v1 gets its name until repo_sync made it
+ * durable. */
 #define UNSYNCED "unsynced"
 
 struct repo {
@@ -509,14 +510,24 @@ temp_move(struct repo *r, struct repo_temp *t, int dir, const char *path,
 	return ret;
 }
 
+/* Only that is believed for its name. */
+static bool
+is_served(const char *path)
+{
+	return strncmp(path, "v1/", 3) == 0;
+}
+
 int
 repo_temp_install(
     struct repo *r, struct repo_temp *t, const char *path, struct err *e)
 {
-	int ret = record_sum(r, t, path, e);
+	int ret = 0;
 
-	if (ret == 0)
-		ret = mark_unsynced(r, e);
+	if (is_served(path)) {
+		ret = record_sum(r, t, path, e);
+		if (ret == 0)
+			ret = mark_unsynced(r, e);
+	}
 	if (ret == 0)
 		ret = temp_move(r, t, r->fd, path, e);
 	else

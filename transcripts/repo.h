@@ -112,7 +112,9 @@ MUST_CHECK int repo_temp_new(
     struct repo *r, struct repo_temp *t, struct err *e);
 MUST_CHECK int repo_temp_write(
     struct repo_temp *t, const void *data, size_t len, struct err *e);
-/* Closes it and renames it to the path.  Not durable before repo_sync. */
+/* Closes it and renames it to the path.  Not durable before repo_sync: after a
+ * crash, repo_clean removes what is not whole below v1.  Elsewhere (a cache)
+ * it may stay truncated or wrong, which readers have to notice. */
 MUST_CHECK int repo_temp_install(
     struct repo *r, struct repo_temp *t, const char *path, struct err *e);
 MUST_CHECK int repo_temp_install_object(
