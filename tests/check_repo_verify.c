@@ -507,6 +507,30 @@ START_TEST(a_head_that_names_what_is_not_here_is_found)
 }
 END_TEST
 
+/* Whatever is written after part of a record: nothing right is called wrong. */
+START_TEST(part_of_a_sum_hides_none_behind_it)
+{
+	static const uint8_t part[] = "a part";
+	struct told t = { .threads = 1 };
+	struct err e = ERR_INIT;
+	struct repo *again = NULL;
+	struct buf text, sums;
+
+	OK(repo_sync(s.repo, &e));
+	slurp("cache/sums", &sums);
+	buf_add(&sums, part, sizeof(part));
+	overwrite("cache/sums", sums.data, sums.len);
+	buf_release(&sums);
+	s.head.expires++;
+	sample_head_text(&text, &s.head);
+	OK(repo_open(s.dir.path, &again, &e));
+	OK(repo_switch_head(again, SAMPLE_CHANNEL, text.data, text.len, &e));
+	repo_close(again);
+	ck_assert_int_eq(verify(&t), 0);
+	buf_release(&text);
+}
+END_TEST
+
 /* The second root takes the release key away: old releases stay good. */
 START_TEST(releases_of_a_withdrawn_key_stay_good)
 {
@@ -559,6 +583,7 @@ main(void)
 	tcase_add_loop_test(
 	    t, a_flipped_bit_in_any_file_is_found_and_the_file_named, 0, 4);
 	tcase_add_test(t, without_sums_all_that_matters_is_still_found);
+	tcase_add_test(t, part_of_a_sum_hides_none_behind_it);
 	tcase_add_loop_test(t, a_cut_or_emptied_file_is_found_and_named, 0, 2);
 	tcase_add_test(t, a_missing_file_of_the_newest_release_is_found);
 	tcase_add_loop_test(t, an_unknown_file_is_found, 0, COUNT(strangers));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
+#include "common/fscalls.h"
 
 #define SUMS_PATH   "cache/sums"
 #define WORD        sizeof(uint64_t)
@@ -119,6 +120,23 @@ repo_sums_release(struct repo_sums *s)
 	pthread_mutex_destroy(&s->lock);
 }
 
+/* Behind part of a record, which a full disk may leave, none would be found. */
+static int
+cut_to_records(int fd, struct err *e)
+{
+	struct fsat_stat st;
+	int ret = fsat_stat_fd(fd, &st, e);
+	off_t part;
+
+	if (ret != 0)
+		return ret;
+	part = (off_t)(st.size_bytes % sizeof(struct repo_sum_record));
+	if (part > 0 &&
+	    fscalls()->ftruncate(fd, (off_t)st.size_bytes - part) != 0)
+		return err_sys(e, "%s", SUMS_PATH);
+	return 0;
+}
+
 static int
 open_sums(struct repo_sums *s, struct err *e)
 {
@@ -130,8 +148,11 @@ open_sums(struct repo_sums *s, struct err *e)
 	if (ret != 0)
 		return ret;
 	/* Whole records from any number of processes, none over another. */
-	if (fcntl(fd, F_SETFL, O_APPEND) != 0) {
+	if (fcntl(fd, F_SETFL, O_APPEND) != 0)
 		ret = err_sys(e, "%s", SUMS_PATH);
+	if (ret == 0)
+		ret = cut_to_records(fd, e);
+	if (ret != 0) {
 		close(fd);
 		return ret;
 	}
@@ -153,9 +174,13 @@ flush(struct repo_sums *s, struct err *e)
 	/* Somebody removed cache: nothing is noted, then. */
 	if (ret == ERR_NOT_FOUND)
 		return 0;
-	if (ret == 0)
-		ret = fsat_write_all(
-		    s->fd, s->buffer, count * sizeof(s->buffer[0]), e);
+	if (ret != 0)
+		return ret;
+	ret = fsat_write_all(s->fd, s->buffer, count * sizeof(s->buffer[0]), e);
+	if (ret != 0) {
+		close(s->fd);
+		s->fd = -1;
+	}
 	return ret;
 }
 
