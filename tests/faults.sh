@@ -5,6 +5,7 @@
 #     alone COMMAND...           what it starts has a process group of its own,
 #                                and ends with this script whatever ends that
 #     end_group PID [SIGNAL]     ends such a group
+#     session_is_empty PID       all of it have ended
 #     holds TEXT COMMAND...      as check, and shows what the command printed
 #     told PATTERN...            the last check's command said all of them
 #     client_copy FROM TO        another machine in the same condition
@@ -52,6 +53,10 @@ alone() {
 	host_prefix+=(setsid setpriv --pdeathsig KILL --)
 	"$@"
 	unset "host_prefix[-1]" "host_prefix[-1]" "host_prefix[-1]" "host_prefix[-1]" "host_prefix[-1]"
+}
+
+session_is_empty() {
+	! pgrep -s "$1" >/dev/null
 }
 
 end_group() {

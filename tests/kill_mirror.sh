@@ -40,9 +40,6 @@ mirror_start() {
 	alone mirror_up m "$origin" --workers 1
 	supervisor=$started
 }
-session_is_empty() {
-	! pgrep -s "$1" >/dev/null
-}
 # Odd times the supervisor alone: the others must not outlive it.
 mirror_kill() { # NUMBER
 	if [ $(($1 % 2)) = 1 ]; then

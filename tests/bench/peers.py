@@ -36,6 +36,10 @@ class Peer:
     def root(self, n):
         return f"{self.work}/root{n}"
 
+    def source(self, which):
+        """The tree that the client's is to be like."""
+        return self.trees[which]
+
     def prepare(self, n):
         os.mkdir(self.root(n))
 
@@ -96,6 +100,9 @@ class Rsync(Peer):
     name = "rsync -a"
     served = False
 
+    def source(self, which):
+        return f"{self.bench.work}/served"
+
     def serve(self):
         """One daemon for both."""
         if Rsync.served:
@@ -155,7 +162,7 @@ class Web:
 
 class TarZstd(Peer):
     needs = ("tar", "zstd", "curl", "nginx")
-    name = "tar | zstd"
+    name = "tar+zstd"
     again_too = False  # it cannot know
 
     def publish(self, which):
@@ -284,6 +291,9 @@ class Unison(Peer):
     name = "unison"
     rounds = 1
     same = "-rlp"
+
+    def source(self, which):
+        return f"{self.bench.work}/served"
 
     def serve(self):
         os.mkdir(f"{self.work}/there")

@@ -74,7 +74,7 @@ def peak_rule(step, limit):
 
 
 RULES = (
-    wall_rule("publish A", 1.5, "tar | zstd"),
+    wall_rule("publish A", 1.5, "tar+zstd"),
     wall_rule("publish again", 2, "find"),
     wall_rule("publish B", 0.12, "git"),
     wall_rule("first pull", 1.0, "rsync -a"),
