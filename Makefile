@@ -122,7 +122,8 @@ demo:
 
 bench:
 	@tools/install-deps build bench
-	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure \
+		$(BUILD)/tool_wanem
 	@tests/bench/run $(BUILD)
 
 lint:
