@@ -3,7 +3,7 @@ import statistics
 
 UNITS = ("B", "kB", "MB", "GB")
 COLOURS = ("#1b6ca8", "#d1495b", "#e08e9a", "#8d99ae", "#edae49", "#66a182", "#7768ae", "#9c6644",
-           "#4f4f4f")
+           "#4f4f4f", "#2a9d8f")
 
 
 def size_text(n):
