@@ -62,6 +62,8 @@ session_is_empty() {
 end_group() {
 	kill "-${2:-TERM}" -- "-$1" 2>/dev/null
 	wait "$1" 2>/dev/null
+	# What is killed may hold its addresses a moment longer.
+	wait_for 10 session_is_empty "$1"
 	return 0
 }
 
