@@ -76,6 +76,7 @@ mkfifo "$T/alive"
 exec 8<>"$T/alive"
 : >"$T/rules"
 slow_up() { # REPO: $slow, which waits where the rules say
+	: >"$T/slow.log" # an earlier one was ready, too
 	python3 tests/hostiled.py --identity "$T/id-slow" --repo "$1" "$T/rules" "$T/requests" \
 		<"$T/alive" >"$T/slow.log" 2>&1 &
 	running+=($!)

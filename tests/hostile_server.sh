@@ -58,6 +58,7 @@ exec 8<>"$T/alive"
 : >"$T/rules"
 : >"$T/requests"
 liar_up() { # LOG IDENTITY REPO [CLIENT_CERT]: $ready
+	: >"$1" # an earlier one was ready, too
 	python3 tests/hostiled.py --identity "$2" --repo "$3" ${4:+--client "$4"} \
 		"$T/rules" "$T/requests" <"$T/alive" >"$1" 2>&1 &
 	running+=($!)

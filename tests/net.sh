@@ -192,6 +192,7 @@ on() {
 }
 
 start() {
+	: >"$2" # what an earlier process said must not pass for this one's
 	ip netns exec "$NET-$1" "${@:3}" >"$2" 2>&1 9>&- &
 	started=$!
 	net_pids+=("$started")

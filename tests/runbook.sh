@@ -44,6 +44,7 @@ if [ "$1" != start ] && [ -n "$pid" ]; then
 	rm -f "$HOST_DIR/pid"
 fi
 [ "$1" = stop ] && exit
+: >"$HOST_DIR/log" # an earlier one was ready, too
 peciad --config "$CONF" >"$HOST_DIR/log" 2>&1 </dev/null &
 echo "$!" >"$HOST_DIR/pid"
 disown
