@@ -71,10 +71,17 @@ struct board_keeping {
 	_Atomic uint64_t collected_files, collected_bytes; /* since the start */
 };
 
+/* Written by the lookout. */
+struct board_lookout {
+	struct board_text rival;    /* who publishes besides, and what; or "" */
+	_Atomic uint64_t looked_s; /* when mirrors were last asked; 0: never */
+};
+
 struct board {
 	struct rate_gate line; /* of all fetchers, replicator's and keeper's */
 	struct board_replication replication;
 	struct board_keeping keeping;
+	struct board_lookout lookout;
 };
 
 /* All zero.  Release with board_free. */

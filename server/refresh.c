@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "server/keys.h"
+#include "server/lookout.h"
 #include "server/origin.h"
 
 #define LOCK_MS 10000
@@ -63,6 +64,7 @@ static int
 turn(
     const struct refresh_options *options, const struct key *key, struct err *e)
 {
+	char rival[BOARD_TEXT_BYTES];
 	struct origin o;
 	bool due = false;
 	int rc;
@@ -72,6 +74,9 @@ turn(
 		rc = origin_load(&o, e);
 	if (rc == 0)
 		rc = is_due(&o, options->lifetime_s, &due, e);
+	if (rc == 0 && due && !lookout_permits(options->lookout, rival))
+		rc = err_set(
+		    e, ERR_CONFLICT, "%s: another origin publishes", rival);
 	if (rc == 0 && due)
 		rc = sign_again(&o, key, options->lifetime_s, e);
 	origin_release(&o);

@@ -260,6 +260,19 @@ write_upstream(const struct serve_view *v, struct buf *text)
 	    board_get(&r->forks));
 }
 
+static void
+write_rival(const struct board_lookout *l, struct buf *text)
+{
+	char rival[BOARD_TEXT_BYTES];
+
+	board_read(&l->rival, rival);
+	one(text, "pecia_rival", "gauge",
+	    "1 when a mirror has what another origin published.",
+	    rival[0] != '\0');
+	one(text, "pecia_rival_look_timestamp_seconds", "gauge",
+	    "When mirrors were last asked for that.", board_get(&l->looked_s));
+}
+
 /* ---- the repository ---- */
 
 static void
@@ -335,6 +348,8 @@ serve_metrics_handle(const struct serve_view *v, struct http_request *r)
 	write_channels(v, &text);
 	if (v->self->mirror)
 		write_upstream(v, &text);
+	else
+		write_rival(&v->board->lookout, &text);
 	write_keeping(v->board, &text);
 	write_connections(v->stats, &text);
 	write_requests(v->stats, &text);

@@ -161,6 +161,16 @@ connections_json(const struct serve_view *v)
 	return j;
 }
 
+static void
+set_rival(struct json *j, const struct board_lookout *l)
+{
+	char text[BOARD_TEXT_BYTES];
+
+	board_read(&l->rival, text);
+	json_set_string(j, "rival", text[0] == '\0' ? NULL : text);
+	json_set_time(j, "looked", (time_t)board_get(&l->looked_s));
+}
+
 static struct json *
 status_json(const struct serve_view *v)
 {
@@ -179,6 +189,8 @@ status_json(const struct serve_view *v)
 	if (v->self->mirror)
 		json_set_child(
 		    j, "replication", replication_json(&v->board->replication));
+	else
+		set_rival(j, &v->board->lookout);
 	json_set_child(j, "keeping", keeping_json(&v->board->keeping));
 	json_set_child(j, "connections", connections_json(v));
 	return j;

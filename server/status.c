@@ -69,6 +69,9 @@ worrying(const struct json_value *doc, char *why, size_t size)
 	if (json_length(evidence) > 0 || number(r, "forks") > 0)
 		(void)snprintf(why, size,
 		    "two different statements were signed; see evidence/");
+	else if (text_of(doc, "rival", NULL) != NULL)
+		(void)snprintf(why, size, "another origin publishes: %s",
+		    text_of(doc, "rival", ""));
 	else if (!is_true(fresh, "yes"))
 		(void)snprintf(
 		    why, size, "not fresh: %s", text_of(fresh, "why", "?"));

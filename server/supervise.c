@@ -13,6 +13,7 @@
 #include "server/board.h"
 #include "server/daemon_users.h"
 #include "server/keeper.h"
+#include "server/lookout.h"
 #include "server/refresh.h"
 #include "server/replicate.h"
 #include "server/serve.h"
@@ -140,9 +141,24 @@ run_refresher(struct supervisor *s, struct err *e)
 		.keys = s->o->keys,
 		.user = daemon_users_owner(&s->users),
 		.lifetime_s = s->o->head_lifetime_s,
+		.lookout = &s->board->lookout,
 		.stop = &stop_signal };
 
 	return refresh_run(&o, e);
+}
+
+static int
+run_lookout(struct supervisor *s, struct err *e)
+{
+	struct digest self;
+	struct lookout_options o = { .repo = s->o->repo,
+		.user = daemon_users_owner(&s->users),
+		.self = &self,
+		.board = &s->board->lookout,
+		.stop = &stop_signal };
+
+	tls_identity_digest(s->identity, &self);
+	return lookout_run(&o, e);
 }
 
 static int
@@ -181,6 +197,8 @@ run_role(struct supervisor *s, const struct child *c, struct err *e)
 		return run_replicator(s, e);
 	case ROLE_REFRESHER:
 		return run_refresher(s, e);
+	case ROLE_LOOKOUT:
+		return run_lookout(s, e);
 	case ROLE_KEEPER:
 		return run_keeper(s, e);
 	case ROLES:
@@ -197,6 +215,8 @@ role_name(enum role role)
 		return "worker";
 	case ROLE_REPLICATOR:
 		return "replicator";
+	case ROLE_LOOKOUT:
+		return "lookout";
 	case ROLE_KEEPER:
 		return "keeper";
 	case ROLE_REFRESHER:
@@ -414,6 +434,7 @@ supervise_wants(const struct daemon_options *o, enum role role)
 	case ROLE_REPLICATOR:
 		return o->upstream_count > 0;
 	case ROLE_REFRESHER:
+	case ROLE_LOOKOUT:
 		return o->upstream_count == 0 && o->keys != NULL;
 	case ROLE_KEEPER:
 		return o->keeping.scrub_rate > 0 ||

@@ -23,6 +23,7 @@ enum role {
 	ROLE_WORKER,     /* several */
 	ROLE_REPLICATOR, /* from here on one each, where it is wanted */
 	ROLE_REFRESHER,
+	ROLE_LOOKOUT,
 	ROLE_KEEPER,
 	ROLES,
 };

@@ -159,6 +159,8 @@ same_for(enum role role, const struct supervisor *s, const struct fresh *f)
 		        b->upstream_count) &&
 		    memcmp(&a->keeping, &b->keeping, sizeof(a->keeping)) == 0 &&
 		    rate_equal(&a->rate, &b->rate);
+	case ROLE_LOOKOUT:
+		return f->tls == NULL;
 	case ROLE_REFRESHER:
 		return same_text(a->keys, b->keys) &&
 		    a->head_lifetime_s == b->head_lifetime_s;

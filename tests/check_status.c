@@ -47,6 +47,9 @@ START_TEST(says_what_has_to_be_looked_at)
 		    STATUS_OK, "" },
 		{ MIRROR("true", "true", "true", "true", "\"trouble\": null"),
 		    STATUS_WARNING, "no upstream has answered yet: it tries" },
+		{ "{\"running\": true, \"healthy\": true, \"rival\": \"mirror "
+		  "a\"}",
+		    STATUS_WARNING, "another origin publishes: mirror a" },
 		{ "{\"running\": false, \"why\": \"refused\"}", STATUS_UNKNOWN,
 		    "no peciad answers: refused" },
 		/* What is no document of ours is no good news. */

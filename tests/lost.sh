@@ -173,10 +173,22 @@ done
 check "with these two alone it publishes" peciactl --repo "$T/deaf" publish "base=$S:/data"
 says "none of 2 mirrors answered"
 
-# Its daemon signs on, which convinces nobody.
+# Its daemon asks as well, and signs no head again though it is time.
 old=$origin
-listen=$old serve "$T/old.log" --repo "$O" --identity "$T/keys/identity" --keys "$T/keys"
+before=$(sha256sum <"$O/v1/channel/production")
+printf "[main]\nhead_lifetime = 30d\n" >"$T/old.conf"
+launch "$T/old.log" peciad --config "$T/old.conf" --listen "$old" --repo "$O" \
+	--identity "$T/keys/identity" --keys "$T/keys"
 old_pid=$started
+rival_told() {
+	grep 'heads not signed again' "$T/old.log" | grep -q 'serial 5 .*another origin publishes'
+}
+check "it signs nothing" wait_for 30 rival_told
+check "its head is as it was" is "$(sha256sum <"$O/v1/channel/production")" "$before"
+refuses 1 "another origin publishes: mirror" peciad status --config "$T/old.conf" \
+	--listen "$old" --repo "$O" --identity "$T/keys/identity"
+
+# By hand it would, which convinces nobody.
 peciactl refresh --offline >"$T/out" 2>&1 || fail "refresh of the old origin"
 client_run_fails() {
 	! client c run --server "$old"
