@@ -1,6 +1,6 @@
 """What is measured: pecia, and what a user would pick instead.
 
-Each peer can `publish` tree A and B (commands), `serve` them, `prepare` the n-th client and
+Each peer can `publish` tree A and B (commands; the n-th time from nothing), `serve` them, `prepare` the n-th client and
 give the commands of that client: `pull` (from nothing), `again` (nothing changed) and `update`
 (from A to B).  `root(n)` is where the client's tree is afterwards.
 """
@@ -43,11 +43,11 @@ class Peer:
     def prepare(self, n):
         os.mkdir(self.root(n))
 
-    def publish(self, which):
+    def publish(self, which, n):
         return None
 
-    def republish(self):
-        return self.publish(0)
+    def republish(self, n):
+        return self.publish(0, n)
 
     def serve(self):
         pass
@@ -65,21 +65,23 @@ class Pecia(Peer):
 
     def __init__(self, bench):
         super().__init__(bench)
-        self.repo, self.keys = f"{self.work}/repo", f"{self.work}/keys"
-        self.anchor = text_of(*self.ctl("init")).split()[-1]
         self.pid = None
+        for n in range(bench.rounds):
+            self.anchor = text_of(*self.ctl(n, "init")).split()[-1]
 
-    def ctl(self, *args):
-        return [f"{self.build}/peciactl", "--repo", self.repo, "--keys", self.keys, *args]
+    def ctl(self, n, *args):
+        return [f"{self.build}/peciactl", "--repo", f"{self.work}/repo{n}", "--keys",
+                f"{self.work}/keys{n}", *args]
 
-    def publish(self, which):
-        return self.ctl("publish", f"tree={self.trees[which]}:/", "--exact")
+    def publish(self, which, n):
+        return self.ctl(n, "publish", f"tree={self.trees[which]}:/", "--exact")
 
     def serve(self):
-        log = f"{self.work}/peciad.log"
+        """The last one."""
+        log, last = f"{self.work}/peciad.log", self.bench.rounds - 1
         self.pid = self.server.start(
-            log, f"{self.build}/peciad", "--repo", self.repo, "--identity",
-            f"{self.keys}/identity", "--listen", f"{SERVER}:7440").pid
+            log, f"{self.build}/peciad", "--repo", f"{self.work}/repo{last}", "--identity",
+            f"{self.work}/keys{last}/identity", "--listen", f"{SERVER}:7440").pid
         wait_for(lambda: "ready" in open(log).read())
 
     def prepare(self, n):
@@ -165,15 +167,15 @@ class TarZstd(Peer):
     name = "tar+zstd"
     again_too = False  # it cannot know
 
-    def publish(self, which):
+    def publish(self, which, n):
         if which == 0:
             return shell(f"tar -C {self.trees[0]} -cf - . | zstd -q -f -1 -T2 -o {self.work}/A.zst")
         # What clients hold is the archive before.
-        return shell(f"tar -C {self.trees[1]} -cf - . >{self.work}/B.tar; "
+        return None if n else shell(f"tar -C {self.trees[1]} -cf - . >{self.work}/B.tar; "
                      f"zstd -q -f -3 -T2 --long=30 --patch-from={self.work}/A.tar "
                      f"-o {self.work}/B.zst {self.work}/B.tar")
 
-    def republish(self):
+    def republish(self, n):
         return None
 
     def serve(self):
@@ -196,17 +198,18 @@ class TarZstd(Peer):
 class Git(Peer):
     needs = ("git",)
     name = "git"
+    rounds = 1
     same = "-rl"  # neither owners nor times
 
     def git(self, which):
         return (f"git -c gc.auto=0 -c core.looseCompression=1 --git-dir={self.work}/repo.git "
                 f"--work-tree={self.trees[which]}")
 
-    def publish(self, which):
+    def publish(self, which, n):
         return shell(f"{self.git(which)} add -A; "
                      f"{self.git(which)} -c user.name=b -c user.email=b@b commit -qm {which}")
 
-    def republish(self):
+    def republish(self, n):
         return shell(f"{self.git(0)} status --porcelain")
 
     def __init__(self, bench):
@@ -214,6 +217,8 @@ class Git(Peer):
         sh("git", "init", "-q", "--bare", "-b", "main", f"{self.work}/repo.git")
 
     def serve(self):
+        # As whoever serves it would, in idle time: else each clone packs it anew.
+        sh("git", f"--git-dir={self.work}/repo.git", "repack", "-adq")
         self.server.start(f"{self.work}/log", "git", "daemon", "--export-all", "--reuseaddr",
                           f"--listen={SERVER}", f"--base-path={self.work}")
         wait_for(lambda: subprocess.run(
@@ -242,7 +247,7 @@ class Ostree(Peer):
         self.tool = f"ostree --repo={self.work}/repo"
         sh("sh", "-ec", f"{self.tool} init --mode=archive")
 
-    def publish(self, which):
+    def publish(self, which, n):
         return shell(f"{self.tool} commit -b tree --tree=dir={self.trees[which]}; "
                      f"{self.tool} summary -u")
 
@@ -268,7 +273,7 @@ class Casync(Peer):
     name = "casync"
     rounds = 1
 
-    def publish(self, which):
+    def publish(self, which, n):
         return ["casync", "make", "--store", f"{self.work}/store.castr",
                 f"{self.work}/{which}.caidx", self.trees[which]]
 
