@@ -176,9 +176,12 @@ struct fetch_member {
 };
 struct fetch_unpacker {
 	void *arg;
+	/* Only manifests may be taken; objects are told of, which is faster
+	 * than to be asked for each. */
+	bool texts_only;
 	/* Whether to take it: *size_bytes is the signed size of the result, and
-	 * for deltas *basis_fd a descriptor of the basis (borrowed until `end`);
-	 * *take false to pass over it. */
+	 * for deltas *basis_fd a descriptor of the basis, read by offset
+	 * (borrowed until `end`); *take false to pass over it. */
 	int (*offer)(void *arg, const struct fetch_member *m, bool *take,
 	    uint64_t *size_bytes, int *basis_fd, struct err *e);
 	int (*data)(void *arg, const void *data, size_t len, struct err *e);
