@@ -1,7 +1,7 @@
 /* Getting bytes from a server, seen from the side that decides.
  *
  * fetch_start forks the *fetcher* (fetcher.h): a process without privilege
- * that does DNS, TLS, HTTP, zstd, tar and librsync.  This side asks it over a
+ * that does DNS, TLS, HTTP, zstd, tar and deltas.  This side asks it over a
  * socketpair, believes nothing, hashes all content itself and alone touches
  * files.  A fetcher that dies, hangs or lies is an error of one call.
  *
