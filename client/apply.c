@@ -346,6 +346,7 @@ commit_journal(struct session *s, struct progress *progress,
 		rc = keep_publish(state, e);
 	if (rc == 0)
 		rc = due_publish(state, e);
+	clock_gettime(CLOCK_MONOTONIC, &s->changed);
 	journal_free(j);
 	return rc;
 }
@@ -524,6 +525,7 @@ int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
     const struct apply_ready *ready, struct apply_result *result, struct err *e)
 {
+	bool was_read;
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
@@ -532,9 +534,11 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 		content_counts(content, &result->content);
 	if (rc != 0)
 		return rc;
-	if (result->new_release || !plan_is_empty(plan) ||
-	    result->totals.read_bytes > 0)
-		rc = cache_write(s, &s->release, s->profile, e);
+	/* What had to be read is in no cache yet. */
+	was_read = result->totals.read_bytes > 0;
+	if (result->new_release || !plan_is_empty(plan) || was_read)
+		rc = cache_write(
+		    s, &s->release, s->profile, was_read ? NULL : plan, e);
 	if (rc == 0 && result->new_release)
 		rc = prune(s, e);
 	return rc;

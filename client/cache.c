@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/tree.h"
+#include "common/clock.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 
@@ -60,15 +61,18 @@ cache_close(struct cache *c)
 	c->fd = -1;
 }
 
-/* Waits until everything stamped so far is older than the clock's grain, and
- * says from when on a stamp is in doubt.  What is recorded was synced before,
- * so nothing but the grain is. */
+/* Waits until everything that a commit stamped is older than the clock's grain,
+ * and says from when on a stamp is in doubt.  What is recorded was synced
+ * before, so nothing but the grain is. */
 static void
-settle(struct timespec *started)
+settle(const struct session *s, struct timespec *started)
 {
-	const struct timespec grain = { 0, GRAIN_NS };
+	double passed_s =
+	    s->changed.tv_sec != 0 ? clock_seconds_since(&s->changed) : 0;
+	struct timespec left = { 0, GRAIN_NS - (long)(passed_s * 1e9) };
 
-	nanosleep(&grain, NULL);
+	if (passed_s < GRAIN_NS / 1e9)
+		nanosleep(&left, NULL);
 	clock_gettime(CLOCK_REALTIME, started);
 	started->tv_sec += STATCACHE_SLACK_S;
 	started->tv_nsec -= GRAIN_NS / 2;
@@ -78,9 +82,55 @@ settle(struct timespec *started)
 	}
 }
 
+struct writing {
+	struct statcache_writer *out;
+	struct dirstack *dirs;
+	struct cache before; /* without a reader: each is looked at */
+	const struct plan *changed;
+	size_t next; /* item of it that is not passed yet */
+};
+
+/* Whether it is a file that was not touched. */
+static bool
+is_as_before(struct writing *w, const struct manifest_entry *m)
+{
+	const struct plan *p = w->changed;
+	int order = 1;
+
+	while (w->next < p->item_count &&
+	    (order = compare_paths(p->items[w->next].path, m->path)) < 0)
+		w->next++;
+	return m->type == MANIFEST_FILE &&
+	    (w->next == p->item_count || order > 0);
+}
+
+/* Copies the record of before, if there is one for what the manifest says. */
 static int
-add_entry(struct dirstack *dirs, struct statcache_writer *w,
-    const struct manifest_entry *m, struct err *e)
+add_known(struct writing *w, const struct manifest_entry *m, bool *added,
+    struct err *e)
+{
+	const struct statcache_record *r = NULL;
+	struct err ignored = ERR_INIT;
+
+	*added = false;
+	if (w->before.reader == NULL || !is_as_before(w, m))
+		return 0;
+	if (statcache_reader_settled(w->before.reader, m->path, &r, &ignored) !=
+	    0)
+		cache_close(&w->before); /* damaged: of no use */
+	if (r == NULL || !digest_equal(&r->digest, &m->digest) ||
+	    r->size_bytes != m->size_bytes ||
+	    r->mtime.tv_sec != m->mtime.tv_sec ||
+	    r->mtime.tv_nsec != m->mtime.tv_nsec ||
+	    r->xattrs.len != m->xattrs.len ||
+	    memcmp(r->xattrs.text, m->xattrs.text, m->xattrs.len) != 0)
+		return 0;
+	*added = true;
+	return statcache_writer_add(w->out, r, e);
+}
+
+static int
+add_entry(struct writing *w, const struct manifest_entry *m, struct err *e)
 {
 	struct statcache_record record;
 	struct err mine = ERR_INIT;
@@ -88,7 +138,7 @@ add_entry(struct dirstack *dirs, struct statcache_writer *w,
 	const char *name;
 	int dir, rc;
 
-	rc = dirstack_at(dirs, m->path, &dir, &name, &mine);
+	rc = dirstack_at(w->dirs, m->path, &dir, &name, &mine);
 	if (rc == 0)
 		rc = fsat_stat(dir, name, &st, &mine);
 	if (rc != 0)
@@ -103,48 +153,58 @@ add_entry(struct dirstack *dirs, struct statcache_writer *w,
 	if (m->type == MANIFEST_FILE)
 		record.digest = m->digest;
 	record.xattrs = m->xattrs;
-	return statcache_writer_add(w, &record, e);
+	return statcache_writer_add(w->out, &record, e);
 }
 
 static int
-write_entries(struct session *s, struct tree *t, struct statcache_writer *w,
-    struct err *e)
+write_entries(struct writing *w, struct tree *t, struct err *e)
 {
 	const struct layer_entry *entry;
-	struct dirstack *dirs = NULL;
+	bool added;
 	int rc;
 
-	if ((rc = dirstack_new(s->root, &dirs, e)) != 0)
-		return rc;
 	while (
-	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 && entry != NULL)
-		if (!entry->implied && entry->m.type != MANIFEST_HARDLINK &&
-		    (rc = add_entry(dirs, w, &entry->m, e)) != 0)
+	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 && entry != NULL) {
+		if (entry->implied || entry->m.type == MANIFEST_HARDLINK)
+			continue;
+		rc = add_known(w, &entry->m, &added, e);
+		if (rc == 0 && !added)
+			rc = add_entry(w, &entry->m, e);
+		if (rc != 0)
 			break;
-	dirstack_free(dirs);
+	}
 	return rc;
 }
 
 static int
-write_file(struct session *s, struct tree *t, int fd, struct err *e)
+write_file(struct session *s, struct tree *t, int fd,
+    const struct plan *changed, struct err *e)
 {
-	struct statcache_writer *w = NULL;
+	struct writing w = { .before = { -1, NULL }, .changed = changed };
 	struct timespec started;
 	int rc;
 
-	settle(&started);
-	rc = statcache_writer_new(fd, &started, &w, e);
+	settle(s, &started);
+	rc = dirstack_new(s->root, &w.dirs, e);
+	if (rc == 0 && changed != NULL)
+		rc = cache_open(
+		    &s->state, s->settings->ignore_xattrs, &w.before, e);
 	if (rc == 0)
-		rc = write_entries(s, t, w, e);
+		rc = statcache_writer_new(fd, &started, &w.out, e);
 	if (rc == 0)
-		rc = statcache_writer_end(w, e);
-	statcache_writer_free(w);
+		rc = write_entries(&w, t, e);
+	if (rc == 0)
+		rc = statcache_writer_end(w.out, e);
+	statcache_writer_free(w.out);
+	cache_close(&w.before);
+	dirstack_free(w.dirs);
 	return rc;
 }
 
 int
 cache_write(struct session *s, const struct release *release,
-    const struct release_profile *profile, struct err *e)
+    const struct release_profile *profile, const struct plan *changed,
+    struct err *e)
 {
 	int dir = s->state.dir, fd = -1, rc;
 	struct err ignored = ERR_INIT;
@@ -158,7 +218,7 @@ cache_write(struct session *s, const struct release *release,
 	if (rc == 0)
 		rc = fsat_create(dir, CACHE_TEMP, 0600, &fd, e);
 	if (rc == 0)
-		rc = write_file(s, t, fd, e);
+		rc = write_file(s, t, fd, changed, e);
 	if (rc == 0)
 		rc = fsat_close(&fd, CACHE_TEMP, e);
 	if (rc == 0)

@@ -2,6 +2,7 @@
 #ifndef CLIENT_CACHE_H
 #define CLIENT_CACHE_H
 
+#include "client/plan.h"
 #include "client/session.h"
 #include "transcripts/statcache.h"
 
@@ -17,8 +18,11 @@ MUST_CHECK int cache_open(const struct state *s, const char *waived,
 void cache_close(struct cache *c);
 
 /* Writes it anew for the tree of release and profile, which was just found or
- * made to be what the manifests say. */
+ * made to be what the manifests say.  `changed`: all that was done to files
+ * since the cache of before was found right for what it knows, so that it still
+ * knows the others; NULL: each is looked at. */
 MUST_CHECK int cache_write(struct session *s, const struct release *release,
-    const struct release_profile *profile, struct err *e);
+    const struct release_profile *profile, const struct plan *changed,
+    struct err *e);
 
 #endif

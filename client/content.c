@@ -223,6 +223,7 @@ unpack_manifest(struct content *c, size_t i, int fd, bool *taken, struct err *e)
 		.c = c, .t = transcript_of(c, i), .out_fd = fd, .basis_fd = -1
 	};
 	struct fetch_unpacker u = { .arg = &mt,
+		.texts_only = true,
 		.offer = offer_manifest,
 		.data = take_manifest,
 		.end = end_manifest };

@@ -26,6 +26,8 @@ struct session {
 	struct state state;
 	int root; /* held directory that is applied to */
 	time_t now;
+	struct timespec changed; /* CLOCK_MONOTONIC of a commit's last step, or
+				  * zero */
 	struct progress *progress; /* borrowed, or NULL */
 	struct tls_identity *identity;
 	struct trust_store store;

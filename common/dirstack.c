@@ -17,8 +17,8 @@ struct dirstack {
 	int root;
 	uint64_t moves;
 	size_t depth;
-	/* One a component; the last may stand for several, too deep to be
-	 * held one by one. */
+	/* Each stands for one component or several that were come to at once;
+	 * the last also for those too deep to be held. */
 	struct level levels[DIRSTACK_HELD + 1];
 	size_t len;
 	char path[LIMIT_PATH_BYTES + 1]; /* of the last level */
@@ -80,7 +80,7 @@ top(const struct dirstack *ds)
 	return ds->depth == 0 ? ds->root : ds->levels[ds->depth - 1].fd;
 }
 
-/* One more level: the component of path that ends at `end`. */
+/* One more level: what path has up to `end`. */
 static int
 push(struct dirstack *ds, const char *path, size_t end, struct err *e)
 {
@@ -99,26 +99,19 @@ push(struct dirstack *ds, const char *path, size_t end, struct err *e)
 	return 0;
 }
 
-/* Makes path[0..len) the last level. */
+/* Makes path[0..len) the last level, in one call: who walks a sorted list comes
+ * to each directory through its parent, and who does not has no use for what is
+ * between. */
 static int
 move_to(struct dirstack *ds, const char *path, size_t len, struct err *e)
 {
-	const char *slash;
-	size_t end, depth = common_levels(ds, path, len);
-	int ret = 0;
+	size_t depth = common_levels(ds, path, len);
 
 	/* The collecting level serves one directory only. */
 	if (depth > DIRSTACK_HELD && ds->len != len)
 		depth = DIRSTACK_HELD;
 	cut(ds, depth);
-	while (ret == 0 && ds->len < len) {
-		slash = memchr(path + ds->len + 1, '/', len - ds->len - 1);
-		end = slash == NULL || ds->depth == DIRSTACK_HELD
-		    ? len
-		    : (size_t)(slash - path);
-		ret = push(ds, path, end, e);
-	}
-	return ret;
+	return ds->len < len ? push(ds, path, len, e) : 0;
 }
 
 int

@@ -2,8 +2,9 @@
  *
  * Consecutive paths of a sorted list share most of their ancestors; a stack of
  * descriptors opens each directory once, and an operation on a path becomes
- * one system call on its last component.  At most DIRSTACK_HELD + 1
- * descriptors are held; deeper directories are opened again as needed. */
+ * one system call on its last component.  Coming to another directory is one
+ * call however deep it is.  At most DIRSTACK_HELD + 1 descriptors are held;
+ * deeper directories are opened again as needed. */
 #ifndef COMMON_DIRSTACK_H
 #define COMMON_DIRSTACK_H
 

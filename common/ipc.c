@@ -19,7 +19,7 @@
 #define HAS_FD       (1U << 31)
 #define BUFFER_BYTES (2 * (LIMIT_IPC_BYTES + HEADER_BYTES))
 #define SOCKET_BYTES (1024 * 1024) /* in flight; more was not faster */
-#define SEND_S       600
+#define SEND_S       3600          /* large contents may be copied meanwhile */
 #define HOLD_BYTES   ((size_t)128 * 1024) /* worth a system call */
 #define PENDING_FDS  4
 

@@ -39,8 +39,8 @@ int ipc_fd(const struct ipc *ipc);
 /* Whether a whole message has been read already. */
 bool ipc_is_ready(const struct ipc *ipc);
 
-/* All of it, or an error.  ERR_TIMEOUT: the other end took nothing for ten
- * minutes. */
+/* All of it, or an error.  ERR_TIMEOUT: the other end took nothing for an
+ * hour. */
 MUST_CHECK int ipc_send(struct ipc *ipc, uint32_t type, const void *data,
     size_t len, struct err *e);
 /* One message of head and data, which are not copied together first. */

@@ -361,6 +361,7 @@ static int
 unpack_manifest(struct unpacking *u, int data, struct err *e)
 {
 	struct fetch_unpacker unpacker = { .arg = u,
+		.texts_only = true,
 		.offer = offer_manifest,
 		.data = manifest_data,
 		.end = manifest_end };
@@ -499,7 +500,9 @@ pull_bases(struct pull *p, const struct release *release,
     const struct wants *missing, struct wants *bases, struct err *e)
 {
 	struct basis_search b = { missing, bases };
-	struct fetch_unpacker unpacker = { .arg = &b, .offer = note_basis };
+	struct fetch_unpacker unpacker = {
+		.arg = &b, .texts_only = true, .offer = note_basis
+	};
 	int rc = 0;
 
 	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {

@@ -111,9 +111,9 @@ START_TEST(saves_reading_at_once)
 	struct err e = ERR_INIT;
 
 	expect(0, 9);
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	expect(0, 0);
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	expect(0, 0);
 }
 END_TEST
@@ -125,7 +125,7 @@ START_TEST(does_not_hide_a_change)
 	struct err e = ERR_INIT;
 	int fd;
 
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	/* The same size and time as before. */
 	fd = openat(session.root, "d/b", O_WRONLY | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
@@ -142,9 +142,50 @@ START_TEST(remembers_nothing_that_changed_before_it_was_written)
 
 	OK(fsat_utime(session.root, "d/b", &(struct timespec){ 5, 5 }, &e));
 	OK(fsat_unlink(session.root, "-x", &e));
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	/* d/b's time and -x; of the times of directories, the root's. */
 	expect(3, 3);
+}
+END_TEST
+
+/* A new inode with the same content, size and time. */
+static void
+replace(const char *path, const char *content)
+{
+	struct err e = ERR_INIT;
+
+	OK(fsat_write_file(
+	    session.root, "new", 0644, content, strlen(content), &e));
+	OK(fsat_utime(
+	    session.root, "new", &(struct timespec){ SPEC_SEC, 0 }, &e));
+	OK(fsat_rename(session.root, "new", session.root, path, &e));
+}
+
+START_TEST(looks_only_at_what_was_changed)
+{
+	static char b[] = "d/b";
+	struct plan_item item = { .path = b, .type = MANIFEST_FILE };
+	struct plan plan = { .items = &item };
+	struct err e = ERR_INIT;
+
+	OK(cache_write(&session, &release, &profile, NULL, &e));
+	replace("d/b", "123");
+	replace("-x", "1");
+	OK(fsat_utime(
+	    session.root, ".", &(struct timespec){ SPEC_SEC, 0 }, &e));
+	OK(fsat_utime(
+	    session.root, "d", &(struct timespec){ SPEC_SEC, 0 }, &e));
+	/* What is known of files stays, and is true of what they were. */
+	OK(cache_write(&session, &release, &profile, &plan, &e));
+	expect(0, 4);
+	plan.item_count = 1;
+	OK(cache_write(&session, &release, &profile, &plan, &e));
+	expect(0, 1);
+	replace("-x", "2");
+	expect(2, 1);
+	replace("-x", "1");
+	OK(cache_write(&session, &release, &profile, NULL, &e));
+	expect(1, 0);
 }
 END_TEST
 
@@ -158,7 +199,7 @@ START_TEST(goes_without_one_that_is_missing_or_damaged)
 	ck_assert_ptr_null(cache.reader);
 	cache_close(&cache);
 	cache_close(&cache);
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	buf_init(&whole, 1 << 20);
 	OK(fsat_read_file(session.state.dir, "cache", 1 << 20, &whole, &e));
 	for (size_t n = 0; n < whole.len; n += 3) {
@@ -178,12 +219,12 @@ START_TEST(leaves_no_file_of_an_attempt_before)
 
 	OK(fsat_write_file(
 	    session.state.dir, "cache.new", 0600, "half", 4, &e));
-	OK(cache_write(&session, &release, &profile, &e));
+	OK(cache_write(&session, &release, &profile, NULL, &e));
 	ck_assert_int_eq(
 	    fsat_stat(session.state.dir, "cache.new", &st, &e), ERR_NOT_FOUND);
 	OK(fsat_unlink(session.state.dir, manifest, &e));
 	ck_assert_int_eq(
-	    cache_write(&session, &release, &profile, &e), ERR_NOT_FOUND);
+	    cache_write(&session, &release, &profile, NULL, &e), ERR_NOT_FOUND);
 	ck_assert_ptr_nonnull(strstr(e.msg, "transcript base"));
 }
 END_TEST
@@ -232,6 +273,7 @@ main(void)
 	tcase_add_test(t, saves_reading_at_once);
 	tcase_add_test(t, does_not_hide_a_change);
 	tcase_add_test(t, remembers_nothing_that_changed_before_it_was_written);
+	tcase_add_test(t, looks_only_at_what_was_changed);
 	tcase_add_test(t, goes_without_one_that_is_missing_or_damaged);
 	tcase_add_test(t, leaves_no_file_of_an_attempt_before);
 	tcase_add_test(t, refuses_and_removes_a_damaged_manifest);

@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "common/zst.h"
+#include "tests/delta_apply.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.msg)
 
@@ -103,7 +104,7 @@ apply(const struct buf *basis, const void *delta, size_t len, uint64_t max,
 {
 	struct err e = ERR_INIT;
 	struct feed feed = { delta, len, 0, 1000 };
-	struct delta_patch patch = { .basis_fd = file_of(basis),
+	struct delta_apply patch = { .basis_fd = file_of(basis),
 		.source = give,
 		.source_arg = &feed,
 		.sink = collect,
@@ -284,14 +285,16 @@ END_TEST
 static const struct {
 	const char *name;
 	uint64_t from, len;
+	int error;
 } copies[] = {
-	{ "one byte past the end", 0, 1001 },
-	{ "all past the end", 1000, 1 },
-	{ "far past the end", 1ULL << 40, 10 },
-	{ "endless", 0, UINT64_MAX >> 1 },
-	{ "a negative length", 0, UINT64_MAX },
-	{ "a negative place", UINT64_MAX, 10 },
-	{ "nothing", 0, 0 },
+	{ "one byte past the end", 0, 1001, ERR_FORMAT },
+	{ "all past the end", 1000, 1, ERR_FORMAT },
+	{ "far past the end", 1ULL << 40, 10, ERR_FORMAT },
+	{ "endless", 0, UINT64_MAX >> 1, ERR_LIMIT },
+	{ "a negative length", 0, UINT64_MAX, ERR_FORMAT },
+	{ "a negative place", UINT64_MAX, 10, ERR_FORMAT },
+	{ "past all files", UINT64_MAX >> 1, 1, ERR_FORMAT },
+	{ "nothing", 0, 0, ERR_FORMAT },
 };
 
 START_TEST(a_copy_from_outside_the_basis_is_refused)
@@ -302,8 +305,8 @@ START_TEST(a_copy_from_outside_the_basis_is_refused)
 	start_delta(&delta);
 	add_copy(&delta, copies[_i].from, copies[_i].len);
 	buf_add_byte(&delta, 0);
-	ck_assert_msg(
-	    apply(&basis, delta.data, delta.len, 1U << 20, &out) == ERR_FORMAT,
+	ck_assert_msg(apply(&basis, delta.data, delta.len, 1U << 20, &out) ==
+	        copies[_i].error,
 	    "%s", copies[_i].name);
 	buf_release(&basis);
 	buf_release(&delta);
@@ -384,7 +387,7 @@ START_TEST(errors_of_source_and_sink_are_passed_on)
 	struct buf basis, delta;
 	struct feed feed = { NULL, 0, 0, 1000 };
 	struct delta_pair pair;
-	struct delta_patch patch = {
+	struct delta_apply patch = {
 		.source = fail_read, .sink = fail_write, .max_bytes = 1000
 	};
 
@@ -404,10 +407,7 @@ START_TEST(errors_of_source_and_sink_are_passed_on)
 	patch.source_arg = &feed;
 	ck_assert_int_eq(delta_apply(&patch, &e), ERR_SYS);
 	ck_assert_str_eq(e.msg, "disk full");
-	feed.pos = 0;
 	close(pair.basis_fd);
-	ck_assert_int_eq(delta_apply(&patch, &e), ERR_SYS);
-	ck_assert_ptr_nonnull(strstr(e.msg, "read basis"));
 	close(pair.new_fd);
 	buf_release(&basis);
 	buf_release(&delta);

@@ -108,6 +108,27 @@ START_TEST(is_held_while_the_parent_stays)
 }
 END_TEST
 
+/* What is between is not opened. */
+START_TEST(comes_to_a_deep_directory_in_one_step)
+{
+	struct dirstack *ds = NULL;
+	struct err e = ERR_INIT;
+	size_t before = open_descriptors();
+
+	OK(fsat_mkdir_all(scratch.fd, "a/b/c/d/e", 0755, &e));
+	OK(fsat_mkdir_all(scratch.fd, "a/b/x/y/z", 0755, &e));
+	OK(dirstack_new(scratch.fd, &ds, &e));
+	assert_same(ds, "a/b/c/d/e");
+	ck_assert_uint_eq(open_descriptors(), before + 1);
+	assert_same(ds, "a/b/x/y/z");
+	ck_assert_uint_eq(open_descriptors(), before + 1);
+	assert_same(ds, "a/b/x");
+	assert_same(ds, "a/b/x/y/z");
+	ck_assert_uint_eq(open_descriptors(), before + 2);
+	dirstack_free(ds);
+}
+END_TEST
+
 START_TEST(forgets_what_was_replaced)
 {
 	struct dirstack *ds = NULL;
@@ -206,6 +227,7 @@ main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, gives_parent_and_name);
 	tcase_add_test(t, is_held_while_the_parent_stays);
+	tcase_add_test(t, comes_to_a_deep_directory_in_one_step);
 	tcase_add_test(t, forgets_what_was_replaced);
 	tcase_add_test(t, says_why_there_is_no_parent);
 	tcase_add_test(t, holds_a_bounded_number);

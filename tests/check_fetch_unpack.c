@@ -100,6 +100,7 @@ struct unpacking {
 	unsigned skip;       /* bits of wants not taken */
 	int fail_offer;      /* the offer that fails, from 1; 0: none */
 	int offers;
+	bool texts_only;
 };
 
 static int
@@ -137,9 +138,11 @@ unpack_end(
 static int
 unpack(struct unpacking *u, const struct archive *a)
 {
-	const struct fetch_unpacker unpacker = {
-		.arg = u, .offer = offer, .data = taken_data, .end = unpack_end
-	};
+	const struct fetch_unpacker unpacker = { .arg = u,
+		.texts_only = u->texts_only,
+		.offer = offer,
+		.data = taken_data,
+		.end = unpack_end };
 
 	buf_clear(&u->t.text);
 	u->offers = 0;
@@ -210,11 +213,57 @@ START_TEST(unpacks_good_and_bad_members)
 	u.basis[LARGE] = -1;
 	OK(&visit, unpack(&u, &a));
 	ck_assert_ptr_nonnull(strstr(buf_str(&u.t.text), "o2!no basis"));
+	/* Objects are told of. */
+	u.texts_only = true;
+	u.skip = ~(1u << SMALL);
+	OK(&visit, unpack(&u, &a));
+	ck_assert_str_eq(
+	    buf_str(&u.t.text), "m1 o2. o3. o4. o4. O0. O3. O4. O");
 	unpacking_release(&u);
 	buf_release(&large);
 	buf_release(&small);
 	buf_release(&edge);
 	buf_release(&garbage);
+	close(a.fd);
+	contents_stop();
+}
+END_TEST
+
+/* The basis is read where it is wanted. */
+START_TEST(copies_from_the_basis)
+{
+	struct unpacking u;
+	struct archive a;
+	struct buf same;
+	uint8_t byte;
+
+	make_delta(LARGE, LARGE, &same);
+	ck_assert_uint_lt(same.len, 100);
+	archive_begin(&a);
+	archive_add(&a, DATA_DELTA, LARGE, LARGE, &same);
+	archive_add(&a, DATA_OBJECT, SMALL, 0, &contents[SMALL]);
+	archive_end(&a);
+	contents_start();
+	unpacking_init(&u);
+	OK(&visit, unpack(&u, &a));
+	ck_assert_str_eq(buf_str(&u.t.text), "o3 O1 ");
+	ck_assert_int_eq(pread(u.basis[LARGE], &byte, 1, 200000), 1);
+	byte ^= 1;
+	ck_assert_int_eq(pwrite(u.basis[LARGE], &byte, 1, 200000), 1);
+	OK(&visit, unpack(&u, &a));
+	ck_assert_str_eq(buf_str(&u.t.text), "o3!wrong digest O1 ");
+	ck_assert_int_eq(
+	    ftruncate(u.basis[LARGE], (off_t)contents[LARGE].len - 1), 0);
+	OK(&visit, unpack(&u, &a));
+	ck_assert_str_eq(
+	    buf_str(&u.t.text), "o3!copies what is not in the basis O1 ");
+	/* More than was signed. */
+	wants[LARGE].size_bytes--;
+	OK(&visit, unpack(&u, &a));
+	ck_assert_str_eq(buf_str(&u.t.text), "o3!wrong size O1 ");
+	wants[LARGE].size_bytes++;
+	unpacking_release(&u);
+	buf_release(&same);
 	close(a.fd);
 	contents_stop();
 }
@@ -296,6 +345,7 @@ main(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	tcase_add_checked_fixture(t, contents_set_up, contents_tear_down);
 	tcase_add_test(t, unpacks_good_and_bad_members);
+	tcase_add_test(t, copies_from_the_basis);
 	tcase_add_test(t, refuses_a_damaged_archive);
 	tcase_add_test(t, an_unpacker_s_error_ends_the_call);
 	suite_add_tcase(s, t);

@@ -11,9 +11,9 @@
 #include "common/fsat.h"
 #include "common/gzip.h"
 #include "server/history.h"
+#include "tests/delta_apply.h"
 #include "tests/scratch.h"
 #include "transcripts/data.h"
-#include "transcripts/delta.h"
 #include "transcripts/object.h"
 
 static struct scratch scratch;
@@ -293,7 +293,7 @@ static void
 take_delta(struct holder *h, const struct data_member *m, int basis)
 {
 	int fd = memory_file();
-	struct delta_patch patch = { .basis_fd = basis,
+	struct delta_apply patch = { .basis_fd = basis,
 		.source = data_reader_read,
 		.source_arg = h->data,
 		.sink = write_fd,

@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "transcripts/delta.h"
+#include "tests/delta_apply.h"
 
 #define BASIS_BYTES 4096
 #define MAX_BYTES   (1U << 20)
@@ -67,7 +67,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input in = { data, size };
 	size_t total = 0;
 	struct err e = ERR_INIT;
-	struct delta_patch patch = { .basis_fd = basis(),
+	struct delta_apply patch = { .basis_fd = basis(),
 		.source = give,
 		.source_arg = &in,
 		.sink = count,

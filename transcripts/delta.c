@@ -1,5 +1,5 @@
 /* librsync's job interface with our own buffers, so that output is counted
- * while it is made.  delta_make runs in publishers, delta_apply in fetchers. */
+ * while it is made; runs in publishers. */
 #include "transcripts/delta.h"
 
 #include <pthread.h>
@@ -26,8 +26,6 @@ struct run {
 	uint64_t left; /* bytes the sink may still get */
 	uint8_t *in, *out;
 	rs_buffers_t bufs;
-	/* Why a callback of ours stopped the job, 0 if none did. */
-	int failed;
 };
 
 static void
@@ -125,8 +123,6 @@ run_job(struct run *r, const char *what, struct err *e)
 		r->bufs.next_out = (char *)r->out;
 		r->bufs.avail_out = BUFFER_BYTES;
 		result = rs_job_iter(r->job, &r->bufs);
-		if (r->failed != 0)
-			return r->failed;
 		if (result != RS_DONE && result != RS_BLOCKED)
 			return job_failed(what, result, e);
 		ret = drain(r, e);
@@ -253,65 +249,5 @@ delta_make(
 	run_release(&r);
 	if (sums != NULL)
 		rs_free_sumset(sums);
-	return ret;
-}
-
-struct basis {
-	int fd;
-	struct run *run;
-	struct err *e;
-};
-
-/* An rs_copy_cb.  librsync asks for no more than its output has room for. */
-static rs_result
-copy_basis(void *opaque, rs_long_t pos, size_t *len, void **buf)
-{
-	struct basis *b = opaque;
-	ssize_t n = pread(b->fd, *buf, *len, (off_t)pos);
-
-	if (n < 0) {
-		b->run->failed = err_sys(b->e, "delta: read basis");
-		return RS_IO_ERROR;
-	}
-	if (n == 0) {
-		b->run->failed = err_set(
-		    b->e, ERR_FORMAT, "delta: copies what is not in the basis");
-		return RS_CORRUPT;
-	}
-	*len = (size_t)n;
-	return RS_DONE;
-}
-
-/* After the end command: nothing more. */
-static int
-check_end(struct run *r, struct err *e)
-{
-	int ret = r->bufs.avail_in == 0 ? fill(r, e) : 0;
-
-	if (ret != 0)
-		return ret;
-	if (r->bufs.avail_in > 0)
-		return err_set(e, ERR_FORMAT, "delta: bytes behind its end");
-	return 0;
-}
-
-int
-delta_apply(const struct delta_patch *patch, struct err *e)
-{
-	struct run r = { .source = patch->source,
-		.source_arg = patch->source_arg,
-		.sink = patch->sink,
-		.sink_arg = patch->sink_arg,
-		.left = patch->max_bytes };
-	struct basis basis = { patch->basis_fd, &r, e };
-	int ret = run_init(&r, e);
-
-	if (ret == 0)
-		r.job = rs_patch_begin(copy_basis, &basis);
-	if (ret == 0)
-		ret = run_job(&r, "delta", e);
-	if (ret == 0)
-		ret = check_end(&r, e);
-	run_release(&r);
 	return ret;
 }

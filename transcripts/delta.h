@@ -1,9 +1,7 @@
-/* librsync deltas between two contents that one side has both of; the only
- * module that includes <librsync.h>.  Signatures live in memory for the time
- * of delta_make and are never read from outside.
- *
- * librsync calls abort() when memory runs out and asserts on some states of
- * its own: delta_apply on bytes from outside belongs in a child process. */
+/* librsync deltas between two contents.  delta.c makes them where both are
+ * there, and is the only module that includes <librsync.h>; signatures live in
+ * memory for the time of delta_make and are never read from outside.
+ * delta_read.c reads them where the old content is. */
 #ifndef TRANSCRIPTS_DELTA_H
 #define TRANSCRIPTS_DELTA_H
 
@@ -36,17 +34,23 @@ struct delta_pair {
 MUST_CHECK int delta_make(
     const struct delta_pair *pair, delta_sink sink, void *arg, struct err *e);
 
+/* Where a delta takes bytes from the basis: the caller copies them, and finds
+ * out whether they are there. */
+typedef int (*delta_copy)(
+    void *arg, uint64_t offset, uint64_t len, struct err *e);
+
 struct delta_patch {
-	int basis_fd;        /* read by offset, borrowed */
 	delta_source source; /* of the delta */
 	void *source_arg;
-	delta_sink sink; /* of the result */
-	void *sink_arg;
+	/* The result, from its start to its end. */
+	delta_sink literal;
+	delta_copy copy;
+	void *arg;
 	uint64_t max_bytes; /* of the result */
 };
-/* Applies a delta.  ERR_FORMAT: no delta, damaged, cut off, bytes behind its
- * end, or it copies what is not in the basis; ERR_LIMIT: the result would be
- * longer than max_bytes; never does the sink get more. */
-MUST_CHECK int delta_apply(const struct delta_patch *patch, struct err *e);
+/* Reads a delta.  ERR_FORMAT: no delta, damaged, cut off, bytes behind its
+ * end; ERR_LIMIT: the result would be longer than max_bytes; never does the
+ * caller get more. */
+MUST_CHECK int delta_read(const struct delta_patch *patch, struct err *e);
 
 #endif

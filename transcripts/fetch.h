@@ -1,7 +1,7 @@
 /* Getting bytes from a server, seen from the side that decides.
  *
  * fetch_start forks the *fetcher* (fetcher.h): a process without privilege
- * that does DNS, TLS, HTTP, zstd, tar and librsync.  This side asks it over a
+ * that does DNS, TLS, HTTP, zstd, tar and deltas.  This side asks it over a
  * socketpair, believes nothing, hashes all content itself and alone touches
  * files.  A fetcher that dies, hangs or lies is an error of one call.
  *
@@ -176,9 +176,12 @@ struct fetch_member {
 };
 struct fetch_unpacker {
 	void *arg;
+	/* Only manifests may be taken; objects are told of, which is faster
+	 * than to be asked for each. */
+	bool texts_only;
 	/* Whether to take it: *size_bytes is the signed size of the result, and
-	 * for deltas *basis_fd a descriptor of the basis (borrowed until `end`);
-	 * *take false to pass over it. */
+	 * for deltas *basis_fd a descriptor of the basis, read by offset
+	 * (borrowed until `end`); *take false to pass over it. */
 	int (*offer)(void *arg, const struct fetch_member *m, bool *take,
 	    uint64_t *size_bytes, int *basis_fd, struct err *e);
 	int (*data)(void *arg, const void *data, size_t len, struct err *e);

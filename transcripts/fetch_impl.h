@@ -1,4 +1,4 @@
-/* Inside the deciding half of fetching (fetch.c, fetch_objects.c) only: the
+/* Inside the deciding half of fetching (fetch*.c) only: the
  * conversation with the fetcher process. */
 #ifndef TRANSCRIPTS_FETCH_IMPL_H
 #define TRANSCRIPTS_FETCH_IMPL_H
@@ -29,6 +29,8 @@ struct fetch {
 
 /* The answer makes no sense: nothing more is asked.  Returns ERR_NET. */
 int fetch_out_of_step(struct fetch *f, struct err *e);
+/* The text of an OBJECT_END or MEMBER_END into dst, "" when all is well. */
+void fetch_end_text(const struct ipc_msg *msg, char *dst, size_t size);
 /* The hash of something new. */
 void fetch_hash_anew(struct fetch *f);
 /* Sends one request. */

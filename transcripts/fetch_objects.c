@@ -1,10 +1,8 @@
-/* The deciding half of fetching: objects, and what data transcripts hold. */
+/* The deciding half of fetching: objects. */
 #include <string.h>
 
 #include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
-
-/* ---- objects ---- */
 
 struct taking {
 	struct fetch *f;
@@ -56,9 +54,8 @@ names_want(const struct ipc_msg *msg, const struct fetch_want *want)
 	    memcmp(msg->data, want->digest.b, DIGEST_BYTES) == 0;
 }
 
-/* The text of an OBJECT_END or MEMBER_END into dst, "" when all is well. */
-static void
-end_text(const struct ipc_msg *msg, char *dst, size_t size)
+void
+fetch_end_text(const struct ipc_msg *msg, char *dst, size_t size)
 {
 	size_t n = msg->len < size - 1 ? msg->len : size - 1;
 
@@ -97,7 +94,7 @@ object_stream(struct taking *t, struct err *e)
 		if ((rc = object_data(t, msg.data, msg.len, e)) != 0)
 			return rc;
 	}
-	end_text(&msg, bad, sizeof(bad));
+	fetch_end_text(&msg, bad, sizeof(bad));
 	return object_end(t, bad, e);
 }
 
@@ -215,124 +212,4 @@ fetch_objects(struct fetch *f, const struct fetch_want *wants, size_t count,
 	if (rc != 0 && !f->failed)
 		f->broken = true;
 	return rc;
-}
-
-/* ---- data transcripts ---- */
-
-static int
-read_member(struct fetch *f, const struct ipc_msg *msg, struct fetch_member *m,
-    struct err *e)
-{
-	struct reader r;
-	uint8_t kind;
-
-	reader_init(&r, msg->data, msg->len);
-	if (reader_u8(&r, &kind) != 0 || kind > FETCH_MEMBER_OBJECT_DELTA ||
-	    reader_copy(&r, m->digest.b, DIGEST_BYTES) != 0 ||
-	    reader_copy(&r, m->basis.b, DIGEST_BYTES) != 0)
-		return fetch_out_of_step(f, e);
-	m->kind = (enum fetch_member_kind)kind;
-	return 0;
-}
-
-static int
-member_body(struct fetch *f, const struct fetch_member *m, uint64_t size_bytes,
-    const struct fetch_unpacker *u, struct err *e)
-{
-	struct ipc_msg msg;
-	struct digest got;
-	uint64_t total = 0;
-	char bad[256];
-	int rc;
-
-	fetch_hash_anew(f);
-	for (;;) {
-		if ((rc = fetch_next_reply(f, &msg, 0, e)) != 0)
-			return rc;
-		if (msg.type == WIRE_MEMBER_END)
-			break;
-		if (msg.type != WIRE_DATA || msg.len > size_bytes - total)
-			return fetch_out_of_step(f, e);
-		total += msg.len;
-		digest_add(f->hash, msg.data, msg.len);
-		if ((rc = u->data(u->arg, msg.data, msg.len, e)) != 0)
-			return rc;
-	}
-	end_text(&msg, bad, sizeof(bad));
-	digest_end(f->hash, &got);
-	if (bad[0] == '\0' && total != size_bytes)
-		(void)snprintf(bad, sizeof(bad), "wrong size");
-	else if (bad[0] == '\0' && !digest_equal(&got, &m->digest))
-		(void)snprintf(bad, sizeof(bad), "wrong digest");
-	return u->end(u->arg, m, bad[0] != '\0' ? bad : NULL, e);
-}
-
-static int
-answer_member(struct fetch *f, const struct fetch_member *m,
-    const struct fetch_unpacker *u, struct err *e)
-{
-	struct buf b;
-	uint64_t size_bytes = 0;
-	int basis_fd = -1, rc;
-	bool take = false;
-
-	if ((rc = u->offer(u->arg, m, &take, &size_bytes, &basis_fd, e)) != 0)
-		return rc;
-	if (!take)
-		return fetch_request(f, WIRE_SKIP, NULL, 0, e);
-	buf_init(&b, 8);
-	buf_add_u64(&b, size_bytes);
-	rc = buf_check(&b, "request", e);
-	if (rc == 0 && basis_fd >= 0)
-		rc = ipc_send_fd(f->ipc, WIRE_TAKE, b.data, b.len, basis_fd, e);
-	else if (rc == 0)
-		rc = ipc_send(f->ipc, WIRE_TAKE, b.data, b.len, e);
-	buf_release(&b);
-	return rc != 0 ? rc : member_body(f, m, size_bytes, u, e);
-}
-
-static int
-unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
-{
-	struct fetch_member m;
-	struct ipc_msg msg;
-	int rc;
-
-	for (;;) {
-		if ((rc = fetch_next_reply(f, &msg, 0, e)) != 0)
-			return rc;
-		if (msg.type == WIRE_OK)
-			return 0;
-		if (msg.type != WIRE_MEMBER)
-			return fetch_out_of_step(f, e);
-		rc = read_member(f, &msg, &m, e);
-		if (rc == 0)
-			rc = answer_member(f, &m, u, e);
-		if (rc != 0)
-			return rc;
-	}
-}
-
-int
-fetch_unpack(struct fetch *f, int fd, uint64_t size_bytes,
-    const struct fetch_unpacker *unpacker, struct err *e)
-{
-	struct buf b;
-	int rc;
-
-	if (f->broken)
-		return err_set(e, ERR_NET, "the fetcher is gone");
-	f->failed = false;
-	buf_init(&b, 8);
-	buf_add_u64(&b, size_bytes);
-	rc = buf_check(&b, "request", e);
-	if (rc == 0)
-		rc = ipc_send_fd(f->ipc, WIRE_UNPACK, b.data, b.len, fd, e);
-	buf_release(&b);
-	if (rc == 0)
-		rc = unpack_members(f, unpacker, e);
-	/* As above. */
-	if (rc != 0 && !f->failed)
-		f->broken = true;
-	return rc != 0 ? err_prefix(e, "data transcript") : 0;
 }

@@ -20,10 +20,10 @@ enum {
 			   * then OK | FAILED at any point.  Of the first one
 			   * REST DATA* OBJECT_END too: what is left of the
 			   * object in which the last request FAILED */
-	WIRE_UNPACK,      /* u64 size, with a descriptor -> (MEMBER, answered by
-			   * TAKE or SKIP; after TAKE: DATA* MEMBER_END)* OK |
+	WIRE_UNPACK,      /* u64 size, u8 whether texts alone are wanted, with a
+			   * descriptor -> (MEMBER, then as it says)* OK |
 			   * FAILED */
-	WIRE_TAKE,        /* u64 size, with a descriptor for deltas */
+	WIRE_TAKE,        /* u64 size */
 	WIRE_SKIP,
 	WIRE_TRAFFIC, /* -> COUNTED */
 };
@@ -43,11 +43,20 @@ enum {
 	WIRE_WHOLE,      /* digest, content or frame: a small object at once */
 	WIRE_MISSING,    /* digest */
 	WIRE_REST,       /* digest */
-	WIRE_MEMBER,     /* u8 kind, digest, basis */
+	WIRE_MEMBER,     /* u8 kind, u8 WIRE_MEMBER_*, digest, basis */
 	WIRE_MEMBER_END, /* as OBJECT_END */
 	WIRE_COUNTED,    /* u64 received, u64 sent, digest of the key of the
 			   * server that answered last */
 	WIRE_TRYING,     /* u32 number of the candidate, host NUL-ended */
+	WIRE_COPY,       /* u64 offset, u64 bytes: the result goes on with what
+			  * the basis has there */
+};
+
+/* What follows a MEMBER.  A body is (DATA | COPY)* MEMBER_END. */
+enum {
+	WIRE_MEMBER_ASKS,  /* TAKE or SKIP is the answer; after TAKE a body */
+	WIRE_MEMBER_COMES, /* a body, small enough not to ask first */
+	WIRE_MEMBER_TOLD,  /* nothing */
 };
 
 #define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */

@@ -420,6 +420,16 @@ is_older(const struct timespec *a, const struct timespec *b)
 }
 
 static bool
+is_settled(const struct statcache_reader *r)
+{
+	const struct statcache_record *x = &r->record;
+
+	return (is_older(&x->mtime, &r->trusted) ||
+	           is_older(&r->future, &x->mtime)) &&
+	    is_older(&x->ctime, &r->trusted);
+}
+
+static bool
 is_trusted(const struct statcache_reader *r, const struct fsat_stat *st)
 {
 	const struct statcache_record *x = &r->record;
@@ -427,10 +437,7 @@ is_trusted(const struct statcache_reader *r, const struct fsat_stat *st)
 	return x->dev == st->dev && x->ino == st->ino &&
 	    x->size_bytes == st->size_bytes &&
 	    same_time(&x->mtime, &st->mtime) &&
-	    same_time(&x->ctime, &st->ctime) &&
-	    (is_older(&x->mtime, &r->trusted) ||
-	        is_older(&r->future, &x->mtime)) &&
-	    is_older(&x->ctime, &r->trusted);
+	    same_time(&x->ctime, &st->ctime) && is_settled(r);
 }
 
 /* Reads on until the record is path's or one behind it: *order says which. */
@@ -455,20 +462,42 @@ advance(struct statcache_reader *r, const char *path, int *order, struct err *e)
 	return rc;
 }
 
-int
-statcache_reader_find(struct statcache_reader *r, const char *path,
-    const struct fsat_stat *st, const struct statcache_record **record,
-    struct err *e)
+static int
+find_path(
+    struct statcache_reader *r, const char *path, bool *found, struct err *e)
 {
 	int order;
 
 	if (r->status != 0)
 		return damaged(e, "was refused before");
 	r->status = advance(r, path, &order, e);
-	if (r->status != 0)
-		return r->status;
-	*record = order == 0 && is_trusted(r, st) ? &r->record : NULL;
-	return 0;
+	*found = r->status == 0 && order == 0;
+	return r->status;
+}
+
+int
+statcache_reader_find(struct statcache_reader *r, const char *path,
+    const struct fsat_stat *st, const struct statcache_record **record,
+    struct err *e)
+{
+	bool found;
+	int rc = find_path(r, path, &found, e);
+
+	if (rc == 0)
+		*record = found && is_trusted(r, st) ? &r->record : NULL;
+	return rc;
+}
+
+int
+statcache_reader_settled(struct statcache_reader *r, const char *path,
+    const struct statcache_record **record, struct err *e)
+{
+	bool found;
+	int rc = find_path(r, path, &found, e);
+
+	if (rc == 0)
+		*record = found && is_settled(r) ? &r->record : NULL;
+	return rc;
 }
 
 void

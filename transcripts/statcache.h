@@ -53,6 +53,11 @@ MUST_CHECK int statcache_reader_find(struct statcache_reader *r,
     const char *path, const struct fsat_stat *st,
     const struct statcache_record **record, struct err *e);
 
+/* The same without asking stat: the record of path, if it may go into a later
+ * cache as it is, since what it is of had settled when it was made. */
+MUST_CHECK int statcache_reader_settled(struct statcache_reader *r,
+    const char *path, const struct statcache_record **record, struct err *e);
+
 /* A record of what stat says of path; without digest and xattrs. */
 void statcache_record_init(struct statcache_record *record, const char *path,
     const struct fsat_stat *st);
