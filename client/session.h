@@ -9,6 +9,7 @@
 #include "common/progress.h"
 #include "transcripts/learn.h"
 
+struct line;
 struct watcher;
 
 /* Going through the candidates, and how often that was begun again. */
@@ -44,6 +45,7 @@ struct session {
 	struct fetch_options fetch_options;
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;
+	struct line *line; /* that the daemon lends, or NULL */
 	struct learn learn;
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
