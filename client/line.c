@@ -6,9 +6,12 @@
 #include <unistd.h>
 
 #include "client/update.h"
+#include "common/clock.h"
+#include "common/crypto_key.h"
 #include "common/log.h"
 
 #define PATH_BYTES (LIMIT_NAME_BYTES + 96)
+#define SOON_MS    1000
 
 /* Shared with the forks. */
 struct memo {
@@ -16,6 +19,7 @@ struct memo {
 	uint64_t run_ms;        /* 0: no news in this fork */
 	struct fetch_peer peer; /* that it is connected to */
 	uint64_t serial;        /* of the head that is held */
+	uint64_t asked_ms;      /* the poll, by clock_ms */
 	uint64_t received, sent; /* that were counted for a run */
 };
 
@@ -74,6 +78,7 @@ int
 line_open(struct line *l, const struct settings *settings, struct err *e)
 {
 	struct session *s = &l->session;
+	uint8_t seed;
 	int rc;
 
 	line_close(l);
@@ -83,7 +88,11 @@ line_open(struct line *l, const struct settings *settings, struct err *e)
 	/* Runs have their own; that file system may be unmounted in between. */
 	close(s->root);
 	s->root = -1;
-	rc = know_serial(l, s, e);
+	/* The forks find random numbers set up, which takes half a
+	 * millisecond. */
+	rc = random_bytes(&seed, sizeof(seed), e);
+	if (rc == 0)
+		rc = know_serial(l, s, e);
 	if (rc == 0)
 		rc = update_begin(s, e);
 	if (rc != 0)
@@ -144,7 +153,6 @@ struct poll {
 	char path[PATH_BYTES];
 };
 
-/* By the serial alone: a head that was only signed again is no news. */
 static void
 make_poll(const struct line *l, struct poll *p)
 {
@@ -163,6 +171,7 @@ hold_poll(struct line *l)
 	struct poll p;
 
 	make_poll(l, &p);
+	l->memo->asked_ms = clock_ms();
 	if (fetch_ask(l->session.fetch, &p.get, &why) == 0)
 		l->memo->waits = true;
 	else
@@ -181,6 +190,33 @@ is_held(struct line *l)
 	return strcmp(etag, heard) == 0;
 }
 
+/* What makes no sense is for a run to refuse. */
+static bool
+is_news(struct line *l)
+{
+	struct head heard;
+
+	if (!head_peek(&l->head, &heard))
+		return true;
+	if (heard.serial <= l->memo->serial)
+		return false; /* it was only signed again */
+	if (!is_held(l))
+		return true;
+	l->memo->serial = heard.serial;
+	return false;
+}
+
+/* A server that does not hold polls is not asked on and on. */
+static void
+hold_again(struct line *l)
+{
+	if (clock_ms() - l->memo->asked_ms >= SOON_MS)
+		hold_poll(l);
+	else
+		log_event(LOG_INFO, "the server does not let us wait", "route",
+		    l->memo->peer.route, NULL);
+}
+
 bool
 line_hear(struct line *l)
 {
@@ -192,15 +228,15 @@ line_hear(struct line *l)
 	if (fetch_take(l->session.fetch, &p.get, &l->head, &answer, &why) != 0)
 		log_err(LOG_INFO, "the server is lost that news came from",
 		    &why, "route", l->memo->peer.route, NULL);
-	else if (answer.status == 304)
-		hold_poll(l);
-	else if (answer.status != 200)
+	else if (answer.status != 200 && answer.status != 304)
 		log_event(LOG_INFO, "no news are given", "status",
 		    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
 		        (uint64_t)answer.status),
 		    "route", l->memo->peer.route, NULL);
+	else if (answer.status == 304 || !is_news(l))
+		hold_again(l);
 	else
-		l->has_head = !is_held(l);
+		l->has_head = true;
 	l->key = answer.key;
 	return l->has_head;
 }

@@ -28,7 +28,7 @@ struct session {
 	int root; /* held directory that is applied to */
 	time_t now;
 	struct progress *progress; /* borrowed, or NULL */
-	struct tls_identity *identity;
+	struct tls_identity *identity; /* NULL: not needed so far */
 	struct trust_store store;
 	struct trust *trust;
 
@@ -67,6 +67,8 @@ struct session {
 /* Everything of the state that a run needs: opens, locks when asked, checks. */
 MUST_CHECK int session_open(const struct settings *settings, bool lock,
     struct session *out, struct err *e);
+/* s->identity, for whoever goes to a server. */
+MUST_CHECK int session_identity(struct session *s, struct err *e);
 void session_release(struct session *s);
 
 #endif

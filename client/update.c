@@ -147,8 +147,12 @@ start_fetcher(struct session *s, struct err *e)
 
 	if ((rc = list_extras(s, e)) != 0)
 		return rc;
-	if (!line_lend(s->line, s))
+	if (!line_lend(s->line, s)) {
+		if ((rc = session_identity(s, e)) != 0)
+			return rc;
+		s->fetch_options.identity = s->identity;
 		rc = fetch_start(&s->fetch_options, &s->fetch, e);
+	}
 	s->learn.fetch = s->fetch;
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
@@ -173,7 +177,6 @@ update_begin(struct session *s, struct err *e)
 		.no_srv = !set->srv,
 		.fallbacks = (const char *const *)set->fallbacks,
 		.fallback_count = s->search.home_only ? 0 : set->fallback_count,
-		.identity = s->identity,
 		.user = set->user,
 	};
 	s->learn = (struct learn){ .trust = s->trust, .store = &s->store };
