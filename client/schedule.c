@@ -1,7 +1,6 @@
 /* Times of pecia daemon's runs; pure functions. */
 #include "client/schedule.h"
 
-#include "common/crypto_digest.h"
 #include "common/limits.h"
 #include "common/text.h"
 
@@ -80,20 +79,6 @@ schedule_flags(
 	if (rc == 0 && splay != NULL)
 		rc = take_flag("splay", splay, splay_fault, &s->splay_s, e);
 	return rc;
-}
-
-uint64_t
-schedule_share(uint64_t splay, const char *host)
-{
-	struct digest d;
-	uint64_t n = 0;
-
-	if (splay == 0)
-		return 0;
-	digest_of(host, strlen(host), &d);
-	for (size_t i = 0; i < sizeof(n); i++)
-		n = n << 8 | d.b[i];
-	return n % splay;
 }
 
 uint64_t

@@ -21,10 +21,6 @@ MUST_CHECK int schedule_take(
 MUST_CHECK int schedule_flags(
     struct schedule *s, const char *interval, const char *splay, struct err *e);
 
-/* This host's share of a splay, below it: the first 8 bytes of the SHA-256 of
- * its name, as a big-endian number, modulo the splay; 0 of 0.  A host keeps its
- * own; those of many hosts are spread evenly. */
-uint64_t schedule_share(uint64_t splay, const char *host);
 /* The first of first_ms, first_ms + interval, ... that is after now_ms: what
  * was missed is not made up for. */
 uint64_t schedule_next_ms(

@@ -21,6 +21,7 @@
 #include "client/verbs.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/splay.h"
 #include "common/text.h"
 
 #define STATUS_BYTES 256
@@ -118,7 +119,7 @@ lose_line(struct run_daemon *d)
 	line_close(d->line);
 	d->line_ms = d->settings->schedule.follow
 	    ? now_ms() + d->pause_ms +
-	        schedule_share(d->pause_ms, d->settings->host)
+	        splay_share(d->pause_ms, d->settings->host)
 	    : 0;
 	d->pause_ms *= 2;
 	if (d->pause_ms > LONGEST_PAUSE_MS)
@@ -161,7 +162,7 @@ await_turn(const struct run_daemon *d)
 {
 	const struct schedule *s = &d->settings->schedule;
 	uint64_t ms =
-	    schedule_share(s->follow_splay_s * 1000, d->settings->host);
+	    splay_share(s->follow_splay_s * 1000, d->settings->host);
 	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000),
 		.tv_nsec = (long)(ms % 1000) * 1000000 };
 
@@ -340,7 +341,7 @@ static void
 plan_first(struct run_daemon *d)
 {
 	d->first_ms = d->started_ms +
-	    schedule_share(d->settings->schedule.splay_s, d->settings->host) *
+	    splay_share(d->settings->schedule.splay_s, d->settings->host) *
 	        1000;
 }
 
