@@ -16,10 +16,10 @@
 /* Shared with the forks. */
 struct memo {
 	bool waits, connected;
-	uint64_t run_ms;        /* 0: no news in this fork */
-	struct fetch_peer peer; /* that it is connected to */
-	uint64_t serial;        /* of the head that is held */
-	uint64_t asked_ms;      /* the poll, by clock_ms */
+	uint64_t run_ms;         /* 0: no news in this fork */
+	struct fetch_peer peer;  /* that it is connected to */
+	uint64_t serial;         /* of the head that is held */
+	uint64_t asked_ms;       /* the poll, by clock_ms */
 	uint64_t received, sent; /* that were counted for a run */
 };
 
@@ -230,8 +230,8 @@ line_hear(struct line *l)
 		    &why, "route", l->memo->peer.route, NULL);
 	else if (answer.status != 200 && answer.status != 304)
 		log_event(LOG_INFO, "no news are given", "status",
-		    log_u64((char[LOG_NUMBER_BYTES]){ 0 },
-		        (uint64_t)answer.status),
+		    log_u64(
+		        (char[LOG_NUMBER_BYTES]){ 0 }, (uint64_t)answer.status),
 		    "route", l->memo->peer.route, NULL);
 	else if (answer.status == 304 || !is_news(l))
 		hold_again(l);
@@ -253,8 +253,8 @@ line_call(struct line *l)
 	struct err why = ERR_INIT;
 
 	if (fetch_connect(l->session.fetch, &l->memo->peer, &why) != 0) {
-		log_err(LOG_INFO, "no server to wait for news from", &why,
-		    NULL);
+		log_err(
+		    LOG_INFO, "no server to wait for news from", &why, NULL);
 		return;
 	}
 	l->memo->connected = true;

@@ -40,7 +40,7 @@ struct options {
 	const char *max_delete;
 	const char *runinterval, *splay; /* daemon */
 	bool follow;
-	const char *plan;                /* the one that run is held to */
+	const char *plan; /* the one that run is held to */
 	const char *to;   /* rollback: a serial; bucket: a file */
 	const char *what; /* bucket: list, get, diff or restore */
 	const char *path; /* bucket, diff, which; NULL: not given */

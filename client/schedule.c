@@ -35,8 +35,8 @@ schedule_take(const struct config_section *c, struct schedule *s, struct err *e)
 	if ((rc = config_seconds(c, "runinterval", &new.interval_s, e)) != 0 ||
 	    (rc = config_seconds(c, "splay", &new.splay_s, e)) != 0 ||
 	    (rc = config_bool(c, "follow", &new.follow, e)) != 0 ||
-	    (rc = config_seconds(
-	         c, "follow_splay", &new.follow_splay_s, e)) != 0)
+	    (rc = config_seconds(c, "follow_splay", &new.follow_splay_s, e)) !=
+	        0)
 		return rc;
 	if (interval_fault(new.interval_s) != NULL)
 		return config_complain(

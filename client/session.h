@@ -27,7 +27,7 @@ struct session {
 	struct state state;
 	int root; /* held directory that is applied to */
 	time_t now;
-	struct progress *progress; /* borrowed, or NULL */
+	struct progress *progress;     /* borrowed, or NULL */
 	struct tls_identity *identity; /* NULL: not needed so far */
 	struct trust_store store;
 	struct trust *trust;

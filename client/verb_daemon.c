@@ -52,7 +52,7 @@ struct run_daemon {
 	uint64_t line_ms;  /* when to look after it; 0: when a run has ended */
 	uint64_t pause_ms; /* before the next call */
 	bool stale;        /* the line, which is in use, is to be closed then */
-	bool again;                            /* asked for while it ran */
+	bool again;        /* asked for while it ran */
 	bool stop;
 	const char *last; /* how the last run ended; NULL: there was none */
 };
@@ -117,10 +117,9 @@ static void
 lose_line(struct run_daemon *d)
 {
 	line_close(d->line);
-	d->line_ms = d->settings->schedule.follow
-	    ? now_ms() + d->pause_ms +
+	d->line_ms = d->settings->schedule.follow ? now_ms() + d->pause_ms +
 	        splay_share(d->pause_ms, d->settings->host)
-	    : 0;
+	                                          : 0;
 	d->pause_ms *= 2;
 	if (d->pause_ms > LONGEST_PAUSE_MS)
 		d->pause_ms = LONGEST_PAUSE_MS;
@@ -132,8 +131,7 @@ end_line_use(struct run_daemon *d)
 {
 	if (d->stale)
 		d->pause_ms = FIRST_PAUSE_MS;
-	else if (line_waits(d->line) && d->job != JOB_CALL &&
-	    d->job != JOB_RUN)
+	else if (line_waits(d->line) && d->job != JOB_CALL && d->job != JOB_RUN)
 		d->pause_ms = FIRST_PAUSE_MS;
 	if (d->stale || !line_waits(d->line))
 		lose_line(d);
@@ -161,8 +159,7 @@ static void
 await_turn(const struct run_daemon *d)
 {
 	const struct schedule *s = &d->settings->schedule;
-	uint64_t ms =
-	    splay_share(s->follow_splay_s * 1000, d->settings->host);
+	uint64_t ms = splay_share(s->follow_splay_s * 1000, d->settings->host);
 	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000),
 		.tv_nsec = (long)(ms % 1000) * 1000000 };
 
@@ -517,8 +514,7 @@ serve(struct run_daemon *d, struct err *e)
 	const struct schedule *s = &d->settings->schedule;
 	int rc;
 
-	if ((rc = line_new(&d->line, e)) != 0 ||
-	    (rc = open_sources(d, e)) != 0)
+	if ((rc = line_new(&d->line, e)) != 0 || (rc = open_sources(d, e)) != 0)
 		return rc;
 	d->pause_ms = FIRST_PAUSE_MS;
 	d->started_ms = now_ms();

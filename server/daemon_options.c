@@ -294,9 +294,9 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
 	"max_connections", "max_connections_per_peer", "on_healthy",
 	"on_unhealthy", "health_user", "health_hold", "health_interval",
-	"look_around", "max_rate", "splay", "keep_releases", "keep_age", "keep_bytes",
-	"keep_grace", "scrub_rate", "scrub_interval", "collect_interval",
-	"keeper_delay", NULL };
+	"look_around", "max_rate", "splay", "keep_releases", "keep_age",
+	"keep_bytes", "keep_grace", "scrub_rate", "scrub_interval",
+	"collect_interval", "keeper_delay", NULL };
 
 static int
 take_texts(

@@ -277,8 +277,9 @@ keeper_run(const struct keeper_options *options, struct err *e)
 		rc = give_up_privileges(&k, e);
 	}
 	if (rc == 0) {
-		pause_s(options->delay_s == KEEPER_DELAY ? DELAY_S + splay_own_share(SPLAY_S)
-		                                         : options->delay_s);
+		pause_s(options->delay_s == KEEPER_DELAY
+		        ? DELAY_S + splay_own_share(SPLAY_S)
+		        : options->delay_s);
 		loop(&k);
 	}
 	origin_release(&k.origin);
