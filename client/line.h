@@ -34,10 +34,10 @@ bool line_is_open(const struct line *l);
 /* Before a fork that may speak: it has to say anew that it waits. */
 void line_hand_over(struct line *l);
 /* A long poll is held, whose answer shows at line_fd, some seconds after
- * LINE_WAIT_S at the latest. */
+ * LINE_WAIT_MS at the latest. */
 bool line_waits(const struct line *l);
 int line_fd(const struct line *l);
-#define LINE_WAIT_S 240
+#define LINE_WAIT_MS 240000
 /* Whether this child that ended is the fetcher. */
 bool line_is_fetcher(const struct line *l, pid_t pid);
 /* What the last fork said by line_begin_run; 0: nothing. */

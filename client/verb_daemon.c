@@ -117,9 +117,10 @@ static void
 lose_line(struct run_daemon *d)
 {
 	line_close(d->line);
-	d->line_ms = d->settings->schedule.follow ? now_ms() + d->pause_ms +
-	        splay_share(d->pause_ms, d->settings->host)
-	                                          : 0;
+	d->line_ms = 0;
+	if (d->settings->schedule.follow)
+		d->line_ms = now_ms() + d->pause_ms +
+		    splay_share(d->pause_ms, d->settings->host);
 	d->pause_ms *= 2;
 	if (d->pause_ms > LONGEST_PAUSE_MS)
 		d->pause_ms = LONGEST_PAUSE_MS;
@@ -129,14 +130,12 @@ lose_line(struct run_daemon *d)
 static void
 end_line_use(struct run_daemon *d)
 {
-	if (d->stale)
-		d->pause_ms = FIRST_PAUSE_MS;
-	else if (line_waits(d->line) && d->job != JOB_CALL && d->job != JOB_RUN)
+	if (d->stale || (line_waits(d->line) && d->job != JOB_CALL))
 		d->pause_ms = FIRST_PAUSE_MS;
 	if (d->stale || !line_waits(d->line))
 		lose_line(d);
-	else if (d->job != JOB_RUN)
-		d->line_ms = now_ms() + LINE_WAIT_S * 1000 + LATE_MS;
+	else
+		d->line_ms = now_ms() + LINE_WAIT_MS + LATE_MS;
 	d->stale = false;
 }
 
@@ -232,9 +231,11 @@ start_job(struct run_daemon *d, enum job job)
 	end_line_use(d);
 }
 
+/* It begins with the first of the servers, wherever the line led to. */
 static void
 start_run(struct run_daemon *d)
 {
+	line_close(d->line);
 	start_job(d, open_line(d) ? JOB_RUN_ON_LINE : JOB_RUN);
 	tell_status(d);
 }

@@ -630,7 +630,7 @@ ask_rest(struct fetch *f, const char *path, uint64_t size_bytes, uint64_t have,
     struct download *d, struct err *e)
 {
 	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
-	struct fetch_answer answer;
+	struct fetch_answer answer = { .status = 0 };
 	int rc;
 
 	if ((rc = ask(f, WIRE_GET, &get, have, &answer, e)) != 0)
