@@ -46,20 +46,8 @@ exactly() { # TIMES TEXT
 is() { # FILE TEXT
 	[ "$(cat "$1" 2>/dev/null)" = "$2" ]
 }
-metric() { # NAME
-	python3 - "$origin" "$1" <<-'PYTHON'
-		import http.client, ssl, sys
-		context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-		context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-		server = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=20)
-		server.request("GET", "/metrics")
-		for line in server.getresponse().read().decode().split("\n"):
-		    if line.startswith(sys.argv[2] + " "):
-		        print(line.split(" ")[1])
-	PYTHON
-}
 waits() { # the daemon, and nobody else
-	[ "$(metric pecia_http_waiting)" = 1 ]
+	[ "$(metric "$origin" pecia_http_waiting)" = 1 ]
 }
 settled() {
 	wait_for 30 waits
@@ -83,7 +71,7 @@ configure
 daemon
 check "runs at start" wait_for 20 logged "run ended result=changed"
 check "waits" settled
-before=$(metric pecia_http_connections_total)
+before=$(metric "$origin" pecia_http_connections_total)
 for word in two three; do
 	had=$(grep -c "run ended" "$log")
 	new "$word"
@@ -91,7 +79,7 @@ for word in two three; do
 	check "applied" is "$R/motd" "$word"
 	check "waits again" settled
 done
-after=$(metric pecia_http_connections_total)
+after=$(metric "$origin" pecia_http_connections_total)
 # Each question of ours is a connection, too.
 check "over one connection" test $((after - before)) -le 6
 check "and nothing was lost" exactly 0 "lost"

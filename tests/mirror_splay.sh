@@ -18,14 +18,7 @@ release() { # N
 	publish "tree=$T/tree:/data" --exact
 }
 heard() { # SERIAL: of the upstream
-	python3 - "${mirror[m1]}" >"$T/metrics" <<-'PYTHON'
-		import http.client, ssl, sys
-		context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-		context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-		server = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=20)
-		server.request("GET", "/metrics")
-		print(server.getresponse().read().decode())
-	PYTHON
+	metrics_of "${mirror[m1]}" >"$T/metrics"
 	grep -q "^pecia_upstream_serial{.*} $1$" "$T/metrics"
 }
 # A splay of which this host's share is so much.
