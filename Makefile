@@ -125,6 +125,7 @@ bench:
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure \
 		$(BUILD)/tool_wanem
 	@tests/bench/run $(BUILD)
+	@tests/bench/propagation $(BUILD)
 
 lint:
 	@tools/install-deps build check lint

@@ -39,7 +39,8 @@ struct options {
 	const char *server, *channel, *host;
 	const char *max_delete;
 	const char *runinterval, *splay; /* daemon */
-	const char *plan;                /* the one that run is held to */
+	bool follow;
+	const char *plan; /* the one that run is held to */
 	const char *to;   /* rollback: a serial; bucket: a file */
 	const char *what; /* bucket: list, get, diff or restore */
 	const char *path; /* bucket, diff, which; NULL: not given */

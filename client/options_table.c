@@ -148,6 +148,8 @@ const struct options_row options_rows[] = {
 	    "TIME",
 	    "the first run comes after a share of this that is the host's own "
 	    "[0]" },
+	FLAG("follow", follow, OPTIONS_ON(VERB_DAEMON),
+	    "run as well as soon as there is a new release"),
 	{ "to", 0, OPTIONS_TEXT, FIELD(to),
 	    OPTIONS_ON(VERB_ROLLBACK) | OPTIONS_ON(VERB_BUCKET), NULL,
 	    "SERIAL|FILE", "of rollback, of bucket restore" },

@@ -11,6 +11,7 @@
 #include "client/event.h"
 #include "client/failure.h"
 #include "client/held.h"
+#include "client/line.h"
 #include "client/pin.h"
 #include "client/report.h"
 #include "client/summary.h"
@@ -23,6 +24,7 @@
 struct run {
 	const struct options *o;
 	const struct settings *settings;
+	struct line *line; /* of the daemon, or NULL */
 	struct session session;
 	struct plan plan;
 	struct pin pin;
@@ -430,6 +432,7 @@ run_locked(struct run *r, struct err *e)
 	    (rc = check_confirmed(r, e)) == 0) {
 		s->progress = r->progress;
 		s->watcher = &r->watcher;
+		s->line = r->line;
 		r->report.session = s;
 		rc = settled_run(r, e);
 		if (!r->report.noop && !plan_is_empty(&r->plan) &&
@@ -440,6 +443,8 @@ run_locked(struct run *r, struct err *e)
 	}
 	rc = conclude(r, rc, e);
 	r->report.session = NULL;
+	if (rc == 0)
+		line_keep(s->line, s);
 	session_release(s);
 	return rc;
 }
@@ -481,8 +486,16 @@ exit_status(const struct run *r, int rc, const struct err *e)
 int
 verb_run(const struct options *o, const struct settings *s)
 {
+	return run_on_line(o, s, NULL);
+}
+
+int
+run_on_line(
+    const struct options *o, const struct settings *s, struct line *line)
+{
 	struct run r = { .o = o,
 		.settings = s,
+		.line = line,
 		.watcher = WATCHER_INIT,
 		.settled = SETTLED_INIT };
 	struct err e = ERR_INIT;

@@ -1,7 +1,6 @@
 /* Times of pecia daemon's runs; pure functions. */
 #include "client/schedule.h"
 
-#include "common/crypto_digest.h"
 #include "common/limits.h"
 #include "common/text.h"
 
@@ -10,6 +9,8 @@ schedule_init(struct schedule *s)
 {
 	s->interval_s = 1800;
 	s->splay_s = 0;
+	s->follow = false;
+	s->follow_splay_s = 0;
 }
 
 static const char *
@@ -32,7 +33,10 @@ schedule_take(const struct config_section *c, struct schedule *s, struct err *e)
 	int rc;
 
 	if ((rc = config_seconds(c, "runinterval", &new.interval_s, e)) != 0 ||
-	    (rc = config_seconds(c, "splay", &new.splay_s, e)) != 0)
+	    (rc = config_seconds(c, "splay", &new.splay_s, e)) != 0 ||
+	    (rc = config_bool(c, "follow", &new.follow, e)) != 0 ||
+	    (rc = config_seconds(c, "follow_splay", &new.follow_splay_s, e)) !=
+	        0)
 		return rc;
 	if (interval_fault(new.interval_s) != NULL)
 		return config_complain(
@@ -40,6 +44,9 @@ schedule_take(const struct config_section *c, struct schedule *s, struct err *e)
 	if (splay_fault(new.splay_s) != NULL)
 		return config_complain(
 		    c, "splay", e, "%s", splay_fault(new.splay_s));
+	if (splay_fault(new.follow_splay_s) != NULL)
+		return config_complain(c, "follow_splay", e, "%s",
+		    splay_fault(new.follow_splay_s));
 	*s = new;
 	return 0;
 }
@@ -72,20 +79,6 @@ schedule_flags(
 	if (rc == 0 && splay != NULL)
 		rc = take_flag("splay", splay, splay_fault, &s->splay_s, e);
 	return rc;
-}
-
-uint64_t
-schedule_offset_s(const struct schedule *s, const char *host)
-{
-	struct digest d;
-	uint64_t n = 0;
-
-	if (s->splay_s == 0)
-		return 0;
-	digest_of(host, strlen(host), &d);
-	for (size_t i = 0; i < sizeof(n); i++)
-		n = n << 8 | d.b[i];
-	return n % s->splay_s;
 }
 
 uint64_t

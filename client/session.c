@@ -48,12 +48,14 @@ load_applied(struct session *s, struct err *e)
 	return 0;
 }
 
-static int
-open_identity(struct session *s, struct err *e)
+int
+session_identity(struct session *s, struct err *e)
 {
 	char *dir = NULL;
 	int rc;
 
+	if (s->identity != NULL)
+		return 0;
 	if (asprintf(&dir, "%s/identity", s->settings->state) < 0)
 		return err_memory(e);
 	rc = tls_identity_open(dir, true, &s->identity, e);
@@ -86,7 +88,7 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 		goto fail;
 	state_trust_store(&s->state, &s->store);
 	if ((rc = trust_load(&s->store, &anchor, s->now, &s->trust, e)) != 0 ||
-	    (rc = load_applied(s, e)) != 0 || (rc = open_identity(s, e)) != 0 ||
+	    (rc = load_applied(s, e)) != 0 ||
 	    (rc = fsat_operator_dir(settings->root, false, 0, &s->root, e)))
 		goto fail;
 	return 0;

@@ -9,6 +9,7 @@
 #include "common/progress.h"
 #include "transcripts/learn.h"
 
+struct line;
 struct watcher;
 
 /* Going through the candidates, and how often that was begun again. */
@@ -28,8 +29,8 @@ struct session {
 	time_t now;
 	struct timespec changed; /* CLOCK_MONOTONIC of a commit's last step, or
 				  * zero */
-	struct progress *progress; /* borrowed, or NULL */
-	struct tls_identity *identity;
+	struct progress *progress;     /* borrowed, or NULL */
+	struct tls_identity *identity; /* NULL: not needed so far */
 	struct trust_store store;
 	struct trust *trust;
 
@@ -46,6 +47,7 @@ struct session {
 	struct fetch_options fetch_options;
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;
+	struct line *line; /* that the daemon lends, or NULL */
 	struct learn learn;
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
@@ -67,6 +69,8 @@ struct session {
 /* Everything of the state that a run needs: opens, locks when asked, checks. */
 MUST_CHECK int session_open(const struct settings *settings, bool lock,
     struct session *out, struct err *e);
+/* s->identity, for whoever goes to a server. */
+MUST_CHECK int session_identity(struct session *s, struct err *e);
 void session_release(struct session *s);
 
 #endif

@@ -19,7 +19,8 @@ static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "site", "server", "user", "fallback", "port", "srv",
 	"wan_fallback", "ignore", "waitforlock", "waitforserver", "max_delete",
 	"protect", "prerun_command", "postrun_command", "command_timeout",
-	"confirm", "confirm_by", "runinterval", "splay",
+	"confirm", "confirm_by", "runinterval", "splay", "follow",
+	"follow_splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 
@@ -369,6 +370,7 @@ take_flags(const struct options *o, struct settings *s, struct err *e)
 		rc = guard_max_parse(o->max_delete, &s->guard.max_delete, e);
 	if (rc == 0)
 		rc = schedule_flags(&s->schedule, o->runinterval, o->splay, e);
+	s->schedule.follow = s->schedule.follow || o->follow;
 	if (o->confirm_given)
 		s->confirm_s = o->confirm_s;
 	if (o->wait_given)

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "client/home.h"
+#include "client/line.h"
 #include "common/clock.h"
 #include "common/log.h"
 
@@ -81,7 +82,10 @@ learn_all(struct session *s, struct err *e)
 		return rc;
 	if (trust_roster(s->trust) == NULL && (rc = learn_roster(l, e)) != 0)
 		return rc;
-	rc = learn_head(l, s->settings->channel, &s->head_bytes, &changed, e);
+	changed = line_take_head(s->line, &s->head_bytes, &l->peer);
+	if (!changed)
+		rc = learn_head(
+		    l, s->settings->channel, &s->head_bytes, &changed, e);
 	if (rc == 0 && changed)
 		rc = learn_offer(
 		    l, s->settings->channel, &s->head_bytes, &s->head, e);
@@ -143,13 +147,18 @@ start_fetcher(struct session *s, struct err *e)
 
 	if ((rc = list_extras(s, e)) != 0)
 		return rc;
-	rc = fetch_start(&s->fetch_options, &s->fetch, e);
+	if (!line_lend(s->line, s)) {
+		if ((rc = session_identity(s, e)) != 0)
+			return rc;
+		s->fetch_options.identity = s->identity;
+		rc = fetch_start(&s->fetch_options, &s->fetch, e);
+	}
 	s->learn.fetch = s->fetch;
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
-static int
-start(struct session *s, struct err *e)
+int
+update_begin(struct session *s, struct err *e)
 {
 	const struct settings *set = s->settings;
 	int rc;
@@ -168,7 +177,6 @@ start(struct session *s, struct err *e)
 		.no_srv = !set->srv,
 		.fallbacks = (const char *const *)set->fallbacks,
 		.fallback_count = s->search.home_only ? 0 : set->fallback_count,
-		.identity = s->identity,
 		.user = set->user,
 	};
 	s->learn = (struct learn){ .trust = s->trust, .store = &s->store };
@@ -267,6 +275,8 @@ connect_next(struct session *s, struct err *e)
 	for (;;) {
 		if (s->fetch == NULL && (rc = start_fetcher(s, e)) != 0)
 			return rc;
+		if (line_take_connection(s->line, &s->peer))
+			return 0;
 		rc = fetch_connect(s->fetch, &s->peer, e);
 		if (rc == 0) {
 			note_passed(s, &s->peer);
@@ -278,6 +288,7 @@ connect_next(struct session *s, struct err *e)
 			served_count(s);
 			fetch_stop(s->fetch);
 			s->fetch = NULL;
+			s->line = NULL;
 			continue;
 		} else {
 			/* Nobody was there at all. */
@@ -333,9 +344,7 @@ update_find(struct session *s, struct err *e)
 	int rc;
 
 	begin_search(s);
-	if ((rc = start(s, e)) != 0)
-		return rc;
-	if ((rc = find_server(s, e)) != 0)
+	if ((rc = update_begin(s, e)) != 0 || (rc = find_server(s, e)) != 0)
 		return rc;
 	rc = release_profile_of(&s->release, s->settings->host, &s->profile, e);
 	if (rc != 0)

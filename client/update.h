@@ -5,7 +5,11 @@
 
 #include "client/session.h"
 
-/* Starts the fetcher and goes through the candidates until one has a head that
+/* Starts the fetcher, or takes the one of s->line: all that update_find does
+ * before it goes to a server. */
+MUST_CHECK int update_begin(struct session *s, struct err *e);
+
+/* Begins, and goes through the candidates until one has a head that
  * the trust store accepts.  On success s->head, release, profile, peer and
  * site are set.  ERR_NET: no candidate would do; the message has what each
  * said. */

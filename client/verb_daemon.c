@@ -1,11 +1,13 @@
-/* pecia daemon: a loop over signals and one timer, which starts a process a
- * run.
+/* pecia daemon: a loop over signals, one timer and a line to a server, which
+ * starts a process a run.
  *
  * The process is a fork, without exec: it runs with the configuration that the
  * daemon holds, not with what stands in the file by then and may be wrong.
  * Whatever a run takes or breaks goes away with its process; the daemon itself
- * has no state but this. */
+ * has no state but this.  What comes over the line is read by such processes
+ * only, too: client/line.h. */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,12 +17,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/line.h"
 #include "client/verbs.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/splay.h"
 #include "common/text.h"
 
 #define STATUS_BYTES 256
+
+/* A line that was lost is called again after a pause that grows. */
+#define FIRST_PAUSE_MS   1000
+#define LONGEST_PAUSE_MS 300000
+#define LATE_MS          30000 /* an answer may be */
+
+enum job {
+	JOB_RUN,
+	JOB_RUN_ON_LINE,
+	JOB_HEAR, /* and run when it is news */
+	JOB_CALL,
+};
 
 struct run_daemon {
 	const struct options *o;
@@ -30,8 +46,13 @@ struct run_daemon {
 	sigset_t old_mask;
 	uint64_t started_ms, first_ms, due_ms; /* by now_ms */
 	pid_t run;                             /* 0: none */
+	enum job job;                          /* what it is for */
 	uint64_t run_ms;                       /* when it was started */
-	bool again;                            /* asked for while it ran */
+	struct line *line;
+	uint64_t line_ms;  /* when to look after it; 0: when a run has ended */
+	uint64_t pause_ms; /* before the next call */
+	bool stale;        /* the line, which is in use, is to be closed then */
+	bool again;        /* asked for while it ran */
 	bool stop;
 	const char *last; /* how the last run ended; NULL: there was none */
 };
@@ -74,12 +95,104 @@ tell_status(const struct run_daemon *d)
 	tell(text);
 }
 
+/* ---- the line ---- */
+
+/* If we follow and have none.  true: there is a new one, which goes nowhere
+ * yet. */
+static bool
+open_line(struct run_daemon *d)
+{
+	struct err why = ERR_INIT;
+
+	if (!d->settings->schedule.follow || line_is_open(d->line))
+		return false;
+	if (line_open(d->line, d->settings, &why) == 0)
+		return true;
+	log_err(LOG_WARNING, "no news are waited for", &why, NULL);
+	return false;
+}
+
+/* Hosts that lost the same server do not come back all at once. */
+static void
+lose_line(struct run_daemon *d)
+{
+	line_close(d->line);
+	d->line_ms = 0;
+	if (d->settings->schedule.follow)
+		d->line_ms = now_ms() + d->pause_ms +
+		    splay_share(d->pause_ms, d->settings->host);
+	d->pause_ms *= 2;
+	if (d->pause_ms > LONGEST_PAUSE_MS)
+		d->pause_ms = LONGEST_PAUSE_MS;
+}
+
+/* A call that succeeds says nothing of what the next run will do. */
+static void
+end_line_use(struct run_daemon *d)
+{
+	if (d->stale || (line_waits(d->line) && d->job != JOB_CALL))
+		d->pause_ms = FIRST_PAUSE_MS;
+	if (d->stale || !line_waits(d->line))
+		lose_line(d);
+	else
+		d->line_ms = now_ms() + LINE_WAIT_MS + LATE_MS;
+	d->stale = false;
+}
+
+/* What was configured anew holds for it too. */
+static void
+renew_line(struct run_daemon *d)
+{
+	if (d->run > 0) {
+		d->stale = true;
+	} else if (d->line_ms != 0 || d->last != NULL) {
+		d->pause_ms = FIRST_PAUSE_MS;
+		lose_line(d);
+	}
+}
+
 /* ---- a run ---- */
 
-static _Noreturn void
-run_main(struct run_daemon *d)
+/* Until then a TERM ends it, and with it nothing but the line. */
+static void
+await_turn(const struct run_daemon *d)
+{
+	const struct schedule *s = &d->settings->schedule;
+	uint64_t ms = splay_share(s->follow_splay_s * 1000, d->settings->host);
+	const struct timespec pause = { .tv_sec = (time_t)(ms / 1000),
+		.tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&pause, NULL);
+	line_begin_run(d->line, now_ms());
+}
+
+static int
+do_job(struct run_daemon *d)
 {
 	struct options o = *d->o;
+
+	o.verb = VERB_RUN;
+	o.detailed_exitcodes = true;
+	switch (d->job) {
+	case JOB_RUN:
+		return verb_run(&o, d->settings);
+	case JOB_CALL:
+		line_call(d->line);
+		return EXIT_SAME;
+	case JOB_HEAR:
+		if (!line_hear(d->line))
+			return EXIT_SAME;
+		await_turn(d);
+		break;
+	default:
+		break;
+	}
+	return run_on_line(&o, d->settings, d->line);
+}
+
+static _Noreturn void
+job_main(struct run_daemon *d)
+{
 	int status;
 
 	close(d->signals);
@@ -89,33 +202,50 @@ run_main(struct run_daemon *d)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGUSR1, SIG_IGN);
 	(void)sigprocmask(SIG_SETMASK, &d->old_mask, NULL);
-	o.verb = VERB_RUN;
-	o.detailed_exitcodes = true;
-	status = verb_run(&o, d->settings);
+	status = do_job(d);
 	(void)fflush(stdout);
 	_exit(status);
 }
 
 static void
-start_run(struct run_daemon *d)
+start_job(struct run_daemon *d, enum job job)
 {
+	struct err e = ERR_INIT;
 	pid_t pid;
 
 	(void)fflush(NULL);
+	d->job = job;
 	d->run_ms = now_ms();
+	if (job != JOB_RUN)
+		line_hand_over(d->line);
 	pid = fork();
 	if (pid == 0)
-		run_main(d);
+		job_main(d);
 	if (pid > 0) {
 		d->run = pid;
-	} else {
-		struct err e = ERR_INIT;
-
-		(void)err_sys(&e, "fork");
-		log_err(LOG_ERROR, "run not started", &e, NULL);
-		d->last = "not started";
+		return;
 	}
+	(void)err_sys(&e, "fork");
+	log_err(LOG_ERROR, "run not started", &e, NULL);
+	d->last = "not started";
+	end_line_use(d);
+}
+
+/* It begins with the first of the servers, wherever the line led to. */
+static void
+start_run(struct run_daemon *d)
+{
+	line_close(d->line);
+	start_job(d, open_line(d) ? JOB_RUN_ON_LINE : JOB_RUN);
 	tell_status(d);
+}
+
+/* It makes way for a run. */
+static bool
+is_no_run(const struct run_daemon *d)
+{
+	return d->job == JOB_CALL ||
+	    (d->job == JOB_HEAR && line_run_ms(d->line) == 0);
 }
 
 /* What one log line says of the run. */
@@ -160,19 +290,34 @@ judge(struct run_daemon *d, int status)
 	}
 }
 
+static void
+on_end(struct run_daemon *d, int status)
+{
+	d->run = 0;
+	if (d->job == JOB_HEAR && line_run_ms(d->line) != 0)
+		d->run_ms = line_run_ms(d->line);
+	if (!is_no_run(d)) {
+		judge(d, status);
+		tell_status(d);
+	}
+	end_line_use(d);
+}
+
 /* All of them: as the first process of a container we get others' too. */
 static void
 reap(struct run_daemon *d)
 {
+	siginfo_t ended = { .si_pid = 0 };
 	int status;
-	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == d->run) {
-			d->run = 0;
-			judge(d, status);
-			tell_status(d);
-		}
+	while (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    ended.si_pid > 0) {
+		if (line_is_fetcher(d->line, ended.si_pid))
+			lose_line(d); /* which waits for it */
+		else if (waitpid(ended.si_pid, &status, 0) == d->run)
+			on_end(d, status);
+		ended.si_pid = 0;
+	}
 }
 
 /* ---- time ---- */
@@ -194,7 +339,8 @@ static void
 plan_first(struct run_daemon *d)
 {
 	d->first_ms = d->started_ms +
-	    schedule_offset_s(&d->settings->schedule, d->settings->host) * 1000;
+	    splay_share(d->settings->schedule.splay_s, d->settings->host) *
+	        1000;
 }
 
 static int
@@ -207,11 +353,11 @@ on_timer(struct run_daemon *d, struct err *e)
 	/* However many were slept through, it is one. */
 	d->due_ms =
 	    schedule_next_ms(&d->settings->schedule, d->first_ms, now_ms());
-	if (d->run > 0)
+	if (d->run > 0 && !is_no_run(d))
 		log_event(LOG_NOTICE, "run skipped", "why",
 		    "the last one goes on", NULL);
 	else
-		start_run(d);
+		d->again = true;
 	return set_timer(d, e);
 }
 
@@ -241,6 +387,7 @@ reload(struct run_daemon *d, struct err *e)
 		d->due_ms = schedule_next_ms(
 		    &d->settings->schedule, d->first_ms, now_ms());
 		rc = set_timer(d, e);
+		renew_line(d);
 		log_event(LOG_NOTICE, "configuration reloaded", NULL);
 	}
 	tell("READY=1");
@@ -285,14 +432,42 @@ on_signal(struct run_daemon *d, struct err *e)
 /* ---- the loop ---- */
 
 static int
+line_timeout_ms(const struct run_daemon *d)
+{
+	uint64_t now = now_ms();
+
+	if (d->run > 0 || d->line_ms == 0)
+		return -1;
+	if (d->line_ms <= now)
+		return 0;
+	return d->line_ms - now < INT_MAX ? (int)(d->line_ms - now) : INT_MAX;
+}
+
+static void
+look_after_line(struct run_daemon *d, bool answered)
+{
+	if (answered)
+		start_job(d, JOB_HEAR);
+	else if (d->line_ms == 0 || now_ms() < d->line_ms)
+		return;
+	else if (open_line(d))
+		start_job(d, JOB_CALL);
+	else
+		lose_line(d); /* it could not be opened, or hangs */
+}
+
+static int
 loop(struct run_daemon *d, struct err *e)
 {
-	struct pollfd fds[2] = { { .fd = d->signals, .events = POLLIN },
-		{ .fd = d->timer, .events = POLLIN } };
+	struct pollfd fds[3] = { { .fd = d->signals, .events = POLLIN },
+		{ .fd = d->timer, .events = POLLIN }, { .events = POLLIN } };
 	int rc = 0;
 
 	while (rc == 0 && !(d->stop && d->run == 0)) {
-		if (poll(fds, d->stop ? 1 : 2, -1) < 0) {
+		fds[2].fd =
+		    d->run == 0 && line_waits(d->line) ? line_fd(d->line) : -1;
+		fds[2].revents = 0;
+		if (poll(fds, d->stop ? 1 : 3, line_timeout_ms(d)) < 0) {
 			if (errno == EINTR)
 				continue;
 			return err_sys(e, "poll");
@@ -301,9 +476,15 @@ loop(struct run_daemon *d, struct err *e)
 			rc = on_signal(d, e);
 		if (rc == 0 && fds[1].revents != 0 && !d->stop)
 			rc = on_timer(d, e);
-		if (rc == 0 && d->again && d->run == 0) {
+		if (rc != 0 || d->stop)
+			continue;
+		if (d->again && d->run > 0 && is_no_run(d)) {
+			(void)kill(d->run, SIGTERM);
+		} else if (d->again && d->run == 0) {
 			d->again = false;
 			start_run(d);
+		} else if (d->run == 0) {
+			look_after_line(d, fds[2].revents != 0);
 		}
 	}
 	return rc;
@@ -334,8 +515,9 @@ serve(struct run_daemon *d, struct err *e)
 	const struct schedule *s = &d->settings->schedule;
 	int rc;
 
-	if ((rc = open_sources(d, e)) != 0)
+	if ((rc = line_new(&d->line, e)) != 0 || (rc = open_sources(d, e)) != 0)
 		return rc;
+	d->pause_ms = FIRST_PAUSE_MS;
 	d->started_ms = now_ms();
 	plan_first(d);
 	d->due_ms = d->first_ms;
@@ -369,6 +551,7 @@ verb_daemon(const struct options *o, const struct settings *s)
 		close(d.signals);
 	if (d.timer >= 0)
 		close(d.timer);
+	line_free(d.line);
 	settings_release(&d.reloaded);
 	return rc == 0 ? EXIT_SAME : verb_failed(&e);
 }

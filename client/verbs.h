@@ -36,6 +36,9 @@ verb_fn verb_rollback;
 verb_fn verb_status;
 verb_fn verb_verify;
 
+/* verb_run over a line that is open, or NULL: client/line.h. */
+int run_on_line(
+    const struct options *o, const struct settings *s, struct line *line);
 /* The verb's function; NULL for help and version. */
 verb_fn *verb_find(enum verb verb);
 /* Says why on standard error and returns the exit status for it. */

@@ -294,9 +294,9 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"anchor", "keys", "user", "workers", "access_log", "head_lifetime",
 	"max_connections", "max_connections_per_peer", "on_healthy",
 	"on_unhealthy", "health_user", "health_hold", "health_interval",
-	"look_around", "max_rate", "keep_releases", "keep_age", "keep_bytes",
-	"keep_grace", "scrub_rate", "scrub_interval", "collect_interval",
-	"keeper_delay", NULL };
+	"look_around", "max_rate", "splay", "keep_releases", "keep_age",
+	"keep_bytes", "keep_grace", "scrub_rate", "scrub_interval",
+	"collect_interval", "keeper_delay", NULL };
 
 static int
 take_texts(
@@ -360,6 +360,10 @@ take_line(
 	if (rc == 0 && (o->look_s < 1 || o->look_s > 86400))
 		return config_complain(
 		    c, "look_around", e, "not a second to a day");
+	if (rc == 0)
+		rc = config_seconds(c, "splay", &o->splay_s, e);
+	if (rc == 0 && o->splay_s > 86400)
+		return config_complain(c, "splay", e, "more than a day");
 	if (rc != 0 || (rc = config_values(c, "max_rate", &rates, e)) != 0)
 		return rc;
 	for (size_t i = 0; i < rates.count && rc == 0; i++)

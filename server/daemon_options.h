@@ -58,6 +58,7 @@ struct daemon_options {
 	uint64_t head_lifetime_s;
 	struct daemon_keeping keeping;
 	uint64_t look_s;       /* between looks at other upstreams */
+	uint64_t splay_s;      /* over which mirrors' fetching is spread */
 	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose, json;
 };

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "common/splay.h"
 #include "server/collect.h"
 #include "server/scrub_statements.h"
 #include "transcripts/fetcher.h"
@@ -59,18 +60,6 @@ be_idle(void)
 	if (setpriority(PRIO_PROCESS, 0, 19) != 0 ||
 	    syscall(SYS_ioprio_set, IOPRIO_PROCESS, 0, IOPRIO_IDLE) != 0)
 		log_event(LOG_DEBUG, "keeper runs at common priority", NULL);
-}
-
-static uint64_t
-splay(void)
-{
-	char name[256] = "";
-	struct digest d;
-
-	if (gethostname(name, sizeof(name) - 1) != 0)
-		return 0;
-	digest_of(name, strlen(name), &d);
-	return ((uint64_t)d.b[0] << 8 | d.b[1]) % SPLAY_S;
 }
 
 /* ---- the three jobs ---- */
@@ -288,8 +277,9 @@ keeper_run(const struct keeper_options *options, struct err *e)
 		rc = give_up_privileges(&k, e);
 	}
 	if (rc == 0) {
-		pause_s(options->delay_s == KEEPER_DELAY ? DELAY_S + splay()
-		                                         : options->delay_s);
+		pause_s(options->delay_s == KEEPER_DELAY
+		        ? DELAY_S + splay_own_share(SPLAY_S)
+		        : options->delay_s);
 		loop(&k);
 	}
 	origin_release(&k.origin);

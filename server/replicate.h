@@ -26,6 +26,8 @@ struct replicate_options {
 	/* How often others than the one followed are looked at, a quarter more
 	 * or less; REPLICATE_LOOK_S. */
 	unsigned look_s;
+	/* How long after it was heard of a new release is fetched. */
+	unsigned news_delay_s;
 };
 
 /* Until a signal ends the process, which may be at any point: nothing is shown

@@ -21,6 +21,8 @@
 struct wanted *
 bring_wanted(struct replicator *r, const char *channel, uint64_t serial)
 {
+	const time_t now = clock_now_s();
+	time_t turn = now + (time_t)r->o->news_delay_s;
 	struct wanted *w = NULL;
 
 	for (size_t i = 0; i < r->wanted_count && w == NULL; i++)
@@ -30,11 +32,16 @@ bring_wanted(struct replicator *r, const char *channel, uint64_t serial)
 		return w;
 	if (w == NULL && r->wanted_count == LIMIT_CHANNELS)
 		r->wanted_count = 0; /* of channels that are no more */
+	/* One newer than what waits for its turn takes that turn. */
+	if (w != NULL && w->turn > now)
+		turn = w->turn;
 	if (w == NULL)
 		w = &r->wanted[r->wanted_count++];
-	*w = (struct wanted){
-		.serial = serial, .since = clock_now_s(), .backoff_s = BACKOFF_S
-	};
+	*w = (struct wanted){ .serial = serial,
+		.since = now,
+		.turn = turn,
+		.due = turn,
+		.backoff_s = BACKOFF_S };
 	(void)snprintf(w->channel, sizeof(w->channel), "%s", channel);
 	r->heard_at = w->since;
 	return w;
@@ -65,7 +72,7 @@ void
 bring_hurry(struct replicator *r)
 {
 	for (size_t i = 0; i < r->wanted_count; i++)
-		r->wanted[i].due = 0;
+		r->wanted[i].due = r->wanted[i].turn;
 }
 
 /* ---- one release from one upstream ---- */

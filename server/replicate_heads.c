@@ -156,8 +156,10 @@ heads_take(struct replicator *r, struct visit *v, const char *channel,
 		return trust_commit_head(
 		    r->trust, channel, bytes->data, bytes->len, e);
 	w = bring_wanted(r, channel, head.serial);
+	if (held == NULL)
+		w->turn = 0; /* it has nothing else to serve */
 	if (is_news)
-		w->due = 0; /* whoever says so has it */
+		w->due = w->turn; /* whoever says so has it */
 	return to_bring ? bring(r, v, channel, e) : 0;
 }
 

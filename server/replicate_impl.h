@@ -41,6 +41,7 @@ struct wanted {
 	char channel[LIMIT_NAME_BYTES + 1];
 	uint64_t serial;
 	time_t since; /* heard of first; by clock_now_s, as all below */
+	time_t turn;  /* when it may be asked for first */
 	time_t due;   /* when it is asked for next */
 	unsigned backoff_s;
 	size_t next; /* of the other upstreams, whom to ask first */

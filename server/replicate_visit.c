@@ -136,21 +136,12 @@ visit_heard(struct visit *v, const char *channel)
 	return h;
 }
 
-static bool
-parse_head(const struct buf *bytes, struct head *out)
-{
-	struct statement s;
-
-	return statement_split(bytes->data, bytes->len, &s, NULL) == 0 &&
-	    head_parse(s.body, s.body_len, out, NULL) == 0;
-}
-
 uint64_t
 head_claims(const struct buf *bytes)
 {
 	struct head h;
 
-	return parse_head(bytes, &h) ? h.serial : 0;
+	return head_peek(bytes, &h) ? h.serial : 0;
 }
 
 bool
@@ -171,7 +162,7 @@ view_of_head(struct replicator *r, const char *channel, const struct buf *bytes)
 	const struct head *known = heads_known(r, channel);
 	struct head h;
 
-	if (!parse_head(bytes, &h))
+	if (!head_peek(bytes, &h))
 		return VIEW_BEHIND;
 	if (known == NULL || h.serial > known->serial)
 		return VIEW_AHEAD;

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/pool.h"
 #include "common/sandbox.h"
+#include "common/splay.h"
 #include "server/board.h"
 #include "server/daemon_users.h"
 #include "server/keeper.h"
@@ -113,7 +114,8 @@ run_replicator(struct supervisor *s, struct err *e)
 		.user = s->users.reader,
 		.board = s->board,
 		.rate = &s->o->rate,
-		.look_s = (unsigned)s->o->look_s };
+		.look_s = (unsigned)s->o->look_s,
+		.news_delay_s = (unsigned)splay_own_share(s->o->splay_s) };
 	struct sandbox box = { .user = daemon_users_owner(&s->users),
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,

@@ -152,7 +152,8 @@ same_for(enum role role, const struct supervisor *s, const struct fresh *f)
 		return f->tls == NULL && digest_equal(&s->anchor, &f->anchor) &&
 		    same_list(a->upstreams, a->upstream_count, b->upstreams,
 		        b->upstream_count) &&
-		    a->look_s == b->look_s && rate_equal(&a->rate, &b->rate);
+		    a->look_s == b->look_s && a->splay_s == b->splay_s &&
+		    rate_equal(&a->rate, &b->rate);
 	case ROLE_KEEPER:
 		return f->tls == NULL && digest_equal(&s->anchor, &f->anchor) &&
 		    same_list(a->upstreams, a->upstream_count, b->upstreams,

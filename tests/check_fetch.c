@@ -4,9 +4,11 @@
 #include "transcripts/fetch.h"
 
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/gzip.h"
@@ -113,6 +115,41 @@ START_TEST(asks_whether_it_changed)
 	ck_assert_int_eq(answer.status, 304);
 	ck_assert_uint_eq(body.len, 0);
 	ck_assert_int_eq(get("/v1/roster"), 404);
+	stop();
+}
+END_TEST
+
+/* As the client's daemon has it: forks speak, one after another. */
+START_TEST(a_fork_asks_and_another_takes)
+{
+	struct fetch_get ask = { .path = "/v1/channel/a", .max_bytes = 100 };
+	int status;
+	pid_t pid;
+
+	site_add_text(&site[0], "GET /v1/channel/a", "200 OK", "", "a head");
+	start(true);
+	ck_assert_int_gt(fetch_pid(visit.fetch), 0);
+	ck_assert(!fetch_is_borrowed(visit.fetch));
+	pid = fork();
+	if (pid == 0) {
+		bool ok = fetch_pid(visit.fetch) == 0 &&
+		    fetch_is_borrowed(visit.fetch) &&
+		    fetch_ask(visit.fetch, &ask, &visit.e) == 0;
+
+		fetch_stop(visit.fetch); /* which is not its own */
+		_exit(ok ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(poll(&(struct pollfd){ .fd = fetch_fd(visit.fetch),
+	                          .events = POLLIN },
+	                     1, 10000),
+	    1);
+	OK(&visit, fetch_take(visit.fetch, &ask, &body, &answer, &visit.e));
+	ck_assert_int_eq(answer.status, 200);
+	ck_assert_str_eq(buf_str(&body), "a head");
+	ck_assert_int_eq(get("/v1/roster"), 404);
+	ck_assert_uint_eq(site[0].server.counts->connections, 1);
 	stop();
 }
 END_TEST
@@ -684,6 +721,7 @@ main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, gets_what_there_is);
 	tcase_add_test(t, asks_whether_it_changed);
+	tcase_add_test(t, a_fork_asks_and_another_takes);
 	tcase_add_test(t, takes_no_more_than_it_asked_for);
 	tcase_add_test(t, asks_strangers_for_what_changes_only);
 	tcase_add_test(t, forgets_keys_that_are_taken_back);

@@ -4,20 +4,22 @@
 #include <check.h>
 #include <stdio.h>
 
+#include "common/splay.h"
+
 START_TEST(a_host_keeps_its_moment)
 {
 	struct schedule s = { .interval_s = 1800, .splay_s = 1800 };
 
 	/* printf web1.example.com | sha256sum begins with these 16 digits. */
-	ck_assert_uint_eq(schedule_offset_s(&s, "web1.example.com"),
+	ck_assert_uint_eq(splay_share(s.splay_s, "web1.example.com"),
 	    UINT64_C(0x82c1a34869ebe223) % 1800);
 	s.splay_s = 77;
-	ck_assert_uint_eq(schedule_offset_s(&s, "web1.example.com"),
+	ck_assert_uint_eq(splay_share(s.splay_s, "web1.example.com"),
 	    UINT64_C(0x82c1a34869ebe223) % 77);
 	s.splay_s = 1;
-	ck_assert_uint_eq(schedule_offset_s(&s, "web1.example.com"), 0);
+	ck_assert_uint_eq(splay_share(s.splay_s, "web1.example.com"), 0);
 	s.splay_s = 0;
-	ck_assert_uint_eq(schedule_offset_s(&s, "web1.example.com"), 0);
+	ck_assert_uint_eq(splay_share(s.splay_s, "web1.example.com"), 0);
 }
 END_TEST
 
@@ -35,7 +37,7 @@ START_TEST(many_hosts_are_spread_evenly)
 		uint64_t at;
 
 		(void)snprintf(host, sizeof(host), "web%u.example.com", i);
-		at = schedule_offset_s(&s, host);
+		at = splay_share(s.splay_s, host);
 		ck_assert_uint_lt(at, 1000);
 		slots[at / (1000 / SLOTS)]++;
 	}

@@ -91,6 +91,8 @@ START_TEST(has_defaults)
 	ck_assert(!s.confirm_by_server);
 	ck_assert_uint_eq(s.schedule.interval_s, 1800);
 	ck_assert_uint_eq(s.schedule.splay_s, 0);
+	ck_assert(!s.schedule.follow);
+	ck_assert_uint_eq(s.schedule.follow_splay_s, 0);
 	settings_release(&s);
 }
 END_TEST
@@ -110,7 +112,8 @@ START_TEST(takes_every_key)
 	           "waitforlock = 2m\nwaitforserver = 0\nconfirm = "
 	           "5m\nconfirm_by = server\n"
 	           "keep_runs = 3\nkeep_age = 4\n"
-	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n");
+	           "keep_bytes = 5K\nruninterval = 1h\nsplay = 10m\n"
+	           "follow = yes\nfollow_splay = 2m\n");
 	load((struct options){ 0 }, &s);
 	ck_assert_str_eq(s.root, "/r");
 	ck_assert_str_eq(s.state, "/s");
@@ -140,6 +143,8 @@ START_TEST(takes_every_key)
 	ck_assert_uint_eq(s.keep_bytes, 5120);
 	ck_assert_uint_eq(s.schedule.interval_s, 3600);
 	ck_assert_uint_eq(s.schedule.splay_s, 600);
+	ck_assert(s.schedule.follow);
+	ck_assert_uint_eq(s.schedule.follow_splay_s, 120);
 	settings_release(&s);
 	/* Nothing to keep for any time, or in no space, is nothing kept. */
 	put_config("[main]\nkeep_bytes = 0\n");
@@ -180,6 +185,7 @@ START_TEST(flags_win_over_files)
 	         .wait_given = true,
 	         .wait_ms = 0,
 	         .runinterval = "5m",
+	         .follow = true,
 	         .splay = "0" },
 	    &s);
 	ck_assert_str_eq(s.state, state);
@@ -188,6 +194,7 @@ START_TEST(flags_win_over_files)
 	ck_assert_str_eq(s.host, "web2");
 	ck_assert_uint_eq(s.wait_ms, 0);
 	ck_assert_uint_eq(s.schedule.interval_s, 300);
+	ck_assert(s.schedule.follow);
 	ck_assert_uint_eq(s.schedule.splay_s, 0);
 	settings_release(&s);
 }
@@ -253,6 +260,9 @@ START_TEST(names_file_and_line_of_every_mistake)
 		{ "[main]\nruninterval = 0\n", ":2: runinterval: " },
 		{ "[main]\nruninterval = 31d\n", ":2: runinterval: " },
 		{ "[main]\nsplay = soon\n", ":2: splay: " },
+		{ "[main]\nfollow = soon\n", ":2: follow: " },
+		{ "[main]\nfollow_splay = 31d\n",
+		    ":2: follow_splay: more than 30d" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -10,6 +10,8 @@
 #     mirror_up NAME UPSTREAM...     rostered if it is new; ${mirror[NAME]} is HOST:PORT
 #     client_init NAME               $T/state-NAME, $T/root-NAME
 #     client NAME VERB OPTION...     runs pecia as that client
+#     metrics_of HOST:PORT           what a peciad's /metrics says
+#     metric HOST:PORT NAME          one value of it
 #     check NAME COMMAND...          counts: the command succeeds
 #     check_exit STATUS NAME COMMAND...   it ends with that status
 #     refuses STATUS WORD COMMAND... it ends with that status and says WORD
@@ -86,6 +88,21 @@ e2e_end() {
 	# Folders without write permission stop an ordinary user's rm.
 	[ -z "$T" ] || rm -rf "$T" 2>/dev/null ||
 		{ chmod -R u+rwX "$T" && rm -rf "$T"; }
+}
+
+metrics_of() {
+	python3 - "$1" <<-'PYTHON'
+		import http.client, ssl, sys
+		context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+		context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+		server = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=20)
+		server.request("GET", "/metrics")
+		print(server.getresponse().read().decode())
+	PYTHON
+}
+
+metric() {
+	metrics_of "$1" | sed -n "s/^$2 //p"
 }
 
 # ---- judging ----

@@ -32,18 +32,6 @@ done
 
 # ---- waiting is not asking ----
 
-metric() { # HOST:PORT NAME
-	python3 - "$1" "$2" <<-'PYTHON'
-		import http.client, ssl, sys
-		context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-		context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-		server = http.client.HTTPSConnection(sys.argv[1], context=context, timeout=20)
-		server.request("GET", "/metrics")
-		for line in server.getresponse().read().decode().split("\n"):
-		    if line.startswith(sys.argv[2] + " "):
-		        print(line.split(" ")[1])
-	PYTHON
-}
 waits() { # HOST:PORT: a mirror waits there, for both channels
 	[ "$(metric "$1" pecia_http_waiting)" = 2 ]
 }

@@ -114,6 +114,44 @@ fetch_get(struct fetch *f, const struct fetch_get *get, struct buf *body,
 	return 0;
 }
 
+/* Of a daemon's line, which has no part in it. */
+int
+fetch_ask(struct fetch *f, const struct fetch_get *get, struct err *e)
+{
+	(void)f;
+	return err_set(e, ERR_NET, "%s: no daemon", get->path);
+}
+
+int
+fetch_take(struct fetch *f, const struct fetch_get *get, struct buf *body,
+    struct fetch_answer *answer, struct err *e)
+{
+	(void)body;
+	(void)answer;
+	return fetch_ask(f, get, e);
+}
+
+int
+fetch_fd(const struct fetch *f)
+{
+	(void)f;
+	return -1;
+}
+
+pid_t
+fetch_pid(const struct fetch *f)
+{
+	(void)f;
+	return 0;
+}
+
+bool
+fetch_is_borrowed(const struct fetch *f)
+{
+	(void)f;
+	return false;
+}
+
 int
 fetch_race(struct fetch *f, const struct fetch_get *gets, size_t count,
     size_t *which, struct buf *body, struct err *e)

@@ -31,6 +31,7 @@ start_process(struct fetch *f, struct err *e)
 
 	if ((rc = ipc_pair(fds, e)) != 0)
 		return rc;
+	f->owner = getpid();
 	f->pid = fork();
 	if (f->pid < 0) {
 		rc = err_sys(e, "fork of the fetcher");
@@ -54,13 +55,31 @@ end_process(struct fetch *f)
 {
 	ipc_free(f->ipc);
 	f->ipc = NULL;
-	if (f->pid <= 0)
-		return;
-	/* It holds nothing that needs an orderly end. */
-	kill(f->pid, SIGKILL);
-	while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (fetch_pid(f) > 0) {
+		/* It holds nothing that needs an orderly end. */
+		kill(f->pid, SIGKILL);
+		while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
 	f->pid = 0;
+}
+
+int
+fetch_fd(const struct fetch *f)
+{
+	return ipc_fd(f->ipc);
+}
+
+pid_t
+fetch_pid(const struct fetch *f)
+{
+	return f->pid > 0 && f->owner == getpid() ? f->pid : 0;
+}
+
+bool
+fetch_is_borrowed(const struct fetch *f)
+{
+	return f->owner != getpid() && !f->broken;
 }
 
 int
@@ -445,14 +464,11 @@ take_to_buf(void *arg, const void *data, size_t len, struct err *e)
 	return buf_check(arg, "answer", e);
 }
 
-/* Asks for one thing; its body is to be read after that. */
 static int
-ask(struct fetch *f, uint32_t type, const struct fetch_get *get,
-    uint64_t offset, struct fetch_answer *answer, struct err *e)
+send_get(struct fetch *f, uint32_t type, const struct fetch_get *get,
+    uint64_t offset, struct err *e)
 {
 	struct buf req;
-	struct ipc_msg msg;
-	uint32_t which;
 	int rc;
 
 	buf_init(&req, LIMIT_IPC_BYTES);
@@ -461,16 +477,52 @@ ask(struct fetch *f, uint32_t type, const struct fetch_get *get,
 	if (rc == 0)
 		rc = fetch_request(f, type, req.data, req.len, e);
 	buf_release(&req);
-	if (rc == 0)
-		rc = fetch_expect(f, WIRE_ANSWER, &msg, get->wait_s * 1000, e);
+	return rc;
+}
+
+static int
+take_answer(struct fetch *f, const struct fetch_get *get,
+    struct fetch_answer *answer, struct err *e)
+{
+	struct ipc_msg msg;
+	uint32_t which;
+	int rc = fetch_expect(f, WIRE_ANSWER, &msg, get->wait_s * 1000, e);
+
 	return rc != 0 ? rc : read_answer(f, &msg, answer, &which, e);
+}
+
+/* Asks for one thing; its body is to be read after that. */
+static int
+ask(struct fetch *f, uint32_t type, const struct fetch_get *get,
+    uint64_t offset, struct fetch_answer *answer, struct err *e)
+{
+	int rc = send_get(f, type, get, offset, e);
+
+	return rc != 0 ? rc : take_answer(f, get, answer, e);
 }
 
 int
 fetch_get(struct fetch *f, const struct fetch_get *get, struct buf *body,
     struct fetch_answer *answer, struct err *e)
 {
-	int rc = ask(f, WIRE_GET, get, 0, answer, e);
+	int rc = fetch_ask(f, get, e);
+
+	return rc != 0 ? rc : fetch_take(f, get, body, answer, e);
+}
+
+int
+fetch_ask(struct fetch *f, const struct fetch_get *get, struct err *e)
+{
+	int rc = send_get(f, WIRE_GET, get, 0, e);
+
+	return rc != 0 ? err_prefix(e, "%s", get->path) : 0;
+}
+
+int
+fetch_take(struct fetch *f, const struct fetch_get *get, struct buf *body,
+    struct fetch_answer *answer, struct err *e)
+{
+	int rc = take_answer(f, get, answer, e);
 
 	if (rc == 0)
 		rc = read_body(f, get->max_bytes, take_to_buf, body, e);
@@ -578,7 +630,7 @@ ask_rest(struct fetch *f, const char *path, uint64_t size_bytes, uint64_t have,
     struct download *d, struct err *e)
 {
 	struct fetch_get get = { .path = path, .max_bytes = size_bytes };
-	struct fetch_answer answer;
+	struct fetch_answer answer = { .status = 0 };
 	int rc;
 
 	if ((rc = ask(f, WIRE_GET, &get, have, &answer, e)) != 0)

@@ -11,6 +11,8 @@
 #ifndef TRANSCRIPTS_FETCH_H
 #define TRANSCRIPTS_FETCH_H
 
+#include <sys/types.h>
+
 #include "common/buf.h"
 #include "common/crypto_digest.h"
 #include "common/limits.h"
@@ -51,8 +53,16 @@ enum fetch_kind {
 
 MUST_CHECK int fetch_start(
     const struct fetch_options *options, struct fetch **out, struct err *e);
-/* Ends the fetcher and waits for it.  NULL is fine. */
+/* Ends the fetcher and waits for it; in a fork of the process that started it
+ * only lets go of it.  NULL is fine. */
 void fetch_stop(struct fetch *f);
+/* To be read when the fetcher has said something, or is gone. */
+int fetch_fd(const struct fetch *f);
+/* Of the fetcher, while it is a child of this process; else 0. */
+pid_t fetch_pid(const struct fetch *f);
+/* Whether it is a fetcher that an ancestor started, in step: what is asked
+ * last may be left for the ancestor to be answered. */
+bool fetch_is_borrowed(const struct fetch *f);
 
 /* Keys (SHA-256 of SPKI) that our certificate may be shown to. */
 MUST_CHECK int fetch_set_keys(
@@ -113,6 +123,12 @@ struct fetch_answer {
 /* One small thing into memory.  Any status is success of the call; `body` is
  * filled for 200 only. */
 MUST_CHECK int fetch_get(struct fetch *f, const struct fetch_get *get,
+    struct buf *body, struct fetch_answer *answer, struct err *e);
+/* The same in two steps, for a long poll whose answer is taken when
+ * fetch_fd can be read: nothing else may be asked in between. */
+MUST_CHECK int fetch_ask(
+    struct fetch *f, const struct fetch_get *get, struct err *e);
+MUST_CHECK int fetch_take(struct fetch *f, const struct fetch_get *get,
     struct buf *body, struct fetch_answer *answer, struct err *e);
 /* Several long polls at once; the first 200 wins: *which is its index and
  * body has it.  *which == count: none had anything new. */

@@ -12,6 +12,7 @@ struct fetch {
 	const struct fetch_options *options;
 	struct ipc *ipc;
 	pid_t pid;
+	pid_t owner; /* whose child that is: a fork of it has this too */
 	struct digest_state *hash;
 	struct buf keys; /* of fetch_set_keys, for a fetcher started again */
 	uint32_t tried;  /* candidates asked for since the start or rewind */

@@ -4,6 +4,7 @@
 
 #include "common/text.h"
 #include "transcripts/lines.h"
+#include "transcripts/statement.h"
 
 static void
 parse_fields(struct lines *l, struct head *h)
@@ -89,4 +90,13 @@ head_read(const struct root *root, const char *channel, const void *data,
 		    h.channel, channel);
 	*out = h;
 	return 0;
+}
+
+bool
+head_peek(const struct buf *bytes, struct head *out)
+{
+	struct statement s;
+
+	return statement_split(bytes->data, bytes->len, &s, NULL) == 0 &&
+	    head_parse(s.body, s.body_len, out, NULL) == 0;
 }

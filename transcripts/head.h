@@ -23,6 +23,8 @@ struct head {
 /* Of a verified body. */
 MUST_CHECK int head_parse(
     const char *body, size_t len, struct head *out, struct err *e);
+/* Of a statement of which nothing is verified.  false: it makes no sense. */
+bool head_peek(const struct buf *bytes, struct head *out);
 /* Adds the body (without signatures) in canonical form. */
 void head_write(struct buf *text, const struct head *h);
 /* root_verify with ROOT_ROLE_HEAD, head_parse, and the channel's name checked
