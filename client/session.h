@@ -9,6 +9,7 @@
 #include "common/progress.h"
 #include "transcripts/learn.h"
 
+struct sessions;
 struct watcher;
 
 /* Going through the candidates, and how often that was begun again. */
@@ -41,6 +42,7 @@ struct session {
 	const struct watcher *watcher;
 
 	/* The network. */
+	struct sessions *sessions; /* for fetch_options, or NULL */
 	struct fetch_options fetch_options;
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;

@@ -60,6 +60,7 @@ struct daemon_options {
 	uint64_t look_s;       /* between looks at other upstreams */
 	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose, json;
+	bool tls_resume; /* sessions are given, taken, and kept of upstreams */
 };
 
 /* Flags go before the file.  ERR_USAGE says what is wrong. */

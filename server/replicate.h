@@ -26,6 +26,7 @@ struct replicate_options {
 	/* How often others than the one followed are looked at, a quarter more
 	 * or less; REPLICATE_LOOK_S. */
 	unsigned look_s;
+	bool tls_resume; /* upstreams' sessions are kept, in memory */
 };
 
 /* Until a signal ends the process, which may be at any point: nothing is shown

@@ -26,6 +26,7 @@ enum {
 	WIRE_TAKE,        /* u64 size, with a descriptor for deltas */
 	WIRE_SKIP,
 	WIRE_TRAFFIC, /* -> COUNTED */
+	WIRE_SESSIONS, /* -> SESSIONS_ARE */
 };
 
 /* Replies. */
@@ -48,6 +49,7 @@ enum {
 	WIRE_COUNTED,    /* u64 received, u64 sent, digest of the key of the
 			   * server that answered last */
 	WIRE_TRYING,     /* u32 number of the candidate, host NUL-ended */
+	WIRE_SESSIONS_ARE, /* of sessions_write */
 };
 
 #define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */
