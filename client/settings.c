@@ -17,10 +17,9 @@
 
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "site", "server", "user", "fallback", "port", "srv",
-	"tls_resume",
-	"wan_fallback", "ignore", "waitforlock", "waitforserver", "max_delete",
-	"protect", "prerun_command", "postrun_command", "command_timeout",
-	"confirm", "confirm_by", "runinterval", "splay",
+	"tls_resume", "wan_fallback", "ignore", "waitforlock", "waitforserver",
+	"max_delete", "protect", "prerun_command", "postrun_command",
+	"command_timeout", "confirm", "confirm_by", "runinterval", "splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 

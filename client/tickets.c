@@ -36,8 +36,8 @@ tickets_leave(const struct state *s, const struct sessions *sessions)
 	buf_init(&b, SESSIONS_BYTES);
 	sessions_write(sessions, &b);
 	if (buf_check(&b, TICKETS_NAME, &e) != 0 ||
-	    fsat_write_loosely(
-	        s->dir, TICKETS_NAME, 0600, b.data, b.len, &e) != 0)
+	    fsat_write_loosely(s->dir, TICKETS_NAME, 0600, b.data, b.len, &e) !=
+	        0)
 		log_err(LOG_INFO, "TLS sessions not kept", &e, NULL);
 	buf_wipe(&b);
 }

@@ -11,7 +11,7 @@
 
 struct ticket_keys {
 	uint64_t due_ms;
-	struct digest secret;         /* of the step after the newest */
+	struct digest secret;             /* of the step after the newest */
 	struct ticket_key newest, former; /* at first there is no former */
 	bool has_former;
 };

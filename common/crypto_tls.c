@@ -25,8 +25,8 @@
 
 /* What a server may prove itself and agree on a secret with: all that is strong,
  * but not OpenSSL's long lists, as they are sent in every hello. */
-#define SIGNATURES                           \
- "ed25519:ECDSA+SHA256:ECDSA+SHA384:ed448:"  \
+#define SIGNATURES                          \
+ "ed25519:ECDSA+SHA256:ECDSA+SHA384:ed448:" \
  "ECDSA+SHA512:RSA-PSS+SHA256:rsa_pss_pss_sha256"
 #define GROUPS "X25519:P-256:P-384"
 
@@ -74,15 +74,15 @@ key_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv,
 		return 0;
 	if (enc != 0) {
 		memcpy(name, k->name, sizeof(k->name));
-		if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(
-		                       EVP_aes_128_cbc())) != 1)
+		if (RAND_bytes(
+		        iv, EVP_CIPHER_get_iv_length(EVP_aes_128_cbc())) != 1)
 			return -1;
 	}
 	memcpy(mac_key, k->mac, sizeof(mac_key));
 	params[0] = OSSL_PARAM_construct_octet_string(
 	    OSSL_MAC_PARAM_KEY, mac_key, sizeof(mac_key));
-	params[1] = OSSL_PARAM_construct_utf8_string(
-	    OSSL_MAC_PARAM_DIGEST, sha256, 0);
+	params[1] =
+	    OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0);
 	params[2] = OSSL_PARAM_construct_end();
 	ok = EVP_CipherInit_ex(
 	         cipher, EVP_aes_128_cbc(), NULL, k->cipher, iv, enc) == 1 &&

@@ -90,8 +90,8 @@
 #define LIMIT_LOOK_MS           5000 /* all of them together, at once */
 
 /* TLS sessions that are taken up again. */
-#define LIMIT_RESUME_S      86400 /* then keys are proven again by signatures */
-#define LIMIT_TICKET_KEY_S  43200 /* of one key; it reads tickets for as long again */
+#define LIMIT_RESUME_S      86400 /* then keys are proven by signatures again */
+#define LIMIT_TICKET_KEY_S  43200 /* that one key seals, and opens after that */
 #define LIMIT_SESSIONS      16    /* kept at once, each of another server */
 #define LIMIT_SESSION_BYTES 8192  /* of one; ours have 1,000 */
 

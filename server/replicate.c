@@ -580,7 +580,8 @@ replicate_run(const struct replicate_options *options, struct err *e)
 	r->repo = options->repo;
 	rc = options->tls_resume ? sessions_new(&r->sessions, e) : 0;
 	set_options(r);
-	if (rc != 0 || (rc = repo_claim(r->repo, "replicator", &claim, e)) != 0 ||
+	if (rc != 0 ||
+	    (rc = repo_claim(r->repo, "replicator", &claim, e)) != 0 ||
 	    (rc = replicate_hold(r, e)) != 0)
 		goto out;
 	rc = begin(r, e);

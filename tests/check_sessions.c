@@ -30,9 +30,8 @@ took(struct sessions *s, const char *place, const char *text)
 {
 	size_t len = 1;
 	uint8_t *bytes = sessions_take(s, place, &len);
-	bool same = text == NULL
-	    ? bytes == NULL && len == 0
-	    : bytes != NULL && len == strlen(text) &&
+	bool same = text == NULL ? bytes == NULL && len == 0
+	                         : bytes != NULL && len == strlen(text) &&
 	        memcmp(bytes, text, len) == 0;
 
 	free(bytes);
@@ -176,8 +175,7 @@ START_TEST(what_is_damaged_changes_nothing)
 	put(s, "a", "mine");
 	put(s, "b", "mine too");
 	for (size_t n = 0; n < b.len; n++)
-		ck_assert_int_eq(
-		    sessions_merge(s, b.data, n, &e), ERR_FORMAT);
+		ck_assert_int_eq(sessions_merge(s, b.data, n, &e), ERR_FORMAT);
 	for (size_t i = 0; i < b.len; i++) {
 		b.data[i] ^= 0x10;
 		ck_assert_int_eq(
@@ -200,8 +198,10 @@ START_TEST(lengths_that_lie_are_refused)
 	static const struct {
 		uint32_t name, bytes, extra;
 	} cases[] = {
-		{ SESSIONS_PLACE_BYTES, 1, 0 }, { UINT32_MAX, 1, 0 },
-		{ 1, LIMIT_SESSION_BYTES + 1, 0 }, { 1, UINT32_MAX, 0 },
+		{ SESSIONS_PLACE_BYTES, 1, 0 },
+		{ UINT32_MAX, 1, 0 },
+		{ 1, LIMIT_SESSION_BYTES + 1, 0 },
+		{ 1, UINT32_MAX, 0 },
 		{ 1, 1, 3 },
 	};
 	struct sessions *s = empty();

@@ -25,7 +25,7 @@ enum {
 			   * FAILED */
 	WIRE_TAKE,        /* u64 size, with a descriptor for deltas */
 	WIRE_SKIP,
-	WIRE_TRAFFIC, /* -> COUNTED */
+	WIRE_TRAFFIC,  /* -> COUNTED */
 	WIRE_SESSIONS, /* -> SESSIONS_ARE */
 };
 

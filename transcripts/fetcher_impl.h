@@ -50,7 +50,7 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
-	uint64_t received, sent; /* of connections that are closed */
+	uint64_t received, sent;         /* of connections that are closed */
 	char place[FETCHER_PLACE_BYTES]; /* of the connection */
 };
 

@@ -168,8 +168,7 @@ is_whole(struct reader *r)
 }
 
 int
-sessions_merge(
-    struct sessions *s, const void *data, size_t len, struct err *e)
+sessions_merge(struct sessions *s, const void *data, size_t len, struct err *e)
 {
 	struct reader r;
 
