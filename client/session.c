@@ -3,7 +3,9 @@
 
 #include <unistd.h>
 
+#include "client/tickets.h"
 #include "common/fsat.h"
+#include "transcripts/sessions.h"
 
 static int
 find_profile(const struct release *r, const char *name,
@@ -101,6 +103,8 @@ void
 session_release(struct session *s)
 {
 	fetch_stop(s->fetch);
+	tickets_leave(&s->state, s->sessions);
+	sessions_free(s->sessions);
 	trust_free(s->trust);
 	tls_identity_free(s->identity);
 	release_release(&s->was);

@@ -10,6 +10,7 @@
 #include "transcripts/learn.h"
 
 struct line;
+struct sessions;
 struct watcher;
 
 /* Going through the candidates, and how often that was begun again. */
@@ -44,6 +45,7 @@ struct session {
 	const struct watcher *watcher;
 
 	/* The network. */
+	struct sessions *sessions; /* for fetch_options, or NULL */
 	struct fetch_options fetch_options;
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;

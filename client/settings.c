@@ -17,10 +17,10 @@
 
 static const char *const keys[] = { "root", "state", "channel", "environment",
 	"host", "name", "site", "server", "user", "fallback", "port", "srv",
-	"wan_fallback", "ignore", "waitforlock", "waitforserver", "max_delete",
-	"protect", "prerun_command", "postrun_command", "command_timeout",
-	"confirm", "confirm_by", "runinterval", "splay", "follow",
-	"follow_splay",
+	"tls_resume", "wan_fallback", "ignore", "waitforlock", "waitforserver",
+	"max_delete", "protect", "prerun_command", "postrun_command",
+	"command_timeout", "confirm", "confirm_by", "runinterval", "splay",
+	"follow", "follow_splay",
 
 	"keep_runs", "keep_age", "keep_bytes", NULL };
 
@@ -64,6 +64,7 @@ set_defaults(struct settings *s, struct err *e)
 
 	s->port = 7440;
 	s->srv = true;
+	s->tls_resume = true;
 	s->wan_fallback = WAN_ALWAYS;
 	s->server_wait_ms = SERVER_WAIT_MS;
 	guard_init(&s->guard);
@@ -326,6 +327,7 @@ take_section(const struct config_section *c, struct settings *s, struct err *e)
 	    (rc = schedule_take(c, &s->schedule, e)) != 0 ||
 	    (rc = config_u64(c, "port", 65535, &port, e)) != 0 ||
 	    (rc = config_bool(c, "srv", &s->srv, e)) != 0 ||
+	    (rc = config_bool(c, "tls_resume", &s->tls_resume, e)) != 0 ||
 	    (rc = take_confirm(c, s, e)) != 0 ||
 	    (rc = take_wait(c, "waitforlock", &s->wait_ms, e)) != 0 ||
 	    (rc = take_wait(c, "waitforserver", &s->server_wait_ms, e)) != 0)

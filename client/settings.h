@@ -28,6 +28,7 @@ struct settings {
 	size_t fallback_count;
 	uint16_t port;
 	bool srv;
+	bool tls_resume;
 	enum wan_fallback wan_fallback;
 	uint64_t wan_failures; /* of WAN_AFTER_FAILURES */
 	bool ignore_owner, ignore_flags;

@@ -11,6 +11,7 @@
  *     home             our own site: client/home.h
  *     applied          which release the machine is on (text)
  *     cache            stat cache of the applied release
+ *     tickets          TLS sessions for the next run: client/tickets.h
  *     tmp/             data transcripts on their way
  *     kept/<n>/        what the last runs replaced: client/kept.h
  *     held             the release that was rolled back: client/held.h

@@ -5,8 +5,10 @@
 
 #include "client/home.h"
 #include "client/line.h"
+#include "client/tickets.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "transcripts/sessions.h"
 
 #define FIRST_PAUSE_MS   500 /* before lost servers are gone back to */
 #define LONGEST_PAUSE_MS 8000
@@ -169,7 +171,13 @@ update_begin(struct session *s, struct err *e)
 	s->search.home_only = set->wan_fallback == WAN_NEVER ||
 	    (set->wan_fallback == WAN_AFTER_FAILURES &&
 	        s->failures < set->wan_failures);
+	s->sessions = tickets_take(&s->state);
+	if (!set->tls_resume) {
+		sessions_free(s->sessions);
+		s->sessions = NULL;
+	}
 	s->fetch_options = (struct fetch_options){
+		.sessions = s->sessions,
 		.progress = s->progress,
 		.server = set->server,
 		.short_name = set->name,

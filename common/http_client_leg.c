@@ -232,6 +232,7 @@ static const struct {
 	{ CURLOPT_SSL_VERIFYPEER, 0 },
 	{ CURLOPT_SSL_VERIFYHOST, 0 },
 	{ CURLOPT_SSL_SESSIONID_CACHE, 0 },
+	{ CURLOPT_SSL_ENABLE_ALPN, 0 }, /* it is HTTP/1.1 anyway */
 	{ CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1 },
 	{ CURLOPT_FOLLOWLOCATION, 0 },
 	{ CURLOPT_PATH_AS_IS, 1 },
@@ -344,10 +345,11 @@ add_header(struct leg *l, const char *fmt, ...)
 static bool
 set_headers(struct leg *l, const struct http_request *req)
 {
-	bool ok = true;
+	bool ok;
 
 	curl_slist_free_all(l->headers);
 	l->headers = NULL;
+	ok = add_header(l, "Accept:"); /* which libcurl would send */
 	if (l->c->host[0] != '\0')
 		ok = ok && add_header(l, "Host: %s", l->c->host);
 	if (req->if_none_match != NULL)

@@ -68,8 +68,10 @@ struct http_counters {
 	    bodies_refused;          /* 503: request bodies of too many bytes */
 	_Atomic uint64_t evicted;    /* idle ones closed to make room */
 	_Atomic uint64_t tls_failed; /* handshakes */
-	_Atomic uint64_t timed_out;  /* header, body or reply too slow */
-	_Atomic uint64_t malformed;  /* requests refused by the server itself */
+	_Atomic uint64_t tls_full;   /* ... of new sessions */
+	_Atomic uint64_t tls_resumed; /* ... that took one up again */
+	_Atomic uint64_t timed_out;   /* header, body or reply too slow */
+	_Atomic uint64_t malformed; /* requests refused by the server itself */
 };
 
 struct http_options {

@@ -371,6 +371,18 @@ on_read(struct bufferevent *bev, void *arg)
 		advance(c);
 }
 
+/* Of the session ticket and what was written behind it: crypto_tls.h. */
+static void
+let_go(struct http_conn *c)
+{
+	const int off = 0;
+
+	if (c->corked)
+		(void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP,
+		    TCP_CORK, &off, sizeof(off));
+	c->corked = false;
+}
+
 static void
 on_write(struct bufferevent *bev, void *arg)
 {
@@ -378,6 +390,7 @@ on_write(struct bufferevent *bev, void *arg)
 	struct err e = ERR_INIT;
 
 	http_conn_weigh(c);
+	let_go(c);
 	if (c->dead || c->state != CONN_REPLY)
 		return;
 	if (c->request.produce != NULL &&
@@ -395,15 +408,20 @@ static void
 on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct http_conn *c = arg;
+	const struct ssl_st *ssl;
 
 	if (what & BEV_EVENT_CONNECTED) {
-		c->ready = true;
-		c->has_key =
-		    tls_peer_digest(bufferevent_openssl_get_ssl(bev), &c->key);
+		ssl = bufferevent_openssl_get_ssl(bev);
+		c->ready = c->corked = true;
+		c->has_key = tls_peer_digest(ssl, &c->key);
+		http_count(tls_session_is_resumed(ssl)
+		        ? &c->server->counters->tls_resumed
+		        : &c->server->counters->tls_full);
 		return;
 	}
 	if (!c->ready)
 		http_count(&c->server->counters->tls_failed);
+	c->ready = false; /* nobody is there for a goodbye */
 	http_conn_close(c);
 }
 
@@ -459,10 +477,13 @@ http_conn_stop(struct http_conn *c)
 static void
 tune_socket(int fd)
 {
-	int on = 1, unsent = NOTSENT_BYTES;
+	int on = 1, off = 0, unsent = NOTSENT_BYTES;
 
 	/* Failure costs speed only. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	/* What a client says at first is answered soon: that is its
+	 * acknowledgement. */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	(void)setsockopt(
 	    fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }

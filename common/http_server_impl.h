@@ -63,9 +63,10 @@ struct http_conn {
 	struct bufferevent *bev;
 	struct event *timer;
 	enum conn_state state;
-	bool dead;  /* the timer will free it as soon as the loop turns */
-	bool fresh; /* no request came yet */
-	bool ready; /* handshake done, or none needed */
+	bool dead;   /* the timer will free it as soon as the loop turns */
+	bool fresh;  /* no request came yet */
+	bool ready;  /* handshake done, or none needed */
+	bool corked; /* until something was written behind the ticket */
 	bool close_after;
 	bool refused; /* ... and what still comes is not a request */
 	bool has_key;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +35,8 @@ listen_at(const struct addrinfo *ai, int *fd, struct err *e)
 		rc = err_sys(e, "listen");
 	else
 		rc = 0;
+	/* Connections have it from here, as most come with a hello at once. */
+	(void)setsockopt(sock, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	if (rc != 0)
 		close(sock);
 	else

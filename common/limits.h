@@ -89,6 +89,12 @@
 #define LIMIT_LOOK_MIRRORS      16   /* asked before an origin signs */
 #define LIMIT_LOOK_MS           5000 /* all of them together, at once */
 
+/* TLS sessions that are taken up again. */
+#define LIMIT_RESUME_S      86400 /* then keys are proven by signatures again */
+#define LIMIT_TICKET_KEY_S  43200 /* that one key seals, and opens after that */
+#define LIMIT_SESSIONS      16    /* kept at once, each of another server */
+#define LIMIT_SESSION_BYTES 8192  /* of one; ours have 1,000 */
+
 /* Peers of a server: an IPv4 address, or an IPv6 /64.  Each of one worker. */
 #define LIMIT_PEERS               16384 /* remembered, 100 bytes each */
 #define LIMIT_PEER_CONNECTIONS    512 /* unless configured: a site behind NAT */

@@ -296,7 +296,7 @@ static const char *const keys[] = { "repo", "identity", "listen", "upstream",
 	"on_unhealthy", "health_user", "health_hold", "health_interval",
 	"look_around", "max_rate", "splay", "keep_releases", "keep_age",
 	"keep_bytes", "keep_grace", "scrub_rate", "scrub_interval",
-	"collect_interval", "keeper_delay", NULL };
+	"collect_interval", "keeper_delay", "tls_resume", NULL };
 
 static int
 take_texts(
@@ -459,6 +459,7 @@ take_section(
 	    (rc = take_health(c, o, e)) != 0 ||
 	    (rc = take_keeping(c, &o->keeping, e)) != 0 ||
 	    (rc = config_bool(c, "access_log", &access_log, e)) != 0 ||
+	    (rc = config_bool(c, "tls_resume", &o->tls_resume, e)) != 0 ||
 	    (rc = config_seconds(c, "head_lifetime", &o->head_lifetime_s, e)) !=
 	        0 ||
 	    (rc = take_line(c, o, e)) != 0)
@@ -521,6 +522,7 @@ daemon_options_load(
     int argc, char *const argv[], struct daemon_options *out, struct err *e)
 {
 	struct daemon_options o = { .verb = DAEMON_SERVE,
+		.tls_resume = true,
 		.head_lifetime_s = 86400,
 		.health_hold = 3,
 		.health_interval_s = 5,

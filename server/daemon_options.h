@@ -61,6 +61,7 @@ struct daemon_options {
 	uint64_t splay_s;      /* over which mirrors' fetching is spread */
 	struct rate_plan rate; /* of what a mirror fetches */
 	bool access_log, verbose, json;
+	bool tls_resume; /* sessions are given, taken, and kept of upstreams */
 };
 
 /* Flags go before the file.  ERR_USAGE says what is wrong. */

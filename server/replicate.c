@@ -12,6 +12,7 @@
 #include "server/board.h"
 #include "server/replicate_impl.h"
 #include "server/repo_trust.h"
+#include "transcripts/sessions.h"
 
 #define PATH_BYTES    (LIMIT_NAME_BYTES + 96)
 #define LOCK_MS       60000 /* that others may write for before we complain */
@@ -558,6 +559,7 @@ set_options(struct replicator *r)
 		.port = o->port,
 		.identity = o->identity,
 		.user = o->user,
+		.sessions = r->sessions,
 	};
 	if (o->board == NULL)
 		return;
@@ -576,8 +578,10 @@ replicate_run(const struct replicate_options *options, struct err *e)
 		return err_memory(e);
 	r->o = options;
 	r->repo = options->repo;
+	rc = options->tls_resume ? sessions_new(&r->sessions, e) : 0;
 	set_options(r);
-	if ((rc = repo_claim(r->repo, "replicator", &claim, e)) != 0 ||
+	if (rc != 0 ||
+	    (rc = repo_claim(r->repo, "replicator", &claim, e)) != 0 ||
 	    (rc = replicate_hold(r, e)) != 0)
 		goto out;
 	rc = begin(r, e);
@@ -587,6 +591,7 @@ replicate_run(const struct replicate_options *options, struct err *e)
 out:
 	pull_release(&r->pull);
 	trust_free(r->trust);
+	sessions_free(r->sessions);
 	free(r);
 	if (claim >= 0)
 		close(claim);

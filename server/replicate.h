@@ -28,6 +28,7 @@ struct replicate_options {
 	unsigned look_s;
 	/* How long after it was heard of a new release is fetched. */
 	unsigned news_delay_s;
+	bool tls_resume; /* upstreams' sessions are kept, in memory */
 };
 
 /* Until a signal ends the process, which may be at any point: nothing is shown

@@ -17,6 +17,8 @@
 #include "server/upstreams.h"
 #include "transcripts/learn.h"
 
+struct sessions;
+
 /* A head as a server gave it last, whatever became of it: its long polls are
  * for another one. */
 struct heard {
@@ -53,6 +55,7 @@ struct replicator {
 	struct digest own_key;
 	struct trust_store store;
 	struct trust *trust;
+	struct sessions *sessions; /* of upstreams; or NULL */
 	struct fetch_options fetch_options;
 	struct pull pull;
 	struct upstreams upstreams;

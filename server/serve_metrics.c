@@ -103,6 +103,12 @@ write_connections(const struct serve_stats *s, struct buf *text)
 	one(text, "pecia_http_delayed_total", "counter",
 	    "Requests that had to wait, as their peer had sent too many.",
 	    serve_stats_sum(s, AT(http.delayed)));
+	head_of(text, "pecia_tls_handshakes_total", "counter",
+	    "TLS handshakes that succeeded: in full, or of a session resumed.");
+	labelled(text, "pecia_tls_handshakes_total", "kind", "full",
+	    serve_stats_sum(s, AT(http.tls_full)));
+	labelled(text, "pecia_tls_handshakes_total", "kind", "resumed",
+	    serve_stats_sum(s, AT(http.tls_resumed)));
 	head_of(text, "pecia_http_errors_total", "counter",
 	    "Connections and requests that ended badly, by reason.");
 	for (size_t i = 0; i < COUNT(errors); i++)

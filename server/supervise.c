@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/crypto_tls.h"
 #include "common/fsat.h"
 #include "common/http_server.h"
 #include "common/log.h"
@@ -115,7 +117,8 @@ run_replicator(struct supervisor *s, struct err *e)
 		.board = s->board,
 		.rate = &s->o->rate,
 		.look_s = (unsigned)s->o->look_s,
-		.news_delay_s = (unsigned)splay_own_share(s->o->splay_s) };
+		.news_delay_s = (unsigned)splay_own_share(s->o->splay_s),
+		.tls_resume = s->o->tls_resume };
 	struct sandbox box = { .user = daemon_users_owner(&s->users),
 		.read_paths = fetcher_read_paths(),
 		.write_count = 1,
@@ -244,8 +247,12 @@ child_main(struct supervisor *s, const struct child *c)
 	int rc;
 
 	supervise_quiet_signals(s);
-	if (c->role != ROLE_WORKER)
+	if (c->role != ROLE_WORKER) {
 		close_listeners(s);
+		/* With the keys of its tickets. */
+		tls_context_free(s->tls);
+		s->tls = NULL;
+	}
 	rc = run_role(s, c, &e);
 	if (rc != 0)
 		log_err(LOG_ERROR, "process failed", &e, "role",
@@ -392,6 +399,7 @@ watch(struct supervisor *s)
 		siginfo_t info;
 		int sig;
 
+		tls_server_turn(s->tls, clock_ms());
 		start_due(s);
 		sig = sigtimedwait(&blocked, &info, &turn);
 		if (sig > 0)

@@ -81,6 +81,10 @@ bool supervise_wants(const struct daemon_options *o, enum role role);
 MUST_CHECK int supervise_open(struct supervisor *s, struct err *e);
 /* A mirror's repository is made, and its anchor settled. */
 MUST_CHECK int supervise_open_repository(struct supervisor *s, struct err *e);
+/* A context for workers to come, as the options say. */
+MUST_CHECK int supervise_context(const struct daemon_options *o,
+    const struct tls_identity *identity, struct ssl_ctx_st **out,
+    struct err *e);
 void supervise_describe(struct supervisor *s);
 void supervise_close(struct supervisor *s);
 

@@ -60,6 +60,17 @@ say_ready(const struct supervisor *s, struct err *e)
 	return notify_ready(e);
 }
 
+int
+supervise_context(const struct daemon_options *o,
+    const struct tls_identity *identity, struct ssl_ctx_st **out, struct err *e)
+{
+	int rc = tls_server_context(identity, out, e);
+
+	if (rc == 0 && !o->tls_resume)
+		tls_server_forget_sessions(*out);
+	return rc;
+}
+
 void
 supervise_describe(struct supervisor *s)
 {
@@ -75,7 +86,7 @@ supervise_open(struct supervisor *s, struct err *e)
 
 	if ((rc = tls_identity_open(s->o->identity, true, &s->identity, e)) !=
 	        0 ||
-	    (rc = tls_server_context(s->identity, &s->tls, e)) != 0 ||
+	    (rc = supervise_context(s->o, s->identity, &s->tls, e)) != 0 ||
 	    (rc = supervise_open_repository(s, e)) != 0 ||
 	    (rc = daemon_users_choose(s->o->user, s->repo_fd, &s->users, e)) !=
 	        0 ||

@@ -65,10 +65,11 @@ read_identity(const struct supervisor *s, struct fresh *f, struct err *e)
 		return rc;
 	tls_identity_digest(s->identity, &old);
 	tls_identity_digest(f->identity, &new);
-	/* Tickets that were given stay good. */
-	return digest_equal(&old, &new)
+	/* Tickets that were given stay good, if it is still the same server. */
+	return digest_equal(&old, &new) &&
+	        s->o->tls_resume == f->options.tls_resume
 	    ? 0
-	    : tls_server_context(f->identity, &f->tls, e);
+	    : supervise_context(&f->options, f->identity, &f->tls, e);
 }
 
 static int

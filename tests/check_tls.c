@@ -9,10 +9,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fsat.h"
+#include "common/limits.h"
 #include "tests/scratch.h"
 
 static struct scratch scratch;
+static time_t later; /* what libssl and we think the time is, beyond it */
+
+/* In place of the C library's. */
+time_t
+time(time_t *out)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	now.tv_sec += later;
+	if (out != NULL)
+		*out = now.tv_sec;
+	return now.tv_sec;
+}
+
 static struct tls_identity *server_id, *client_id, *other_id;
 
 static struct tls_identity *
@@ -223,8 +240,8 @@ START_TEST(a_certificate_is_shown_to_the_known_alone)
 }
 END_TEST
 
-/* Leaves a session in c from a first visit that went well. */
-static void
+/* Leaves a session in c from a visit that went well; whether it took one up. */
+static bool
 visit(struct tls_client *c, SSL_CTX *ctx)
 {
 	struct ends x;
@@ -233,6 +250,7 @@ visit(struct tls_client *c, SSL_CTX *ctx)
 	ck_assert(ends_talk(&x));
 	ck_assert_ptr_nonnull(c->session);
 	ends_close(&x);
+	return c->resumed;
 }
 
 START_TEST(a_session_is_taken_up_by_another_context)
@@ -337,6 +355,138 @@ START_TEST(a_session_of_another_identity_is_not_offered)
 }
 END_TEST
 
+START_TEST(keys_of_tickets_come_and_go)
+{
+	const uint64_t step_ms = UINT64_C(1000) * LIMIT_TICKET_KEY_S;
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	uint64_t now = clock_ms();
+
+	visit(&c, ctx);
+	tls_server_turn(ctx, now + step_ms);
+	ck_assert(visit(&c, ctx));
+	tls_server_turn(ctx, now + 3 * step_ms);
+	ck_assert(!visit(&c, ctx));
+	ck_assert(visit(&c, ctx));
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
+START_TEST(a_server_may_forget_sessions)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	struct ends x;
+
+	visit(&c, ctx);
+	tls_server_forget_sessions(ctx);
+	ends_open(&x, &c, ctx);
+	ck_assert(ends_talk(&x));
+	ck_assert(!c.resumed);
+	ck_assert_ptr_null(c.session);
+	ends_close(&x);
+	tls_context_free(ctx);
+}
+END_TEST
+
+/* Where the bytes of a session say when its peer was proven last. */
+static void
+set_proven(struct tls_client *c, uint64_t seconds)
+{
+	for (int i = 0; i < 8; i++)
+		c->session[DIGEST_BYTES + i] =
+		    (uint8_t)(seconds >> (56 - 8 * i));
+}
+
+START_TEST(each_side_wants_the_other_proven_once_a_day)
+{
+	const time_t most = LIMIT_RESUME_S, turn = LIMIT_TICKET_KEY_S / 2;
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+
+	visit(&c, ctx);
+	for (later = turn; later < most; later += turn)
+		ck_assert(visit(&c, ctx));
+	later = most - 5;
+	ck_assert(visit(&c, ctx));
+	later = most;
+	if (_i == 1) /* as a client that lies */
+		set_proven(&c, (uint64_t)time(NULL) - 1);
+	ck_assert(!visit(&c, ctx));
+	ck_assert(visit(&c, ctx));
+	later = -100; /* of the future, when the clock is set back */
+	ck_assert(!visit(&c, ctx));
+	later = 0;
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
+START_TEST(a_session_past_its_day_is_not_offered)
+{
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	uint8_t proven[8];
+
+	visit(&c, ctx);
+	set_proven(&c, (uint64_t)time(NULL) - LIMIT_RESUME_S + 30);
+	memcpy(proven, c.session + DIGEST_BYTES, sizeof(proven));
+	ck_assert(visit(&c, ctx));
+	ck_assert_mem_eq(c.session + DIGEST_BYTES, proven, sizeof(proven));
+	set_proven(&c, (uint64_t)time(NULL) - LIMIT_RESUME_S);
+	ck_assert(!visit(&c, ctx));
+	set_proven(&c, UINT64_MAX);
+	ck_assert(!visit(&c, ctx));
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
+/* A ticket as large as one message may be. */
+static int
+bloat(SSL *ssl, void *arg)
+{
+	static const uint8_t air[15000];
+	const size_t *len = arg;
+
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), air, *len);
+}
+
+START_TEST(a_huge_session_is_not_kept)
+{
+	static size_t sizes[] = { 5000, 15000 };
+	struct verdict v = { .say = TLS_KNOWN };
+	struct tls_client c = {
+		.judge = judge, .arg = &v, .identity = client_id
+	};
+	SSL_CTX *ctx = server_context(server_id);
+	struct ends x;
+
+	for (size_t i = 0; i < 2; i++) {
+		SSL_CTX_set_session_ticket_cb(ctx, bloat, NULL, &sizes[i]);
+		ends_open(&x, &c, ctx);
+		ck_assert(ends_talk(&x));
+		ck_assert((c.session != NULL) == (i == 0));
+		ends_close(&x);
+	}
+	tls_client_release(&c);
+	tls_context_free(ctx);
+}
+END_TEST
+
 /* What was stored may have been damaged: the visit must still go well. */
 static void
 visit_with(struct tls_client *c, SSL_CTX *ctx, const uint8_t *bytes, size_t len)
@@ -373,8 +523,8 @@ START_TEST(damaged_sessions_do_no_harm)
 	ck_assert_ptr_nonnull(bad);
 	for (size_t n = 0; n < len; n += n < 64 ? 1 : 7)
 		visit_with(&c, ctx, good, n);
-	/* The ticket and the names of things; flips of the session's secret
-	 * end the handshake, as they must. */
+	/* Identity, time and the names of things; flips of the session's secret
+	 * end the handshake, as they must: sessions.h has a check sum. */
 	for (size_t i = 0; i < 48; i++) {
 		memcpy(bad, good, len);
 		bad[i] ^= 0x41;
@@ -623,6 +773,12 @@ main(void)
 	tcase_add_test(
 	    t, another_server_that_gets_the_ticket_is_judged_by_its_own_key);
 	tcase_add_test(t, a_session_of_another_identity_is_not_offered);
+	tcase_add_test(t, keys_of_tickets_come_and_go);
+	tcase_add_test(t, a_server_may_forget_sessions);
+	tcase_add_loop_test(
+	    t, each_side_wants_the_other_proven_once_a_day, 0, 2);
+	tcase_add_test(t, a_session_past_its_day_is_not_offered);
+	tcase_add_test(t, a_huge_session_is_not_kept);
 	tcase_add_test(t, damaged_sessions_do_no_harm);
 	tcase_add_test(t, tls_1_2_is_refused_by_both_sides);
 	tcase_add_test(t, a_certificate_without_its_key_is_no_proof);

@@ -79,6 +79,7 @@ client_init m
 run_counted first
 check "the first run applies it" same_tree "$T/tree" "$T/root-m"
 run_counted again
+run_counted resumed # its TLS session
 for i in 3 50 77; do
 	seq 30 >>"$T/tree/d$((i % 10))/f$i"
 done

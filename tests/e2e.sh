@@ -357,8 +357,8 @@ same_tree() {
 picture() {
 	find "$@" -printf '%p %y %m %U %G %s %i %n %T@ %C@ %l\n' | LC_ALL=C sort
 }
-# The same but for what each run of a client writes, its summary, and so for the
-# times of the state directory.
+# The same but for what each run of a client writes, its summary and the TLS session
+# for the next, and so for the times of the state directory.
 picture_of_quiet() {
-	picture "$@" | grep -Ev "/last_run_summary\\.|^$T/state-[^/ ]* d "
+	picture "$@" | grep -Ev "/last_run_summary\\.|/tickets |^$T/state-[^/ ]* d "
 }

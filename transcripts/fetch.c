@@ -16,12 +16,15 @@
 #include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
 #include "transcripts/fetcher.h"
+#include "transcripts/sessions.h"
 
 /* The fetcher keeps the network's time-outs; ours only end a fetcher that
  * hangs. */
 #define REPLY_MS (8 * LIMIT_STALL_MS)
 /* How often a wait is told of. */
 #define TELL_MS 250
+/* A fetcher that is asked for its sessions has nothing else to do. */
+#define SESSIONS_MS 2000
 
 static int
 start_process(struct fetch *f, struct err *e)
@@ -53,14 +56,16 @@ out:
 static void
 end_process(struct fetch *f)
 {
+	/* It holds nothing that needs an orderly end, and says no goodbyes that
+	 * a server would answer. */
+	if (fetch_pid(f) > 0)
+		kill(f->pid, SIGKILL);
 	ipc_free(f->ipc);
 	f->ipc = NULL;
-	if (fetch_pid(f) > 0) {
-		/* It holds nothing that needs an orderly end. */
-		kill(f->pid, SIGKILL);
-		while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
+	if (fetch_pid(f) <= 0)
+		return;
+	while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
 	f->pid = 0;
 }
 
@@ -106,11 +111,28 @@ fetch_start(
 	return 0;
 }
 
+/* Without them the next connection costs a full handshake, no more. */
+static void
+take_sessions(struct fetch *f)
+{
+	struct err none = ERR_INIT;
+	struct ipc_msg msg;
+
+	if (f->options->sessions == NULL || f->ipc == NULL || f->broken)
+		return;
+	if (ipc_send(f->ipc, WIRE_SESSIONS, NULL, 0, &none) != 0 ||
+	    ipc_recv(f->ipc, &msg, SESSIONS_MS, &none) != 0 ||
+	    msg.type != WIRE_SESSIONS_ARE ||
+	    sessions_merge(f->options->sessions, msg.data, msg.len, &none) != 0)
+		sessions_clear(f->options->sessions);
+}
+
 void
 fetch_stop(struct fetch *f)
 {
 	if (f == NULL)
 		return;
+	take_sessions(f);
 	end_process(f);
 	digest_free(f->hash);
 	buf_release(&f->keys);
@@ -274,7 +296,8 @@ send_aim(struct fetch *f, struct err *e)
 }
 
 /* A fetcher that died or lost step is replaced; the new one passes over the
- * candidates that were tried. */
+ * candidates that were tried, and begins without sessions, one of which may be
+ * what killed the other. */
 static int
 connect_request(struct fetch *f, struct err *e)
 {
@@ -284,6 +307,7 @@ connect_request(struct fetch *f, struct err *e)
 
 	if (f->broken) {
 		end_process(f);
+		sessions_clear(f->options->sessions);
 		if ((rc = start_process(f, e)) != 0)
 			return rc;
 		if (f->keys.len > 0 && (rc = send_keys(f, e)) != 0)

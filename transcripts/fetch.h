@@ -18,6 +18,7 @@
 #include "common/limits.h"
 
 struct progress;
+struct sessions;
 struct tls_identity;
 struct fetch;
 
@@ -40,6 +41,9 @@ struct fetch_options {
 	_Atomic uint64_t *received;
 	struct rate_gate *gate;       /* how fast they may; or NULL */
 	const struct rate_plan *rate; /* for the gate; or NULL */
+	/* TLS sessions to take up again, and where fetch_stop puts what came
+	 * in their place; or NULL. */
+	struct sessions *sessions;
 };
 
 /* What crosses the line. */

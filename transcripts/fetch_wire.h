@@ -25,7 +25,8 @@ enum {
 			   * FAILED */
 	WIRE_TAKE,        /* u64 size */
 	WIRE_SKIP,
-	WIRE_TRAFFIC, /* -> COUNTED */
+	WIRE_TRAFFIC,  /* -> COUNTED */
+	WIRE_SESSIONS, /* -> SESSIONS_ARE */
 };
 
 /* Replies. */
@@ -50,6 +51,7 @@ enum {
 	WIRE_TRYING,     /* u32 number of the candidate, host NUL-ended */
 	WIRE_COPY,       /* u64 offset, u64 bytes: the result goes on with what
 			  * the basis has there */
+	WIRE_SESSIONS_ARE, /* of sessions_write */
 };
 
 /* What follows a MEMBER.  A body is (DATA | COPY)* MEMBER_END. */

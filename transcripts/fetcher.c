@@ -140,6 +140,7 @@ drop_connection(struct fetcher *f)
 	f->sent += out;
 	http_client_free(f->http);
 	f->http = NULL;
+	fetcher_keep_session(f);
 	f->no_batch = false;
 }
 
@@ -237,6 +238,7 @@ open_connection(struct fetcher *f, struct err *e)
 	if (rc == 0) {
 		o.address = c->addrs[f->address].text;
 		fetcher_keep_window(f, o.fd);
+		fetcher_session_of_place(f);
 		if ((rc = http_client_new(&o, &f->http, e)) != 0)
 			close(o.fd);
 	}
@@ -664,6 +666,8 @@ answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 		return fetcher_unpack(f, msg, e);
 	case WIRE_TRAFFIC:
 		return answer_traffic(f, e);
+	case WIRE_SESSIONS:
+		return fetcher_sessions(f, e);
 	default:
 		return err_set(e, ERR_FORMAT, "unknown request %u", msg->type);
 	}

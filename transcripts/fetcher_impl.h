@@ -25,6 +25,9 @@ struct fetcher_object {
 	struct buf small; /* while it is not told */
 };
 
+/* "10.1.0.5 port 7440" */
+#define FETCHER_PLACE_BYTES 64
+
 struct fetcher {
 	const struct fetch_options *options;
 	struct ipc *ipc;
@@ -47,8 +50,14 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
-	uint64_t received, sent; /* of connections that are closed */
+	uint64_t received, sent;         /* of connections that are closed */
+	char place[FETCHER_PLACE_BYTES]; /* of the connection */
 };
+
+/* The session that is kept of the place of the connection to come, if any, is
+ * there to be offered; that of the connection that ends is kept. */
+void fetcher_session_of_place(struct fetcher *f);
+void fetcher_keep_session(struct fetcher *f);
 
 /* Each answers one request; an error is of the conversation, not of the
  * request, and ends the process. */
@@ -57,6 +66,8 @@ MUST_CHECK int fetcher_objects(
     struct fetcher *f, const struct ipc_msg *msg, struct err *e);
 MUST_CHECK int fetcher_unpack(
     struct fetcher *f, struct ipc_msg *msg, struct err *e);
+
+MUST_CHECK int fetcher_sessions(struct fetcher *f, struct err *e);
 
 /* Sends WIRE_FAILED with what `why` says. */
 MUST_CHECK int fetcher_fail(

@@ -4,6 +4,7 @@ Each peer can `publish` tree A and B (commands; the n-th time from nothing), `se
 give the commands of that client: `pull` (from nothing), `again` (nothing changed) and `update`
 (from A to B).  `root(n)` is where the client's tree is afterwards.
 """
+import contextlib
 import os
 import re
 import shutil
@@ -94,6 +95,12 @@ class Pecia(Peer):
 
     def pull(self, n):
         return self.client(n, "run", "--server", f"{SERVER}:7440")
+
+    def again(self, n):
+        """With a full handshake: no session is kept of the run before."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{self.work}/state{n}/tickets")
+        return self.pull(n)
 
 
 class Rsync(Peer):

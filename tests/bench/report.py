@@ -81,6 +81,7 @@ RULES = (
     bytes_rule("first pull", 230e6),
     wall_rule("nothing changed", 0.35, "rsync -a"),
     bytes_rule("nothing changed", 6000),
+    bytes_rule("nothing changed, resumed", 2500),
     wall_rule("update", 0.6, "rsync -az"),
     bytes_rule("update", 550e3),
     wall_rule("first pull, 20 ms", 1.0, "rsync -a"),
