@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/crypto_key.h"
 #include "common/log.h"
+#include "transcripts/sessions.h"
 
 #define PATH_BYTES (LIMIT_NAME_BYTES + 96)
 #define SOON_MS    1000
@@ -95,6 +96,11 @@ line_open(struct line *l, const struct settings *settings, struct err *e)
 		rc = know_serial(l, s, e);
 	if (rc == 0)
 		rc = update_begin(s, e);
+	if (rc == 0) {
+		/* The fetcher has them, and nobody reads its answers here. */
+		sessions_clear(s->sessions);
+		s->fetch_options.sessions_stay = true;
+	}
 	if (rc != 0)
 		session_release(s);
 	l->is_open = rc == 0;

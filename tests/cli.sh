@@ -40,10 +40,10 @@ unchanged() {
 		dirs+=("$1")
 		shift
 	done
-	picture "${dirs[@]}" >"$T/before"
+	picture_of_quiet "${dirs[@]}" >"$T/before"
 	check "$name" "${@:2}"
 	cp "$T/out" "$T/said"
-	picture "${dirs[@]}" >"$T/after"
+	picture_of_quiet "${dirs[@]}" >"$T/after"
 	check "$name: nothing is written" diff "$T/before" "$T/after"
 	cp "$T/said" "$T/out"
 }

@@ -118,7 +118,8 @@ take_sessions(struct fetch *f)
 	struct err none = ERR_INIT;
 	struct ipc_msg msg;
 
-	if (f->options->sessions == NULL || f->ipc == NULL || f->broken)
+	if (f->options->sessions == NULL || f->options->sessions_stay ||
+	    f->ipc == NULL || f->broken)
 		return;
 	if (ipc_send(f->ipc, WIRE_SESSIONS, NULL, 0, &none) != 0 ||
 	    ipc_recv(f->ipc, &msg, SESSIONS_MS, &none) != 0 ||

@@ -44,6 +44,7 @@ struct fetch_options {
 	/* TLS sessions to take up again, and where fetch_stop puts what came
 	 * in their place; or NULL. */
 	struct sessions *sessions;
+	bool sessions_stay; /* in the fetcher: fetch_stop does not ask it */
 };
 
 /* What crosses the line. */
