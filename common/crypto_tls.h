@@ -18,7 +18,7 @@ struct ssl_st;
 MUST_CHECK int tls_server_context(
     const struct tls_identity *id, struct ssl_ctx_st **out, struct err *e);
 void tls_context_free(struct ssl_ctx_st *ctx);
-/* A new SSL of a context (libevent's bufferevents take it over), or NULL. */
+/* A new SSL of a context (see crypto_socket.h), or NULL. */
 struct ssl_st *tls_session_new(struct ssl_ctx_st *ctx);
 /* Tells the peer that no more will be sent (close_notify); does not wait. */
 void tls_session_end(struct ssl_st *ssl);
