@@ -33,7 +33,7 @@ HARDEN  := -O2 -g -fPIE -fstack-protector-strong -fstack-clash-protection \
 LINK    := -pie -Wl,-z,relro,-z,now
 endif
 ALL_CFLAGS := -std=c11 $(WARN) $(HARDEN) $(DEFS) -I. -MMD -MP -pthread $(CFLAGS)
-LIBS    := -lrsync -larchive -lcurl -levent_openssl -levent -lssl -lcrypto \
+LIBS    := -lrsync -larchive -lcurl -levent -lssl -lcrypto \
 	-lzstd -lz -linih -ljansson -lresolv -pthread
 
 # What was built with other flags is built again.
@@ -123,8 +123,9 @@ demo:
 bench:
 	@tools/install-deps build bench
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure \
-		$(BUILD)/tool_wanem
+		$(BUILD)/tool_wanem $(BUILD)/tool_rate
 	@tests/bench/run $(BUILD)
+	@tests/bench/mirror $(BUILD)
 	@tests/bench/propagation $(BUILD)
 
 lint:

@@ -27,7 +27,7 @@ void tls_server_forget_sessions(struct ssl_ctx_st *ctx);
  * keys of tickets leave the memory when they are due. */
 void tls_server_turn(struct ssl_ctx_st *ctx, uint64_t now_ms);
 void tls_context_free(struct ssl_ctx_st *ctx);
-/* A new SSL of a context (libevent's bufferevents take it over), or NULL. */
+/* A new SSL of a context (see crypto_socket.h), or NULL. */
 struct ssl_st *tls_session_new(struct ssl_ctx_st *ctx);
 /* Tells the peer that no more will be sent (close_notify); does not wait. */
 void tls_session_end(struct ssl_st *ssl);

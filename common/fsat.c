@@ -283,9 +283,14 @@ is_special(int dir, const char *path)
 	return special;
 }
 
+struct opened {
+	int fd;
+	uint64_t size_bytes;
+};
+
 static int
-open_regular(
-    int dir, const char *path, int flags, unsigned mode, int *fd, struct err *e)
+open_regular(int dir, const char *path, int flags, unsigned mode,
+    struct opened *out, struct err *e)
 {
 	struct stat st;
 	int file, ret;
@@ -306,14 +311,30 @@ open_regular(
 		close(file);
 		return not_regular(path, e);
 	}
-	*fd = file;
+	*out = (struct opened){ file, (uint64_t)st.st_size };
 	return 0;
 }
 
 int
 fsat_open_file(int dir, const char *path, int *fd, struct err *e)
 {
-	return open_regular(dir, path, O_RDONLY, 0, fd, e);
+	uint64_t size;
+
+	return fsat_open_sized(dir, path, fd, &size, e);
+}
+
+int
+fsat_open_sized(
+    int dir, const char *path, int *fd, uint64_t *size_bytes, struct err *e)
+{
+	struct opened o;
+	int ret = open_regular(dir, path, O_RDONLY, 0, &o, e);
+
+	if (ret == 0) {
+		*fd = o.fd;
+		*size_bytes = o.size_bytes;
+	}
+	return ret;
 }
 
 int
@@ -325,7 +346,12 @@ fsat_create(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 int
 fsat_open_write(int dir, const char *path, mode_t mode, int *fd, struct err *e)
 {
-	return open_regular(dir, path, O_RDWR | O_CREAT, mode, fd, e);
+	struct opened o;
+	int ret = open_regular(dir, path, O_RDWR | O_CREAT, mode, &o, e);
+
+	if (ret == 0)
+		*fd = o.fd;
+	return ret;
 }
 
 /* For a file system that has no O_TMPFILE: made and unlinked, and the

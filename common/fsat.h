@@ -62,6 +62,9 @@ MUST_CHECK int fsat_hold(int dir, const char *path, int *fd, struct err *e);
  * waited for). */
 MUST_CHECK int fsat_open_file(
     int dir, const char *path, int *fd, struct err *e);
+/* The same, with its size when it was opened. */
+MUST_CHECK int fsat_open_sized(
+    int dir, const char *path, int *fd, uint64_t *size_bytes, struct err *e);
 /* A new file for reading and writing, exclusively made. */
 MUST_CHECK int fsat_create(
     int dir, const char *path, mode_t mode, int *fd, struct err *e);

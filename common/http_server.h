@@ -120,6 +120,10 @@ void http_server_stop(struct http_server *s);
 /* A server that is stopping: held requests should be answered. */
 bool http_server_is_stopping(const struct http_server *s);
 
+/* Another number each time that the loop turns: what was looked at under this one
+ * was looked at after the requests handled under it had come. */
+uint64_t http_server_turn(const struct http_server *s);
+
 /* Calls `call` in the loop whenever fd (not owned) is readable. */
 struct http_watch;
 MUST_CHECK int http_watch_new(struct http_server *s, int fd,

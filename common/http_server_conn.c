@@ -3,34 +3,43 @@
  * workers. */
 #include "common/http_server_impl.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/crypto_socket.h"
 #include "common/crypto_tls.h"
 #include "common/limits.h"
 
-#define LINGER_MS     2000
-#define NOTSENT_BYTES (256 * 1024) /* unsent bytes in the kernel */
+#define LINGER_MS 2000
+#define STEPS     4 /* of one connection, then it is another's turn */
 
-static void advance(struct http_conn *c);
+/* One that fires too early is cheaper than one moved at each request. */
+static void
+arm_timer(struct http_conn *c, uint64_t now_ms)
+{
+	const struct timeval tv = http_timeval((unsigned)(c->due_ms - now_ms));
+
+	if (c->fires_ms != 0 && c->fires_ms <= c->due_ms)
+		return;
+	c->fires_ms = c->due_ms;
+	event_add(c->timer, &tv);
+}
 
 void
 http_conn_timer(struct http_conn *c, unsigned ms)
 {
-	const struct timeval tv = http_timeval(ms);
+	uint64_t now_ms = clock_ms();
 
-	if (!c->dead)
-		event_add(c->timer, &tv);
+	if (c->dead)
+		return;
+	c->due_ms = now_ms + ms;
+	arm_timer(c, now_ms);
 }
 
 static void
@@ -75,14 +84,14 @@ count_held(struct http_conn *c, size_t held)
 void
 http_conn_weigh(struct http_conn *c)
 {
-	count_held(c, evbuffer_get_length(bufferevent_get_output(c->bev)));
+	count_held(c, http_io_unsent(&c->io));
 }
 
 static void
 say_goodbye(struct http_conn *c)
 {
-	if (c->ready && c->server->options.tls != NULL)
-		tls_session_end(bufferevent_openssl_get_ssl(c->bev));
+	if (c->ready && c->io.ssl != NULL && !c->io.ended)
+		tls_session_end(c->io.ssl);
 }
 
 void
@@ -102,7 +111,7 @@ http_conn_close(struct http_conn *c)
 	s->conn_count--;
 	http_count(&s->counters->closed);
 	say_goodbye(c);
-	bufferevent_free(c->bev);
+	http_io_release(&c->io);
 	event_free(c->timer);
 	free(c);
 	http_server_room(s);
@@ -117,26 +126,24 @@ http_conn_fail(struct http_conn *c)
 	event_active(c->timer, EV_TIMEOUT, 0);
 }
 
-/* Bytes that the peer has not acknowledged. */
-static uint64_t
-pending(struct http_conn *c)
-{
-	uint64_t queued = evbuffer_get_length(bufferevent_get_output(c->bev));
-	int in_kernel = 0;
-
-	if (ioctl(bufferevent_getfd(c->bev), SIOCOUTQ, &in_kernel) == 0 &&
-	    in_kernel > 0)
-		queued += (unsigned)in_kernel;
-	return queued;
-}
-
 static uint64_t
 taken(struct http_conn *c)
 {
-	uint64_t open = pending(c);
+	size_t open = http_io_unacknowledged(&c->io);
 
 	/* TLS adds some bytes to those queued. */
 	return c->queued > open ? c->queued - open : 0;
+}
+
+/* The reply does not go out at once: now it matters how fast it does. */
+static void
+watch_progress(struct http_conn *c)
+{
+	if (c->watched)
+		return;
+	c->watched = true;
+	c->taken = taken(c);
+	http_conn_timer(c, c->server->options.stall_ms);
 }
 
 void
@@ -144,8 +151,18 @@ http_conn_replying(struct http_conn *c)
 {
 	c->request.wake = NULL;
 	c->state = CONN_REPLY;
-	c->taken = taken(c);
-	http_conn_timer(c, c->server->options.stall_ms);
+	c->watched = false;
+	c->due_ms = 0;
+	if (!c->busy)
+		http_io_wake(&c->io);
+}
+
+void
+http_conn_queued(struct http_conn *c, size_t len)
+{
+	c->queued += len;
+	if (c->io.out.failed != 0)
+		http_conn_fail(c);
 }
 
 static void
@@ -168,7 +185,7 @@ handle(struct http_conn *c)
 	struct http_request *r = &c->request;
 
 	c->state = CONN_HANDLE;
-	event_del(c->timer);
+	c->due_ms = 0;
 	s->options.handler(s->options.arg, r);
 	if (c->state == CONN_HANDLE && r->wake == NULL)
 		http_reply_text(r, 500, "no answer was made");
@@ -194,20 +211,17 @@ dispatch(struct http_conn *c)
 static void
 read_body(struct http_conn *c)
 {
-	struct evbuffer *in = bufferevent_get_input(c->bev);
-	size_t n = evbuffer_get_length(in);
-	uint8_t *room;
+	size_t n = c->io.in.len;
 
 	if (n > c->body_left)
 		n = (size_t)c->body_left;
 	if (n > 0) {
-		room = buf_reserve(&c->request.body, n);
-		if (room == NULL ||
-		    evbuffer_remove(in, room, n) != (ev_ssize_t)n) {
+		buf_add(&c->request.body, c->io.in.data, n);
+		if (c->request.body.failed != 0) {
 			http_conn_fail(c);
 			return;
 		}
-		buf_commit(&c->request.body, n);
+		http_io_drop(&c->io, n);
 		c->body_left -= n;
 	}
 	if (c->body_left == 0)
@@ -239,11 +253,8 @@ start_body(struct http_conn *c)
 	if (c->body_left > 0)
 		http_conn_timer(c, 4 * c->server->options.header_ms);
 	if (r->head.expect_continue && c->body_left > 0) {
-		c->queued += sizeof(go_on) - 1;
-		if (bufferevent_write(c->bev, go_on, sizeof(go_on) - 1) != 0) {
-			http_conn_fail(c);
-			return;
-		}
+		buf_add_str(&c->io.out, go_on);
+		http_conn_queued(c, sizeof(go_on) - 1);
 	}
 	read_body(c);
 }
@@ -257,13 +268,13 @@ take_head(struct http_conn *c, size_t len)
 	unsigned status = 400;
 
 	r->text = malloc(len + 1);
-	if (r->text == NULL ||
-	    evbuffer_remove(bufferevent_get_input(c->bev), r->text, len) !=
-	        (ev_ssize_t)len) {
+	if (r->text == NULL) {
 		http_conn_fail(c);
 		return;
 	}
+	memcpy(r->text, c->io.in.data, len);
 	r->text[len] = '\0';
+	http_io_drop(&c->io, len);
 	if (http_head_parse(r->text, len, &r->head, &status, &e) != 0) {
 		refuse(c, status, e.msg);
 		return;
@@ -274,23 +285,24 @@ take_head(struct http_conn *c, size_t len)
 
 /* RFC 9112 2.2: an empty line before a request is passed over. */
 static void
-skip_empty_lines(struct evbuffer *in)
+skip_empty_lines(struct http_io *io)
 {
-	char start[2];
+	size_t n = 0;
 
-	while (evbuffer_copyout(in, start, 2) == 2 && start[0] == '\r' &&
-	    start[1] == '\n')
-		evbuffer_drain(in, 2);
+	while (io->in.len - n >= 2 && memcmp(io->in.data + n, "\r\n", 2) == 0)
+		n += 2;
+	if (n > 0)
+		http_io_drop(io, n);
 }
 
 static void
 read_head(struct http_conn *c)
 {
-	struct evbuffer *in = bufferevent_get_input(c->bev);
-	struct evbuffer_ptr end;
+	const struct buf *in = &c->io.in;
+	const uint8_t *end;
 
-	skip_empty_lines(in);
-	if (evbuffer_get_length(in) == 0)
+	skip_empty_lines(&c->io);
+	if (in->len == 0)
 		return;
 	if (c->is_idle) {
 		set_idle(c, false);
@@ -299,10 +311,10 @@ read_head(struct http_conn *c)
 			http_conn_timer(c, c->server->options.header_ms);
 		c->fresh = false;
 	}
-	end = evbuffer_search(in, "\r\n\r\n", 4, NULL);
-	if (end.pos >= 0 && end.pos + 4 <= LIMIT_HTTP_HEADER_BYTES)
-		take_head(c, (size_t)end.pos + 4);
-	else if (evbuffer_get_length(in) >= LIMIT_HTTP_HEADER_BYTES)
+	end = memmem(in->data, in->len, "\r\n\r\n", 4);
+	if (end != NULL)
+		take_head(c, (size_t)(end - in->data) + 4);
+	else if (in->len >= LIMIT_HTTP_HEADER_BYTES)
 		refuse(c, 431, "request header is too large");
 }
 
@@ -313,32 +325,32 @@ linger(struct http_conn *c)
 {
 	c->state = CONN_LINGER;
 	say_goodbye(c);
-	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
-	evbuffer_drain(bufferevent_get_input(c->bev), SIZE_MAX);
+	shutdown(c->io.fd, SHUT_WR);
 	http_conn_timer(c, LINGER_MS);
 }
 
-/* The reply is out.  May free c. */
-static void
+/* The reply is out.  Whether c was freed. */
+static bool
 finish(struct http_conn *c)
 {
 	struct http_server *s = c->server;
 
 	c->request.complete = true;
+	buf_release(&c->io.out);
 	end_request(c);
 	http_request_init(&c->request, c);
 	c->state = CONN_HEAD;
 	if (c->refused) {
 		linger(c);
-		return;
+		return false;
 	}
 	if (c->close_after || s->stopping) {
 		http_conn_close(c);
-		return;
+		return true;
 	}
 	set_idle(c, true);
 	http_conn_timer(c, s->options.idle_ms);
-	advance(c);
+	return false;
 }
 
 static void
@@ -352,23 +364,13 @@ advance(struct http_conn *c)
 		read_body(c);
 		break;
 	case CONN_LINGER:
-		evbuffer_drain(bufferevent_get_input(c->bev), SIZE_MAX);
+		http_io_drop(&c->io, c->io.in.len);
 		break;
 	case CONN_DELAY:
 	case CONN_HANDLE:
 	case CONN_REPLY:
 		break; /* it waits, below the read watermark */
 	}
-}
-
-static void
-on_read(struct bufferevent *bev, void *arg)
-{
-	struct http_conn *c = arg;
-
-	(void)bev;
-	if (!c->dead)
-		advance(c);
 }
 
 /* Of the session ticket and what was written behind it: crypto_tls.h. */
@@ -378,51 +380,110 @@ let_go(struct http_conn *c)
 	const int off = 0;
 
 	if (c->corked)
-		(void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP,
+		(void)setsockopt(c->io.fd, IPPROTO_TCP,
 		    TCP_CORK, &off, sizeof(off));
 	c->corked = false;
 }
 
-static void
-on_write(struct bufferevent *bev, void *arg)
+/* Sends what there is, and more of a stream as it is taken.  false: it broke. */
+static bool
+give_out(struct http_conn *c)
 {
-	struct http_conn *c = arg;
+	struct http_request *r = &c->request;
 	struct err e = ERR_INIT;
 
-	http_conn_weigh(c);
-	let_go(c);
-	if (c->dead || c->state != CONN_REPLY)
-		return;
-	if (c->request.produce != NULL &&
-	    http_reply_pump(&c->request, &e) != 0) {
-		http_conn_close(c);
-		return;
+	for (unsigned i = 0; i < STEPS; i++) {
+		if (http_io_unsent(&c->io) > 0) {
+			http_io_write(&c->io);
+			let_go(c);
+		}
+		if (c->io.blocked || c->state != CONN_REPLY ||
+		    r->produce == NULL)
+			break;
+		if (c->io.ended || http_reply_pump(r, &e) != 0)
+			return false;
 	}
-	/* The end of a stream may have added nothing. */
-	if (c->request.produce == NULL &&
-	    evbuffer_get_length(bufferevent_get_output(bev)) == 0)
-		finish(c);
+	http_conn_weigh(c);
+	if (c->state == CONN_REPLY && http_io_unsent(&c->io) > 0)
+		watch_progress(c);
+	return true;
+}
+
+/* Takes what came, answers, sends.  false: nothing more can be done now.  May
+ * free c, and says so in *gone. */
+static bool
+step(struct http_conn *c, bool *gone)
+{
+	http_io_read(&c->io);
+	advance(c);
+	if (c->dead)
+		return false;
+	if (!give_out(c)) {
+		http_conn_close(c);
+		*gone = true;
+		return false;
+	}
+	if (c->state == CONN_REPLY && c->request.produce == NULL &&
+	    http_io_unsent(&c->io) == 0) {
+		*gone = finish(c);
+		return !*gone;
+	}
+	if (c->state == CONN_REPLY && !c->io.blocked)
+		return true;
+	return c->io.readable && http_io_has_room(&c->io);
+}
+
+/* false: it failed, or has to wait. */
+static bool
+is_ready(struct http_conn *c)
+{
+	int rc;
+
+	if (c->ready)
+		return true;
+	rc = http_io_shake(&c->io);
+	if (rc < 0)
+		c->io.ended = true;
+	if (rc <= 0)
+		return false;
+	c->ready = c->corked = true;
+	c->has_key = tls_peer_digest(c->io.ssl, &c->key);
+	http_count(tls_session_is_resumed(c->io.ssl)
+	        ? &c->server->counters->tls_resumed
+	        : &c->server->counters->tls_full);
+	return true;
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *arg)
+on_io(int fd, short what, void *arg)
 {
 	struct http_conn *c = arg;
-	const struct ssl_st *ssl;
+	bool gone = false, more = true;
 
-	if (what & BEV_EVENT_CONNECTED) {
-		ssl = bufferevent_openssl_get_ssl(bev);
-		c->ready = c->corked = true;
-		c->has_key = tls_peer_digest(ssl, &c->key);
-		http_count(tls_session_is_resumed(ssl)
-		        ? &c->server->counters->tls_resumed
-		        : &c->server->counters->tls_full);
+	(void)fd;
+	if (c->dead)
+		return;
+	/* TLS may have had to write before it could read. */
+	if ((what & EV_READ) != 0 || http_io_unsent(&c->io) == 0)
+		c->io.readable = true;
+	c->io.blocked = false;
+	c->busy = true;
+	if (is_ready(c)) {
+		for (unsigned i = 0; more && i < STEPS; i++)
+			more = step(c, &gone);
+		if (gone)
+			return;
+	}
+	c->busy = false;
+	if (c->io.ended) {
+		if (!c->ready)
+			http_count(&c->server->counters->tls_failed);
+		http_conn_close(c);
 		return;
 	}
-	if (!c->ready)
-		http_count(&c->server->counters->tls_failed);
-	c->ready = false; /* nobody is there for a goodbye */
-	http_conn_close(c);
+	http_io_wait(&c->io);
+	if (more && c->ready)
+		http_io_wake(&c->io);
 }
 
 /* Whether the peer took enough since the last look. */
@@ -434,7 +495,7 @@ makes_progress(struct http_conn *c)
 	    (uint64_t)LIMIT_MIN_RATE * c->server->options.stall_ms / 1000;
 
 	c->taken = now;
-	return pending(c) == 0 || (now > before && now - before >= want);
+	return now == c->queued || (now > before && now - before >= want);
 }
 
 static void
@@ -442,9 +503,17 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_conn *c = arg;
 	struct http_request *r = &c->request;
+	uint64_t now_ms = clock_ms();
 
 	(void)fd;
 	(void)what;
+	c->fires_ms = 0;
+	if (!c->dead && c->due_ms == 0)
+		return;
+	if (!c->dead && now_ms < c->due_ms) {
+		arm_timer(c, now_ms);
+		return;
+	}
 	if (!c->dead && c->state == CONN_HANDLE && r->wake != NULL) {
 		void (*wake)(void *, struct http_request *) = r->wake;
 
@@ -474,38 +543,14 @@ http_conn_stop(struct http_conn *c)
 		http_conn_timer(c, 1);
 }
 
+/* What a client says at first is answered soon: that is its acknowledgement.
+ * Failure costs a packet. */
 static void
-tune_socket(int fd)
+acknowledge_late(int fd)
 {
-	int on = 1, off = 0, unsent = NOTSENT_BYTES;
+	const int off = 0;
 
-	/* Failure costs speed only. */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	/* What a client says at first is answered soon: that is its
-	 * acknowledgement. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
-	(void)setsockopt(
-	    fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-}
-
-static struct bufferevent *
-make_bufferevent(struct http_server *s, int fd)
-{
-	const int flags = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
-	struct bufferevent *bev;
-	struct ssl_st *ssl;
-
-	if (s->options.tls == NULL)
-		return bufferevent_socket_new(s->base, fd, flags);
-	ssl = tls_session_new(s->options.tls);
-	if (ssl == NULL)
-		return NULL;
-	/* Takes ssl over, also when it fails. */
-	bev = bufferevent_openssl_socket_new(
-	    s->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, flags);
-	if (bev != NULL)
-		bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
-	return bev;
 }
 
 void
@@ -513,33 +558,32 @@ http_conn_accept(
     struct http_server *s, int fd, const char *peer, struct http_peer *from)
 {
 	struct http_conn *c = calloc(1, sizeof(*c));
+	struct ssl_st *ssl = NULL;
 
-	if (c != NULL)
+	if (c != NULL && s->options.tls != NULL)
+		ssl = tls_session_new(s->options.tls);
+	if (c != NULL && (s->options.tls == NULL || ssl != NULL))
 		c->timer = event_new(s->base, -1, 0, on_timer, c);
-	if (c != NULL && c->timer != NULL)
-		c->bev = make_bufferevent(s, fd);
-	if (c == NULL || c->timer == NULL || c->bev == NULL) {
+	if (c == NULL || c->timer == NULL ||
+	    !http_io_init(&c->io, s->base, fd, ssl, on_io, c)) {
 		if (c != NULL && c->timer != NULL)
 			event_free(c->timer);
+		tls_socket_free(ssl);
 		free(c);
 		close(fd);
 		return;
 	}
-	tune_socket(fd);
+	acknowledge_late(fd);
 	c->server = s;
 	c->from = from;
 	http_peer_enter(s->peers, from);
 	c->fresh = true;
-	c->ready = s->options.tls == NULL;
+	c->ready = ssl == NULL;
 	(void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
 	http_request_init(&c->request, c);
 	TAILQ_INSERT_TAIL(&s->conns, c, all);
 	s->conn_count++;
 	http_count(&s->counters->accepted);
 	set_idle(c, true);
-	bufferevent_setcb(c->bev, on_read, on_write, on_event, c);
-	bufferevent_setwatermark(c->bev, EV_READ, 0, LIMIT_HTTP_HEADER_BYTES);
-	bufferevent_set_max_single_write(c->bev, HTTP_BUFFER_BYTES);
-	bufferevent_enable(c->bev, EV_READ | EV_WRITE);
 	http_conn_timer(c, s->options.header_ms);
 }

@@ -8,9 +8,9 @@
 #include <time.h>
 
 #include "common/buf.h"
+#include "common/http_server_io.h"
 #include "common/http_server_parse.h"
 
-struct bufferevent;
 struct http_conn;
 struct http_peer;
 struct http_peers;
@@ -60,12 +60,16 @@ struct http_conn {
 	TAILQ_ENTRY(http_conn) idle;
 	bool is_idle; /* on the server's idle list */
 	struct http_server *server;
-	struct bufferevent *bev;
+	struct http_io io;
 	struct event *timer;
+	/* By clock_ms: when something is to happen, 0 for never; when the timer
+	 * fires, which may be earlier, 0 for not at all. */
+	uint64_t due_ms, fires_ms;
 	enum conn_state state;
-	bool dead;   /* the timer will free it as soon as the loop turns */
-	bool fresh;  /* no request came yet */
-	bool ready;  /* handshake done, or none needed */
+	bool busy;  /* inside the callback that will send what is queued */
+	bool dead;  /* the timer will free it as soon as the loop turns */
+	bool fresh; /* no request came yet */
+	bool ready; /* handshake done, or none needed */
 	bool corked; /* until something was written behind the ticket */
 	bool close_after;
 	bool refused; /* ... and what still comes is not a request */
@@ -76,7 +80,8 @@ struct http_conn {
 	size_t body_taken; /* of the peer's allowance */
 	size_t held;       /* of the server's `replies` */
 	uint64_t queued;   /* bytes ever given to the connection */
-	uint64_t taken;    /* of those, acknowledged at the last stall check */
+	bool watched;      /* whether the peer makes progress */
+	uint64_t taken; /* of `queued`, acknowledged at the last stall check */
 	uint64_t body_left;
 	struct http_request request;
 };
@@ -97,6 +102,8 @@ struct http_server {
 	struct http_peers *peers;
 	unsigned conn_count;
 	size_t replies; /* bytes queued on all connections */
+	time_t date_s;  /* what `date` tells */
+	char date[48];  /* a header line */
 	bool accepting, paused, stopping;
 };
 
@@ -111,8 +118,10 @@ void http_conn_fail(struct http_conn *c);
 /* What a stopping server asks of each: idle ones close, but those that have not
  * asked yet; held ones wake. */
 void http_conn_stop(struct http_conn *c);
-/* Arms the connection's one timer. */
+/* Arms the connection's one timer, in place of what it was armed for. */
 void http_conn_timer(struct http_conn *c, unsigned ms);
+/* So many bytes were added to what goes out; ends it when there was no room. */
+void http_conn_queued(struct http_conn *c, size_t len);
 /* From now on the reply goes out, and must make progress. */
 void http_conn_replying(struct http_conn *c);
 

@@ -2,16 +2,14 @@
  * them.  Runs in peciad's workers. */
 #include "common/http_server_impl.h"
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "common/limits.h"
 
-#define CHUNK_HEAD_BYTES   10 /* "%08X\r\n" */
+#define CHUNK_HEAD_BYTES   10                     /* "%08X\r\n" */
+#define CHUNK_BYTES        (CHUNK_HEAD_BYTES + 2) /* of framing */
 #define REPLY_FIELDS_BYTES 4096
 
 static const char *
@@ -76,7 +74,10 @@ http_request_release(struct http_request *r)
 void
 http_reply_header(struct http_request *r, const char *name, const char *value)
 {
-	buf_addf(&r->fields, "%s: %s\r\n", name, value);
+	buf_add_str(&r->fields, name);
+	buf_add_str(&r->fields, ": ");
+	buf_add_str(&r->fields, value);
+	buf_add_str(&r->fields, "\r\n");
 }
 
 static bool
@@ -85,24 +86,30 @@ has_body(unsigned status)
 	return status != 304;
 }
 
-static void
-add_date(struct buf *head)
+static const char *
+date_line(struct http_server *s)
 {
-	char date[40];
 	time_t now = time(NULL);
 	struct tm tm;
 
+	if (now == s->date_s)
+		return s->date;
 	if (gmtime_r(&now, &tm) == NULL ||
-	    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm) == 0)
-		return;
-	buf_addf(head, "Date: %s\r\n", date);
+	    strftime(s->date, sizeof(s->date),
+	        "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm) == 0)
+		return "";
+	s->date_s = now;
+	return s->date;
 }
 
-static int
-queue(struct http_conn *c, const void *data, size_t len)
+static void
+add_status(struct buf *head, unsigned status)
 {
-	c->queued += len;
-	return evbuffer_add(bufferevent_get_output(c->bev), data, len);
+	buf_add_str(head, "HTTP/1.1 ");
+	buf_add_decimal(head, status);
+	buf_add_byte(head, ' ');
+	buf_add_str(head, reason_of(status));
+	buf_add_str(head, "\r\n");
 }
 
 /* The head, with the length of the body or (counted false) the framing of one
@@ -111,32 +118,33 @@ static void
 send_head(struct http_request *r, unsigned status)
 {
 	struct http_conn *c = r->conn;
-	struct buf head;
+	struct buf *out = &c->io.out;
+	size_t before = out->len;
 
-	buf_init(&head, REPLY_FIELDS_BYTES + 512);
 	r->status = status;
 	r->chunked = !r->counted && !(r->has_head && r->head.http10);
 	if (c->server->stopping || !r->has_head || !r->head.keep_alive ||
 	    (!r->counted && !r->chunked))
 		c->close_after = true;
-	buf_addf(&head, "HTTP/1.1 %u %s\r\n", status, reason_of(status));
-	add_date(&head);
-	buf_add(&head, r->fields.data, r->fields.len);
-	if (r->chunked)
-		buf_add_str(&head, "Transfer-Encoding: chunked\r\n");
-	else if (r->counted && has_body(status))
-		buf_addf(&head, "Content-Length: %llu\r\n",
-		    (unsigned long long)r->left);
+	add_status(out, status);
+	buf_add_str(out, date_line(c->server));
+	buf_add(out, r->fields.data, r->fields.len);
+	if (r->chunked) {
+		buf_add_str(out, "Transfer-Encoding: chunked\r\n");
+	} else if (r->counted && has_body(status)) {
+		buf_add_str(out, "Content-Length: ");
+		buf_add_decimal(out, r->left);
+		buf_add_str(out, "\r\n");
+	}
 	if (c->close_after)
-		buf_add_str(&head, "Connection: close\r\n");
+		buf_add_str(out, "Connection: close\r\n");
 	else if (r->head.http10)
-		buf_add_str(&head, "Connection: keep-alive\r\n");
-	buf_add_str(&head, "\r\n");
+		buf_add_str(out, "Connection: keep-alive\r\n");
+	buf_add_str(out, "\r\n");
+	http_conn_queued(c, out->len - before);
 	http_conn_replying(c);
-	if (r->fields.failed != 0 || head.failed != 0 ||
-	    queue(c, head.data, head.len) != 0)
+	if (r->fields.failed != 0)
 		http_conn_fail(c);
-	buf_release(&head);
 }
 
 static bool
@@ -159,8 +167,8 @@ http_reply(struct http_request *r, unsigned status, const char *type,
 	if (!wants_body(r))
 		return;
 	r->body_bytes = len;
-	if (queue(r->conn, body, len) != 0)
-		http_conn_fail(r->conn);
+	buf_add(&r->conn->io.out, body, len);
+	http_conn_queued(r->conn, len);
 }
 
 void
@@ -212,27 +220,27 @@ int
 http_reply_pump(struct http_request *r, struct err *e)
 {
 	struct http_conn *c = r->conn;
-	struct evbuffer *out = bufferevent_get_output(c->bev);
 	size_t want = c->server->replies < c->server->options.replies_bytes
 	    ? HTTP_BUFFER_BYTES
 	    : LIMIT_SMALL_PIECE_BYTES;
-	size_t queued = 0;
-	struct evbuffer_iovec room;
+	size_t before = c->io.out.len, queued = 0;
+	uint8_t *room;
 	int rc;
 
+	/* All that goes out at once fills records. */
+	want -= before < want / 2 ? before + CHUNK_BYTES : CHUNK_BYTES;
 	if (r->counted && r->left < want)
 		want = (size_t)r->left;
-	if (evbuffer_reserve_space(
-	        out, (ev_ssize_t)(want + CHUNK_HEAD_BYTES + 2), &room, 1) != 1)
+	room = buf_reserve(&c->io.out, want + CHUNK_BYTES);
+	if (room == NULL)
 		return err_memory(e);
-	rc = produce_piece(r, room.iov_base, want, &queued, e);
-	room.iov_len = queued;
-	if (rc == 0 && evbuffer_commit_space(out, &room, 1) != 0)
-		rc = err_memory(e);
-	if (rc == 0)
-		c->queued += queued;
+	rc = produce_piece(r, room, want, &queued, e);
+	if (rc != 0)
+		return rc;
+	buf_commit(&c->io.out, queued);
+	http_conn_queued(c, queued);
 	http_conn_weigh(c);
-	return rc;
+	return 0;
 }
 
 static void

@@ -3,6 +3,7 @@
 #include "server/serve.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 
 #include "common/http_server.h"
 #include "common/log.h"
@@ -15,6 +16,8 @@
 
 #define JUDGE_MS       1000
 #define KEY_LOG_DIGITS 16 /* enough to tell mirrors apart */
+#define TRIM_MS        5000
+#define TRIM_AFTER     64 /* connections */
 
 struct serve {
 	const struct serve_options *options;
@@ -23,7 +26,8 @@ struct serve {
 	struct serve_heads *heads;
 	struct serve_files files;
 	struct serve_view view;
-	struct http_timer *judging;
+	struct http_timer *judging, *trimming;
+	uint64_t trimmed; /* connections accepted until then */
 };
 
 static void
@@ -112,6 +116,21 @@ judge(void *arg)
 	serve_health_judge(&s->view, s->slot);
 }
 
+/* Handshakes under way at once need three times as much as the connections that
+ * come of them: what lies free between those goes back to the system. */
+static void
+trim(void *arg)
+{
+	struct serve *s = arg;
+	uint64_t accepted =
+	    atomic_load_explicit(&s->slot->http.accepted, memory_order_relaxed);
+
+	if (accepted - s->trimmed < TRIM_AFTER)
+		return;
+	s->trimmed = accepted;
+	(void)malloc_trim(0);
+}
+
 static int
 set_up(struct serve *s, struct err *e)
 {
@@ -145,6 +164,9 @@ set_up(struct serve *s, struct err *e)
 	if (rc == 0)
 		rc = http_timer_new(
 		    s->server, JUDGE_MS, judge, s, &s->judging, e);
+	if (rc == 0)
+		rc = http_timer_new(
+		    s->server, TRIM_MS, trim, s, &s->trimming, e);
 	return rc;
 }
 
@@ -161,6 +183,7 @@ serve_run(const struct serve_options *options, struct err *e)
 		rc = http_server_run(s.server, e);
 	}
 	http_timer_free(s.judging);
+	http_timer_free(s.trimming);
 	health_memory_free(s.view.memory);
 	serve_heads_free(s.heads);
 	http_server_free(s.server);

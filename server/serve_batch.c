@@ -37,25 +37,14 @@ open_object(
     const struct batch *b, const uint8_t *digest, int *fd, uint64_t *size)
 {
 	struct err e = ERR_INIT;
-	struct fsat_stat st;
 	char path[96];
 	int rc;
 
 	object_path(path, digest);
 	*fd = -1;
-	rc = fsat_open_file(b->repo, path, fd, &e);
-	if (rc == 0)
-		rc = fsat_stat_fd(*fd, &st, &e);
-	if (rc == 0) {
-		*size = st.size_bytes;
-		return;
-	}
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-	if (rc == ERR_NOT_FOUND)
-		return;
-	serve_warn(b->slot, "cannot serve object", &e, path);
+	rc = fsat_open_sized(b->repo, path, fd, size, &e);
+	if (rc != 0 && rc != ERR_NOT_FOUND)
+		serve_warn(b->slot, "cannot serve object", &e, path);
 }
 
 static void

@@ -452,6 +452,17 @@ knows(const struct http_request *r, const struct question *q,
 	return q->has_after;
 }
 
+/* For a request: once for all that came before the look. */
+static void
+look(struct serve_heads *hs, struct serve_head *h)
+{
+	uint64_t turn = http_server_turn(hs->server);
+
+	if (h->turn != turn)
+		refresh(hs, h);
+	h->turn = turn;
+}
+
 /* One that was made just now. */
 static struct serve_head *
 find_new(struct serve_heads *hs, const char *name)
@@ -479,7 +490,7 @@ serve_heads_handle(
 	if (h == NULL)
 		h = find_new(hs, name);
 	if (h != NULL)
-		refresh(hs, h);
+		look(hs, h);
 	if (h == NULL) {
 		http_reply_header(r, "Cache-Control", "no-cache");
 		http_reply_text(r, 404, "no such channel");

@@ -23,6 +23,7 @@ struct serve_head {
 	bool good;     /* ... and it is a head of this channel */
 	char why[256]; /* why not */
 	struct fsat_stat id;
+	uint64_t turn; /* of the loop in which it was looked at for a request */
 	struct buf bytes;
 	char tag[SERVE_TAG_BYTES];
 	uint64_t serial;

@@ -135,6 +135,7 @@ START_TEST(only_regular_files_are_opened)
 {
 	static const char *const special[] = { "fifo", "dir", "file-link" };
 	struct err e = ERR_INIT;
+	uint64_t size = 0;
 	size_t i;
 	int fd;
 
@@ -146,6 +147,8 @@ START_TEST(only_regular_files_are_opened)
 	    fsat_open_write(pair.in, "fifo", 0600, &fd, &e), ERR_UNSUPPORTED);
 	ck_assert_int_eq(
 	    fsat_open_file(pair.in, "none", &fd, &e), ERR_NOT_FOUND);
+	ck_assert_int_eq(
+	    fsat_open_sized(pair.in, "none", &fd, &size, &e), ERR_NOT_FOUND);
 	OK(fsat_open_file(pair.in, "file", &fd, &e));
 	ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 	close(fd);
@@ -156,6 +159,9 @@ START_TEST(only_regular_files_are_opened)
 	OK(fsat_close(&fd, "new", &e));
 	ck_assert_int_eq(fd, -1);
 	fsat_pair_check_text(pair.in, "dir/new", "abc");
+	OK(fsat_open_sized(pair.in, "dir/new", &fd, &size, &e));
+	ck_assert_uint_eq(size, 3);
+	close(fd);
 }
 END_TEST
 

@@ -24,6 +24,12 @@ def wait_for(what, until=30):
         time.sleep(0.02)
 
 
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((x.split(":")[1].strip() for x in f if x.startswith("model name")), "?")
+    return f"{os.cpu_count()} processors ({model}), Linux {os.uname().release}, TCP reno"
+
+
 class Host:
     """A network namespace and what is started in it."""
 
