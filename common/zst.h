@@ -52,6 +52,13 @@ MUST_CHECK int zst_decode_begin(
  * ERR_LIMIT past max_bytes. */
 MUST_CHECK int zst_decode_feed(struct zst_decoder *z, const void *src,
     size_t len, zst_sink sink, void *arg, struct err *e);
+/* The other way about: the decoder asks for bytes of the frame (up to size,
+ * *got 0 at the end) and gives up to size bytes of content, *got 0 after its
+ * last.  Errors as above; ERR_FORMAT when the frame is cut off. */
+typedef int (*zst_source)(
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
+MUST_CHECK int zst_decode_read(struct zst_decoder *z, zst_source source,
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
 /* ERR_FORMAT unless the frame was whole. */
 MUST_CHECK int zst_decode_end(struct zst_decoder *z, struct err *e);
 
