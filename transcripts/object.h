@@ -38,6 +38,17 @@ struct object {
 };
 MUST_CHECK int object_put_file(struct object_writer *w, int fd,
     const char *name, struct object *out, struct err *e);
+/* The same for who looks himself whether the file changed meanwhile: one read
+ * of size_bytes.  ERR_CHANGED: there are fewer. */
+struct object_source {
+	int fd;
+	uint64_t size_bytes;
+	/* Its content is likely there: a long one is hashed before it is
+	 * compressed for nothing. */
+	bool is_likely;
+};
+MUST_CHECK int object_put_source(struct object_writer *w,
+    const struct object_source *source, struct object *out, struct err *e);
 MUST_CHECK int object_put_bytes(struct object_writer *w, const void *data,
     size_t len, struct object *out, struct err *e);
 

@@ -289,6 +289,8 @@ want_content(struct scan *s, struct object *x, struct err *e)
 	x->fd = -1;
 	if (rc != 0)
 		return rc;
+	job->is_likely_known =
+	    s->was != NULL && statcache_reader_resembles(s->was, &x->st);
 	s->totals.wanted++;
 	s->totals.wanted_bytes += x->st.size_bytes;
 	if (s->o->want == NULL) {

@@ -28,6 +28,9 @@ struct scan_job {
 	int fd;              /* at its beginning; scan_job_done closes it */
 	const char *path;    /* relative to the tree, for errors */
 	struct fsat_stat st; /* of fd */
+	/* The stat cache has this path with another inode or time of change,
+	 * and the same size and time of modification: a copy, most likely. */
+	bool is_likely_known;
 };
 
 /* Says that all of job->fd was read: false when the file changed meanwhile;

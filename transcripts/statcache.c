@@ -238,6 +238,7 @@ struct statcache_reader {
 	uint64_t number;
 	bool at_end;
 	bool has_record; /* `record` is one, and not passed yet */
+	bool found;      /* and of the path that was last asked for */
 	int status;      /* what ended the reading early */
 	struct statcache_record record;
 	char path[LIMIT_PATH_BYTES + 1];
@@ -467,8 +468,17 @@ statcache_reader_find(struct statcache_reader *r, const char *path,
 	r->status = advance(r, path, &order, e);
 	if (r->status != 0)
 		return r->status;
-	*record = order == 0 && is_trusted(r, st) ? &r->record : NULL;
+	r->found = order == 0;
+	*record = r->found && is_trusted(r, st) ? &r->record : NULL;
 	return 0;
+}
+
+bool
+statcache_reader_resembles(
+    const struct statcache_reader *r, const struct fsat_stat *st)
+{
+	return r->found && r->record.size_bytes == st->size_bytes &&
+	    same_time(&r->record.mtime, &st->mtime);
 }
 
 void

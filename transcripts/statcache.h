@@ -53,6 +53,11 @@ MUST_CHECK int statcache_reader_find(struct statcache_reader *r,
     const char *path, const struct fsat_stat *st,
     const struct statcache_record **record, struct err *e);
 
+/* Of the path that was last asked for: there is a record of the same size and
+ * time of modification, trusted or not. */
+bool statcache_reader_resembles(
+    const struct statcache_reader *r, const struct fsat_stat *st);
+
 /* A record of what stat says of path; without digest and xattrs. */
 void statcache_record_init(struct statcache_record *record, const char *path,
     const struct fsat_stat *st);
