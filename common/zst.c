@@ -108,6 +108,12 @@ zst_encoder_set_window(
 }
 
 int
+zst_encoder_set_short(struct zst_encoder *z, struct err *e)
+{
+	return set(z->ctx, ZSTD_c_minMatch, 4, e);
+}
+
+int
 zst_encode(struct zst_encoder *z, const void *src, size_t len, struct buf *out,
     struct err *e)
 {

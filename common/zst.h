@@ -17,6 +17,9 @@ void zst_encoder_free(struct zst_encoder *z);
  * A decoder needs that much memory. */
 MUST_CHECK int zst_encoder_set_window(
     struct zst_encoder *z, unsigned window_log, struct err *e);
+/* For all frames that follow: repetitions from 4 bytes on count at any level.
+ * Many short ones are what deltas and small files have. */
+MUST_CHECK int zst_encoder_set_short(struct zst_encoder *z, struct err *e);
 /* Adds one frame of the whole content, with content size and checksum, to
  * `out`, which must have room for zst_bound(len) bytes more: ERR_LIMIT. */
 MUST_CHECK int zst_encode(struct zst_encoder *z, const void *src, size_t len,

@@ -45,7 +45,7 @@ put(struct publish_kit *kit, struct scan_job *job, struct object *o,
 {
 	struct object_source source = { .fd = job->fd,
 		.size_bytes = job->st.size_bytes,
-		.is_likely = job->is_likely_known };
+		.likely = digest_is_zero(&job->likely) ? NULL : &job->likely };
 	struct err why = ERR_INIT;
 	int stored = object_put_source(kit->writer, &source, o, &why), ret;
 

@@ -135,10 +135,18 @@ install_frame(struct object_writer *w, const struct digest *d, struct err *e)
 	return ret;
 }
 
+static int
+has_object(struct object_writer *w, const struct digest *d,
+    const struct digest *likely, bool *has, struct err *e)
+{
+	*has = likely != NULL && digest_equal(d, likely);
+	return *has ? 0 : repo_has_object(w->repo, d, has, e);
+}
+
 /* Stores at most OBJECT_MEMORY_BYTES. */
 static int
 put_content(struct object_writer *w, const void *data, size_t len,
-    struct object *out, struct err *e)
+    const struct digest *likely, struct object *out, struct err *e)
 {
 	struct object o = { .size_bytes = len };
 	bool has = false;
@@ -148,7 +156,7 @@ put_content(struct object_writer *w, const void *data, size_t len,
 	digest_reset(w->digest);
 	digest_add(w->digest, data, len);
 	digest_end(w->digest, &o.digest);
-	ret = repo_has_object(w->repo, &o.digest, &has, e);
+	ret = has_object(w, &o.digest, likely, &has, e);
 	if (ret != 0)
 		return ret;
 	if (!has) {
@@ -329,7 +337,7 @@ put_small(struct object_writer *w, const struct object_source *s,
 		return ret;
 	if (got != s->size_bytes)
 		return err_set(e, ERR_CHANGED, "became shorter");
-	return put_content(w, w->content, got, out, e);
+	return put_content(w, w->content, got, s->likely, out, e);
 }
 
 /* Reads all of it: hashes, and compresses if told to. */
@@ -365,10 +373,10 @@ put_large(struct object_writer *w, const struct object_source *s,
 	bool has = false;
 	int ret = 0;
 
-	if (s->is_likely) {
+	if (s->likely != NULL) {
 		ret = read_large(w, s, false, &o.digest, e);
 		if (ret == 0)
-			ret = repo_has_object(w->repo, &o.digest, &has, e);
+			ret = has_object(w, &o.digest, s->likely, &has, e);
 	}
 	if (ret == 0 && !has) {
 		ret = zst_begin(w->encoder, s->size_bytes, e);
@@ -458,7 +466,7 @@ object_put_bytes(struct object_writer *w, const void *data, size_t len,
 
 	object_cancel(w);
 	if (len <= OBJECT_MEMORY_BYTES)
-		return put_content(w, data, len, out, e);
+		return put_content(w, data, len, NULL, out, e);
 	digest_of(data, len, &o.digest);
 	ret = repo_has_object(w->repo, &o.digest, &has, e);
 	if (ret == 0 && !has) {

@@ -43,9 +43,9 @@ MUST_CHECK int object_put_file(struct object_writer *w, int fd,
 struct object_source {
 	int fd;
 	uint64_t size_bytes;
-	/* Its content is likely there: a long one is hashed before it is
-	 * compressed for nothing. */
-	bool is_likely;
+	/* NULL, or of an object that is there and likely has this content,
+	 * which then is hashed before it is compressed for nothing. */
+	const struct digest *likely;
 };
 MUST_CHECK int object_put_source(struct object_writer *w,
     const struct object_source *source, struct object *out, struct err *e);

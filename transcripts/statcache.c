@@ -473,12 +473,16 @@ statcache_reader_find(struct statcache_reader *r, const char *path,
 	return 0;
 }
 
-bool
-statcache_reader_resembles(
+const struct digest *
+statcache_reader_guess(
     const struct statcache_reader *r, const struct fsat_stat *st)
 {
-	return r->found && r->record.size_bytes == st->size_bytes &&
-	    same_time(&r->record.mtime, &st->mtime);
+	const struct statcache_record *x = &r->record;
+
+	return r->found && x->size_bytes == st->size_bytes &&
+	        same_time(&x->mtime, &st->mtime) && !digest_is_zero(&x->digest)
+	    ? &x->digest
+	    : NULL;
 }
 
 void
