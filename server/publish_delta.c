@@ -305,6 +305,41 @@ submit(struct publish_tree *t, struct publish_wanted *w, struct err *e)
 	return 0;
 }
 
+static int
+largest_first(const void *x, const void *y)
+{
+	const struct publish_wanted *a = *(struct publish_wanted *const *)x;
+	const struct publish_wanted *b = *(struct publish_wanted *const *)y;
+
+	return (a->size_bytes < b->size_bytes) -
+	    (a->size_bytes > b->size_bytes);
+}
+
+/* The largest first, so that no thread is left alone with one in the end. */
+static int
+submit_all(struct publish_tree *t, struct err *e)
+{
+	struct publish_wanted **jobs;
+	size_t count = 0;
+	int ret = 0;
+
+	jobs = calloc(t->wanted_count + 1, sizeof(*jobs));
+	if (jobs == NULL)
+		return err_memory(e);
+	for (size_t i = 0; i < t->wanted_count; i++) {
+		struct publish_wanted *w = t->wanted[i];
+
+		if (w->has_basis && w->basis_bytes > 0 &&
+		    w->size_bytes >= PUBLISH_DELTA_MIN)
+			jobs[count++] = w;
+	}
+	qsort(jobs, count, sizeof(*jobs), largest_first);
+	for (size_t i = 0; ret == 0 && i < count; i++)
+		ret = submit(t, jobs[i], e);
+	free(jobs);
+	return ret;
+}
+
 int
 publish_deltas(struct publish_tree *t, struct err *e)
 {
@@ -313,13 +348,8 @@ publish_deltas(struct publish_tree *t, struct err *e)
 	progress_begin(t->p->options->progress, "deltas", t->t->name);
 	if (ret == 0)
 		ret = manifest_delta(t, e);
-	for (size_t i = 0; ret == 0 && i < t->wanted_count; i++) {
-		struct publish_wanted *w = t->wanted[i];
-
-		if (w->has_basis && w->basis_bytes > 0 &&
-		    w->size_bytes >= PUBLISH_DELTA_MIN)
-			ret = submit(t, w, e);
-	}
+	if (ret == 0)
+		ret = submit_all(t, e);
 	done = pool_wait(t->p->pool, ret == 0 ? e : NULL);
 	return ret == 0 ? done : ret;
 }

@@ -21,6 +21,7 @@
 #define MATCH_SAME 24 /* with the shift of the match before */
 #define MATCH_SURE 128
 #define NEAR       256 /* bytes in which such a one makes the index needless */
+#define ANCHOR     4096 /* a match as long as this, or as near to the anchor */
 
 struct window {
 	const struct delta_stream *stream;
@@ -35,7 +36,9 @@ struct walk {
 	struct delta_commands out;
 	uint64_t pos;     /* in the new content: up to here all was looked at */
 	uint64_t literal; /* from here to pos nothing was found */
-	uint64_t shift;   /* place in the basis less place in the new, wrapping */
+	/* Places in the basis less those in the new, wrapping: of the last match,
+	 * and of the last that cannot be chance.  That one moves the basis. */
+	uint64_t shift, anchor;
 	/* Numbers of blocks of the basis by hash, modulo 2^32. */
 	uint32_t *index;
 	unsigned index_bits;
@@ -145,10 +148,11 @@ same_bytes(const uint8_t *a, const uint8_t *b, size_t max)
 	return n;
 }
 
-/* How many bytes are the same from these places on, both ways, as far as that
- * matters; none that were decided already. */
+/* Takes these places for *best if more bytes are the same there, both ways and
+ * as far as that matters; of the new content none that were decided already. */
 static void
-measure(const struct walk *w, uint64_t pos, uint64_t old, struct match *m)
+consider(const struct walk *w, uint64_t pos, uint64_t old, size_t least,
+    struct match *best)
 {
 	size_t a = window_from(&w->new, pos), b = window_from(&w->old, old);
 	const uint8_t *p = window_byte(&w->new, pos);
@@ -160,7 +164,9 @@ measure(const struct walk *w, uint64_t pos, uint64_t old, struct match *m)
 	while (pos - back > w->literal && old - back > w->old.at &&
 	    p[-(ptrdiff_t)back - 1] == q[-(ptrdiff_t)back - 1])
 		back++;
-	*m = (struct match){ pos - back, old - back, bytes + back };
+	bytes += back;
+	if (bytes >= least && bytes > best->bytes)
+		*best = (struct match){ pos - back, old - back, bytes };
 }
 
 static unsigned
@@ -215,60 +221,80 @@ index_window(struct walk *w, struct err *e)
 	return 0;
 }
 
+/* Where in the basis the anchor is; 0 before its begin. */
+static uint64_t
+anchor_place(const struct walk *w)
+{
+	uint64_t place = w->pos + w->anchor;
+
+	return place > UINT64_MAX / 2 ? 0 : place;
+}
+
+/* What of the basis must stay when its window slides. */
+static uint64_t
+keep_from(const struct walk *w)
+{
+	uint64_t keep = anchor_place(w), end = window_end(&w->old);
+
+	keep = keep > BEHIND ? keep - BEHIND : 0;
+	return keep < end ? keep : end;
+}
+
 /* Windows around pos, for a search. */
 static int
 look_around(struct walk *w, struct err *e)
 {
-	uint64_t old = w->pos + w->shift;
-	uint64_t keep = old > BEHIND ? old - BEHIND : 0;
+	uint64_t old = anchor_place(w);
 	int ret = window_fill(&w->new, w->literal, w->pos, AHEAD, e);
 
-	/* Where the basis is at its end, or before its begin. */
-	if (ret != 0 || w->pos + w->shift > UINT64_MAX / 2)
-		return ret;
-	if (keep > window_end(&w->old))
-		keep = window_end(&w->old);
-	if (window_from(&w->old, old) < BEHIND)
-		ret = window_fill(
-		    &w->old, keep, old, DELTA_WALK_WINDOW - BEHIND, e);
+	if (ret == 0 && window_from(&w->old, old) < BEHIND)
+		ret = window_fill(&w->old, keep_from(w), old,
+		    DELTA_WALK_WINDOW - BEHIND, e);
 	return ret;
 }
 
-static bool
-try_same_shift(const struct walk *w, uint64_t pos, struct match *m)
+static void
+try_shift(const struct walk *w, uint64_t pos, uint64_t shift,
+    struct match *best)
 {
-	uint64_t old = pos + w->shift;
+	uint64_t old = pos + shift;
 
-	if (window_from(&w->old, old) < 8 || window_from(&w->new, pos) < 8 ||
-	    load(window_byte(&w->old, old)) != load(window_byte(&w->new, pos)))
-		return false;
-	measure(w, pos, old, m);
-	return m->bytes >= MATCH_SAME;
+	if (window_from(&w->old, old) >= 8 && window_from(&w->new, pos) >= 8 &&
+	    load(window_byte(&w->old, old)) == load(window_byte(&w->new, pos)))
+		consider(w, pos, old, MATCH_SAME, best);
 }
 
-static bool
-try_index(const struct walk *w, uint64_t pos, struct match *m)
+static void
+try_shifts(const struct walk *w, uint64_t pos, struct match *best)
+{
+	try_shift(w, pos, w->anchor, best);
+	if (w->shift != w->anchor)
+		try_shift(w, pos, w->shift, best);
+}
+
+static void
+try_index(const struct walk *w, uint64_t pos, struct match *best)
 {
 	const uint8_t *p = window_byte(&w->new, pos);
 	uint64_t place;
 
 	if (window_from(&w->new, pos) < BLOCK)
-		return false;
+		return;
 	place = block_place(w, w->index[hash(w, p)]);
-	if (!is_block(w, place) ||
-	    load(p) != load(window_byte(&w->old, place)))
-		return false;
-	measure(w, pos, place, m);
-	return m->bytes >= MATCH;
+	if (is_block(w, place) && load(p) == load(window_byte(&w->old, place)))
+		consider(w, pos, place, MATCH, best);
 }
 
 /* A few bytes were replaced: no index is needed for that. */
 static bool
 is_near(const struct walk *w, struct match *m)
 {
-	for (uint64_t pos = w->pos; pos < w->pos + NEAR; pos++)
-		if (try_same_shift(w, pos, m) && m->bytes >= MATCH_SURE)
+	for (uint64_t pos = w->pos; pos < w->pos + NEAR; pos++) {
+		m->bytes = 0;
+		try_shifts(w, pos, m);
+		if (m->bytes >= MATCH_SURE)
 			return true;
+	}
 	return false;
 }
 
@@ -291,16 +317,11 @@ search_window(struct walk *w, struct match *m)
 
 	if (!w->new.ended)
 		end = end > w->pos + AHEAD ? end - AHEAD + 1 : w->pos + 1;
+	m->bytes = 0;
 	while (w->pos < end && w->pos - w->literal < LITERAL) {
-		struct match same = { .bytes = 0 };
-		bool any = try_index(w, w->pos, m);
-
-		if (try_same_shift(w, w->pos, &same) &&
-		    (!any || same.bytes >= m->bytes)) {
-			*m = same;
-			any = true;
-		}
-		if (any)
+		try_shifts(w, w->pos, m);
+		try_index(w, w->pos, m);
+		if (m->bytes > 0)
 			return true;
 		w->pos++;
 	}
@@ -331,20 +352,30 @@ search(struct walk *w, bool *found, struct err *e)
 	return ret == 0 ? put_literal(w, w->pos, e) : ret;
 }
 
+/* Repetitive contents match in many places: following each such match, the
+ * window would leave what is needed behind. */
+static void
+follow(struct walk *w, uint64_t run)
+{
+	uint64_t jump = w->shift - w->anchor;
+
+	if (run >= ANCHOR || jump + ANCHOR <= (uint64_t)2 * ANCHOR)
+		w->anchor = w->shift;
+}
+
 /* As long as both agree. */
 static int
 go_on(struct walk *w, struct err *e)
 {
+	uint64_t begin = w->pos, old;
 	size_t a, b, n = 1;
 	int ret = 0;
 
 	while (ret == 0 && n > 0) {
-		uint64_t old = w->pos + w->shift;
-
+		old = w->pos + w->shift;
 		ret = window_fill(&w->new, w->pos, w->pos, 1, e);
 		if (ret == 0)
-			ret = window_fill(&w->old,
-			    old > BEHIND ? old - BEHIND : 0, old, 1, e);
+			ret = window_fill(&w->old, keep_from(w), old, 1, e);
 		if (ret != 0)
 			break;
 		a = window_from(&w->new, w->pos);
@@ -356,6 +387,7 @@ go_on(struct walk *w, struct err *e)
 		ret = delta_commands_copy(&w->out, old, n, e);
 		w->pos += n;
 		w->literal = w->pos;
+		follow(w, w->pos - begin);
 	}
 	return ret;
 }

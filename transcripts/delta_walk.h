@@ -10,7 +10,7 @@
 
 #include "transcripts/delta.h"
 
-#define DELTA_WALK_WINDOW ((size_t)4 * 1024 * 1024)
+#define DELTA_WALK_WINDOW ((size_t)2 * 1024 * 1024)
 
 struct delta_stream {
 	delta_source source;
