@@ -353,7 +353,8 @@ zst_decode_read(struct zst_decoder *z, zst_source source, void *arg, void *dst,
 				ret = zst_decode_end(z, e);
 		}
 	}
-	*got = piece.pos;
+	if (ret == 0)
+		*got = piece.pos;
 	return ret;
 }
 

@@ -361,6 +361,8 @@ read_large(struct object_writer *w, const struct object_source *s,
 		done += got;
 	}
 	digest_end(w->digest, digest);
+	if (ret == 0 && done != s->size_bytes)
+		ret = err_set(e, ERR_CHANGED, "became shorter");
 	return ret;
 }
 
