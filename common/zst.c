@@ -290,8 +290,7 @@ decode_step(struct zst_decoder *z, ZSTD_inBuffer *in, ZSTD_outBuffer *piece,
 static int
 bytes_behind(struct err *e)
 {
-	return err_set(
-	    e, ERR_FORMAT, "bytes behind the end of the zstd frame");
+	return err_set(e, ERR_FORMAT, "bytes behind the end of the zstd frame");
 }
 
 int
@@ -319,8 +318,7 @@ zst_decode_feed(struct zst_decoder *z, const void *src, size_t len,
 }
 
 static int
-take_input(
-    struct zst_decoder *z, zst_source source, void *arg, struct err *e)
+take_input(struct zst_decoder *z, zst_source source, void *arg, struct err *e)
 {
 	size_t got = 0;
 	int ret = source(arg, z->out, z->out_size, &got, e);

@@ -133,8 +133,8 @@ spool(struct publish_tree *t, struct publish_wanted *w, const struct making *m,
 }
 
 static int
-delta_file(struct publish_tree *t, struct making *m, uint64_t max_bytes,
-    struct err *e)
+delta_file(
+    struct publish_tree *t, struct making *m, uint64_t max_bytes, struct err *e)
 {
 	if (m->fd >= 0)
 		close(m->fd);
@@ -162,8 +162,8 @@ walk(struct publish_tree *t, const struct publish_wanted *w, struct making *m,
 	    m->kit->basis, &w->basis, w->basis_bytes, NULL, e);
 
 	if (ret == 0)
-		ret = object_stream_open(m->kit->content, &w->digest,
-		    w->size_bytes, frame_bytes, e);
+		ret = object_stream_open(
+		    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
 	if (is_far(w))
 		max = max / FAR_SHARE > FAR_MIN ? max / FAR_SHARE : FAR_MIN;
 	if (ret == 0)
@@ -280,8 +280,8 @@ manifest_delta(struct publish_tree *t, struct err *e)
 	    : err_sys(e, "manifest");
 
 	if (ret == 0)
-		ret =
-		    delta_walk(&was, &now, now.bytes, keep_manifest_piece, t, e);
+		ret = delta_walk(
+		    &was, &now, now.bytes, keep_manifest_piece, t, e);
 	if (ret == ERR_LIMIT) {
 		t->manifest_delta_bytes = 0;
 		ret = fscalls()->ftruncate(t->spool_fd, 0) == 0 &&

@@ -65,8 +65,8 @@ walk(const struct buf *basis, const struct buf *content, size_t step,
 }
 
 static void
-assert_rebuilds(const struct buf *basis, const struct buf *content,
-    const struct buf *delta)
+assert_rebuilds(
+    const struct buf *basis, const struct buf *content, const struct buf *delta)
 {
 	struct err e = ERR_INIT;
 	struct buf out;
@@ -81,8 +81,8 @@ assert_rebuilds(const struct buf *basis, const struct buf *content,
 	patch.basis_fd = memfd_create("check", MFD_CLOEXEC);
 	ck_assert_int_ge(patch.basis_fd, 0);
 	if (basis->len > 0)
-		ck_assert_int_eq(fsat_write_all(patch.basis_fd, basis->data,
-		                     basis->len, &e),
+		ck_assert_int_eq(
+		    fsat_write_all(patch.basis_fd, basis->data, basis->len, &e),
 		    0);
 	ck_assert_msg(delta_apply(&patch, &e) == 0, "%s", e.msg);
 	ck_assert_uint_eq(out.len, content->len);
@@ -178,8 +178,8 @@ START_TEST(a_delta_holds_what_is_new_and_rebuilds)
 		    walk(&basis, &content, steps[j], UINT64_MAX, &delta), 0);
 		assert_rebuilds(&basis, &content, &delta);
 		/* A literal of 32 KiB has 3 bytes before it, a copy has 9. */
-		ck_assert_msg(delta.len <= edits[_i].more +
-		            edits[_i].more / 1000 + 32,
+		ck_assert_msg(
+		    delta.len <= edits[_i].more + edits[_i].more / 1000 + 32,
 		    "%s: %zu bytes", edits[_i].name, delta.len);
 		buf_release(&delta);
 	}
@@ -198,8 +198,8 @@ add_line(struct buf *b, uint32_t i, uint32_t generation)
 	    next(&x) % 1000000000, next(&x) % 100000);
 	for (int j = 0; j < 8; j++)
 		buf_addf(b, "%08x", next(&x));
-	buf_addf(b, " srv/data/of-the-department/projects/%02u/%06u\n",
-	    i / 1000, i);
+	buf_addf(
+	    b, " srv/data/of-the-department/projects/%02u/%06u\n", i / 1000, i);
 }
 
 START_TEST(a_long_list_of_like_lines_is_followed)
@@ -217,8 +217,7 @@ START_TEST(a_long_list_of_like_lines_is_followed)
 			add_line(&content, i, 2);
 	}
 	ck_assert_uint_gt(basis.len, 2 * DELTA_WALK_WINDOW);
-	ck_assert_int_eq(
-	    walk(&basis, &content, ROOM, UINT64_MAX, &delta), 0);
+	ck_assert_int_eq(walk(&basis, &content, ROOM, UINT64_MAX, &delta), 0);
 	assert_rebuilds(&basis, &content, &delta);
 	/* 600 new lines of 100 bytes that nothing else has, 1,000 breaks. */
 	ck_assert_uint_lt(delta.len, 100000);
@@ -236,10 +235,8 @@ START_TEST(parts_in_another_order_are_found)
 	buf_init(&content, ROOM);
 	add_bytes(&basis, 1500000, 1, 0);
 	for (size_t part = 15; part > 0; part--)
-		buf_add(
-		    &content, basis.data + (part - 1) * 100000, 100000);
-	ck_assert_int_eq(
-	    walk(&basis, &content, ROOM, UINT64_MAX, &delta), 0);
+		buf_add(&content, basis.data + (part - 1) * 100000, 100000);
+	ck_assert_int_eq(walk(&basis, &content, ROOM, UINT64_MAX, &delta), 0);
 	assert_rebuilds(&basis, &content, &delta);
 	ck_assert_uint_lt(delta.len, 300);
 	buf_release(&basis);

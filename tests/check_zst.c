@@ -318,8 +318,7 @@ START_TEST(pulling_refuses_what_feeding_refuses)
 	feed.data = frame.data;
 	for (feed.len = 0; feed.len < frame.len; feed.len++) {
 		feed.pos = 0;
-		ck_assert_int_eq(
-		    pull(&feed, 500, 3000, &out, &e), ERR_FORMAT);
+		ck_assert_int_eq(pull(&feed, 500, 3000, &out, &e), ERR_FORMAT);
 		buf_release(&out);
 	}
 	feed.pos = 0;
@@ -334,8 +333,7 @@ START_TEST(pulling_refuses_what_feeding_refuses)
 	for (feed.step = 1; feed.step <= frame.len; feed.step *= 2) {
 		feed.len = frame.len;
 		feed.pos = 0;
-		ck_assert_int_eq(
-		    pull(&feed, 500, 4000, &out, &e), ERR_FORMAT);
+		ck_assert_int_eq(pull(&feed, 500, 4000, &out, &e), ERR_FORMAT);
 		buf_release(&out);
 	}
 	frame.data[0]++;

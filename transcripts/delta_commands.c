@@ -13,9 +13,9 @@ void
 delta_commands_init(
     struct delta_commands *c, delta_sink sink, void *arg, uint64_t max_bytes)
 {
-	*c = (struct delta_commands){ .sink = sink,
-		.arg = arg,
-		.left = max_bytes };
+	*c = (struct delta_commands){
+		.sink = sink, .arg = arg, .left = max_bytes
+	};
 	buf_init(&c->piece, PIECE_BYTES);
 	buf_add_u32(&c->piece, MAGIC);
 }

@@ -16,8 +16,8 @@ struct delta_commands {
 };
 
 /* The header.  At most max_bytes will reach the sink: ERR_LIMIT. */
-void delta_commands_init(struct delta_commands *c, delta_sink sink, void *arg,
-    uint64_t max_bytes);
+void delta_commands_init(
+    struct delta_commands *c, delta_sink sink, void *arg, uint64_t max_bytes);
 void delta_commands_release(struct delta_commands *c);
 MUST_CHECK int delta_commands_copy(
     struct delta_commands *c, uint64_t at, uint64_t bytes, struct err *e);

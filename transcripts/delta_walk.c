@@ -20,7 +20,7 @@
 #define MATCH      32
 #define MATCH_SAME 24 /* with the shift of the match before */
 #define MATCH_SURE 128
-#define NEAR       256 /* bytes in which such a one makes the index needless */
+#define NEAR       256  /* bytes in which such a one makes the index needless */
 #define ANCHOR     4096 /* a match as long as this, or as near to the anchor */
 
 struct window {
@@ -109,8 +109,8 @@ window_read(struct window *w, struct err *e)
 /* Reads until there are `bytes` from `at` on, or no more come, or no more fit
  * even without what is before `keep`. */
 static int
-window_fill(struct window *w, uint64_t keep, uint64_t at, size_t bytes,
-    struct err *e)
+window_fill(
+    struct window *w, uint64_t keep, uint64_t at, size_t bytes, struct err *e)
 {
 	uint64_t rest = w->stream->bytes - window_end(w) + 1;
 	int ret = 0;
@@ -248,14 +248,14 @@ look_around(struct walk *w, struct err *e)
 	int ret = window_fill(&w->new, w->literal, w->pos, AHEAD, e);
 
 	if (ret == 0 && window_from(&w->old, old) < BEHIND)
-		ret = window_fill(&w->old, keep_from(w), old,
-		    DELTA_WALK_WINDOW - BEHIND, e);
+		ret = window_fill(
+		    &w->old, keep_from(w), old, DELTA_WALK_WINDOW - BEHIND, e);
 	return ret;
 }
 
 static void
-try_shift(const struct walk *w, uint64_t pos, uint64_t shift,
-    struct match *best)
+try_shift(
+    const struct walk *w, uint64_t pos, uint64_t shift, struct match *best)
 {
 	uint64_t old = pos + shift;
 

@@ -4,7 +4,7 @@
  * memory; the delta is librsync's and delta_apply's.
  *
  * Of a basis up to DELTA_WALK_WINDOW bytes all is found, in any order; of a
- * longer one what moved by no more than a quarter of that. */
+ * longer one what moved by no more than about half of that. */
 #ifndef TRANSCRIPTS_DELTA_WALK_H
 #define TRANSCRIPTS_DELTA_WALK_H
 
@@ -19,7 +19,7 @@ struct delta_stream {
 };
 /* The delta that makes `content` of `basis`, in pieces to the sink.
  * ERR_LIMIT: it would be longer than max_bytes, what the sink got is of no use
- * then.  Memory: 6 MB at most. */
+ * then.  Memory: 3 MB at most. */
 MUST_CHECK int delta_walk(const struct delta_stream *basis,
     const struct delta_stream *content, uint64_t max_bytes, delta_sink sink,
     void *arg, struct err *e);

@@ -330,8 +330,7 @@ put_small(struct object_writer *w, const struct object_source *s,
     struct object *out, struct err *e)
 {
 	size_t got = 0;
-	int ret =
-	    read_at(s->fd, w->content, (size_t)s->size_bytes, 0, &got, e);
+	int ret = read_at(s->fd, w->content, (size_t)s->size_bytes, 0, &got, e);
 
 	if (ret != 0)
 		return ret;

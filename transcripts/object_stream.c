@@ -80,8 +80,7 @@ object_stream_read(
 {
 	struct object_stream *s = stream;
 	char hex[DIGEST_HEX];
-	int ret =
-	    zst_decode_read(s->decoder, read_frame, s, dst, size, got, e);
+	int ret = zst_decode_read(s->decoder, read_frame, s, dst, size, got, e);
 
 	if (ret == 0)
 		return 0;
