@@ -26,8 +26,11 @@ struct zst_decoder {
 	uint64_t left; /* content bytes still allowed */
 	size_t magic_seen;
 	bool complete; /* the frame's last byte was seen */
+	/* Of zst_decode_read, in out: bytes of the frame not yet decoded. */
+	ZSTD_inBuffer in;
+	bool ended; /* no more come */
 	size_t out_size;
-	uint8_t out[];
+	uint8_t out[]; /* content, or bytes of the frame for zst_decode_read */
 };
 
 static const uint8_t magic[MAGIC_BYTES] = { 0x28, 0xb5, 0x2f, 0xfd };
@@ -102,6 +105,12 @@ zst_encoder_set_window(
 	if (ret == 0)
 		ret = set(z->ctx, ZSTD_c_windowLog, (int)window_log, e);
 	return ret;
+}
+
+int
+zst_encoder_set_short(struct zst_encoder *z, struct err *e)
+{
+	return set(z->ctx, ZSTD_c_minMatch, 4, e);
 }
 
 int
@@ -242,7 +251,8 @@ zst_decode_begin(struct zst_decoder *z, uint64_t max_bytes, struct err *e)
 		return fail(e, ERR_FORMAT, "zstd decoder", ret);
 	z->left = max_bytes;
 	z->magic_seen = 0;
-	z->complete = false;
+	z->complete = z->ended = false;
+	z->in = (ZSTD_inBuffer){ z->out, 0, 0 };
 	return 0;
 }
 
@@ -261,21 +271,26 @@ check_magic(
 }
 
 static int
-decode_step(
-    struct zst_decoder *z, ZSTD_inBuffer *in, size_t *produced, struct err *e)
+decode_step(struct zst_decoder *z, ZSTD_inBuffer *in, ZSTD_outBuffer *piece,
+    struct err *e)
 {
-	ZSTD_outBuffer piece = { z->out, z->out_size, 0 };
-	size_t ret = ZSTD_decompressStream(z->ctx, &piece, in);
+	size_t before = piece->pos;
+	size_t ret = ZSTD_decompressStream(z->ctx, piece, in);
 
 	if (ZSTD_isError(ret))
 		return fail(e, ERR_FORMAT, "zstd frame", ret);
-	if (piece.pos > z->left)
+	if (piece->pos - before > z->left)
 		return err_set(e, ERR_LIMIT,
 		    "zstd frame holds more than the bytes it may");
-	z->left -= piece.pos;
+	z->left -= piece->pos - before;
 	z->complete = ret == 0;
-	*produced = piece.pos;
 	return 0;
+}
+
+static int
+bytes_behind(struct err *e)
+{
+	return err_set(e, ERR_FORMAT, "bytes behind the end of the zstd frame");
 }
 
 int
@@ -283,23 +298,62 @@ zst_decode_feed(struct zst_decoder *z, const void *src, size_t len,
     zst_sink sink, void *arg, struct err *e)
 {
 	ZSTD_inBuffer in = { src, len, 0 };
-	size_t produced = 0;
+	ZSTD_outBuffer piece = { z->out, z->out_size, 0 };
 	int ret = check_magic(z, src, len, e);
 
 	if (ret != 0)
 		return ret;
 	/* A full output buffer may leave more inside the decoder. */
-	while (in.pos < in.size || (produced == z->out_size && !z->complete)) {
+	while (in.pos < in.size || (piece.pos == z->out_size && !z->complete)) {
 		if (z->complete)
-			return err_set(e, ERR_FORMAT,
-			    "bytes behind the end of the zstd frame");
-		ret = decode_step(z, &in, &produced, e);
-		if (ret == 0 && produced > 0)
-			ret = sink(arg, z->out, produced, e);
+			return bytes_behind(e);
+		piece.pos = 0;
+		ret = decode_step(z, &in, &piece, e);
+		if (ret == 0 && piece.pos > 0)
+			ret = sink(arg, z->out, piece.pos, e);
 		if (ret != 0)
 			return ret;
 	}
 	return 0;
+}
+
+static int
+take_input(struct zst_decoder *z, zst_source source, void *arg, struct err *e)
+{
+	size_t got = 0;
+	int ret = source(arg, z->out, z->out_size, &got, e);
+
+	if (ret != 0)
+		return ret;
+	z->in = (ZSTD_inBuffer){ z->out, got, 0 };
+	z->ended = got == 0;
+	return check_magic(z, z->out, got, e);
+}
+
+int
+zst_decode_read(struct zst_decoder *z, zst_source source, void *arg, void *dst,
+    size_t size, size_t *got, struct err *e)
+{
+	ZSTD_outBuffer piece = { dst, size, 0 };
+	int ret = 0;
+
+	while (ret == 0 && piece.pos < size && !(z->complete && z->ended)) {
+		if (z->in.pos == z->in.size && !z->ended)
+			ret = take_input(z, source, arg, e);
+		if (ret == 0 && z->complete && !z->ended)
+			return bytes_behind(e);
+		if (ret == 0 && !z->complete) {
+			size_t before = piece.pos;
+
+			ret = decode_step(z, &z->in, &piece, e);
+			if (ret == 0 && z->ended && !z->complete &&
+			    piece.pos == before)
+				ret = zst_decode_end(z, e);
+		}
+	}
+	if (ret == 0)
+		*got = piece.pos;
+	return ret;
 }
 
 int

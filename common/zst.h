@@ -17,6 +17,9 @@ void zst_encoder_free(struct zst_encoder *z);
  * A decoder needs that much memory. */
 MUST_CHECK int zst_encoder_set_window(
     struct zst_encoder *z, unsigned window_log, struct err *e);
+/* For all frames that follow: repetitions from 4 bytes on count at any level.
+ * Many short ones are what deltas and small files have. */
+MUST_CHECK int zst_encoder_set_short(struct zst_encoder *z, struct err *e);
 /* Adds one frame of the whole content, with content size and checksum, to
  * `out`, which must have room for zst_bound(len) bytes more: ERR_LIMIT. */
 MUST_CHECK int zst_encode(struct zst_encoder *z, const void *src, size_t len,
@@ -52,6 +55,13 @@ MUST_CHECK int zst_decode_begin(
  * ERR_LIMIT past max_bytes. */
 MUST_CHECK int zst_decode_feed(struct zst_decoder *z, const void *src,
     size_t len, zst_sink sink, void *arg, struct err *e);
+/* The other way about: the decoder asks for bytes of the frame (up to size,
+ * *got 0 at the end) and gives up to size bytes of content, *got 0 after its
+ * last.  Errors as above; ERR_FORMAT when the frame is cut off. */
+typedef int (*zst_source)(
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
+MUST_CHECK int zst_decode_read(struct zst_decoder *z, zst_source source,
+    void *arg, void *dst, size_t size, size_t *got, struct err *e);
 /* ERR_FORMAT unless the frame was whole. */
 MUST_CHECK int zst_decode_end(struct zst_decoder *z, struct err *e);
 

@@ -64,8 +64,10 @@ tree_write(struct publish_tree *t, struct err *e)
 
 	if (t->was != NULL && digest_equal(&t->was->manifest, &t->t->manifest))
 		return 0;
-	pool_submit(t->p->pool, put_manifest, t);
+	/* The tools of the scan are large. */
+	publish_kits_free(t->p);
 	ret = t->was != NULL ? publish_match(t, e) : 0;
+	pool_submit(t->p->pool, put_manifest, t);
 	if (ret == 0 && t->was != NULL)
 		ret = publish_deltas(t, e);
 	written = pool_wait(t->p->pool, ret == 0 ? e : NULL);

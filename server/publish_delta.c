@@ -8,13 +8,23 @@
 #include "common/fscalls.h"
 #include "server/publish_impl.h"
 #include "transcripts/delta.h"
+#include "transcripts/delta_walk.h"
 
 #define PIECE_BYTES ((size_t)128 * 1024)
+/* A delta of a long content is small up to a share of it, or so many bytes. */
+#define FAR_SHARE 32
+#define FAR_MIN   ((uint64_t)256 * 1024)
 
 struct delta_job {
 	struct publish_tree *t;
 	struct publish_wanted *w;
 };
+
+static bool
+is_far(const struct publish_wanted *w)
+{
+	return w->basis_bytes > DELTA_WALK_WINDOW;
+}
 
 /* A delta in the making, and what it would take compressed. */
 struct making {
@@ -23,6 +33,16 @@ struct making {
 	uint64_t bytes;
 	uint64_t packed_bytes;
 };
+
+/* A delta_sink. */
+static int
+keep_piece(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct making *m = arg;
+
+	m->bytes += len;
+	return fsat_write_all(m->fd, data, len, e);
+}
 
 /* A zst_sink. */
 static int
@@ -36,89 +56,147 @@ count_packed(void *arg, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-/* A delta_sink. */
+/* A zst_sink. */
 static int
-keep_piece(void *arg, const void *data, size_t len, struct err *e)
+write_spool(void *arg, const void *data, size_t len, struct err *e)
 {
-	struct making *m = arg;
-	int ret = fsat_write_all(m->fd, data, len, e);
+	const struct publish_tree *t = arg;
 
-	m->bytes += len;
-	if (ret == 0)
-		ret = zst_feed(m->kit->encoder, data, len, count_packed, m, e);
-	return ret;
+	return fsat_write_all(t->spool_fd, data, len, e);
 }
 
-/* Behind what is in the spool; *at gets where. */
+/* All of the delta, to where arg goes. */
 static int
-spool(
-    struct publish_tree *t, int fd, uint64_t bytes, uint64_t *at, struct err *e)
+read_delta(const struct making *m, zst_sink sink, void *arg, struct err *e)
 {
 	uint8_t *piece = malloc(PIECE_BYTES);
 	uint64_t done = 0;
 	int ret = piece == NULL ? err_memory(e) : 0;
 
-	pthread_mutex_lock(&t->p->lock);
-	while (ret == 0 && done < bytes) {
-		ssize_t n = pread(fd, piece, PIECE_BYTES, (off_t)done);
+	while (ret == 0 && done < m->bytes) {
+		ssize_t n = pread(m->fd, piece, PIECE_BYTES, (off_t)done);
 
 		if (n <= 0)
 			ret = err_sys(e, "delta");
 		else
-			ret = fsat_write_all(t->spool_fd, piece, (size_t)n, e);
+			ret = sink(arg, piece, (size_t)n, e);
 		if (ret == 0)
 			done += (uint64_t)n;
 	}
-	*at = t->spool_bytes;
-	t->spool_bytes += done;
-	pthread_mutex_unlock(&t->p->lock);
 	free(piece);
 	return ret;
 }
 
+/* A zst_sink. */
 static int
-frame_bytes(struct publish_tree *t, const struct digest *d, uint64_t *bytes,
+pack_piece(void *arg, const void *data, size_t len, struct err *e)
+{
+	struct making *m = arg;
+
+	return zst_feed(m->kit->encoder, data, len, count_packed, m, e);
+}
+
+/* Whether it is smaller than the frame of the content is. */
+static int
+is_worth(struct making *m, uint64_t frame_bytes, bool *worth, struct err *e)
+{
+	int ret = 0;
+
+	*worth = m->bytes + PUBLISH_DELTA_COST < frame_bytes;
+	if (*worth)
+		return 0;
+	ret = zst_begin(m->kit->encoder, m->bytes, e);
+	if (ret == 0)
+		ret = read_delta(m, pack_piece, m, e);
+	if (ret == 0)
+		ret = zst_end(m->kit->encoder, count_packed, m, e);
+	*worth = m->packed_bytes + PUBLISH_DELTA_COST < frame_bytes;
+	return ret;
+}
+
+/* Behind what is in the spool. */
+static int
+spool(struct publish_tree *t, struct publish_wanted *w, const struct making *m,
     struct err *e)
 {
-	int fd = -1, ret = repo_open_object(t->p->o->repo, d, &fd, bytes, e);
+	int ret;
 
-	if (ret == 0)
-		close(fd);
+	pthread_mutex_lock(&t->p->lock);
+	ret = read_delta(m, write_spool, t, e);
+	w->delta_at = t->spool_bytes;
+	if (ret == 0) {
+		w->delta_bytes = m->bytes;
+		t->spool_bytes += m->bytes;
+	}
+	pthread_mutex_unlock(&t->p->lock);
 	return ret;
 }
 
 static int
-delta_file(struct publish_tree *t, uint64_t size_bytes, int *fd, struct err *e)
+delta_file(
+    struct publish_tree *t, struct making *m, uint64_t max_bytes, struct err *e)
 {
-	if (size_bytes > OBJECT_MEMORY_BYTES)
-		return repo_temp_nameless(t->p->o->repo, fd, e);
-	*fd = memfd_create("delta", MFD_CLOEXEC);
-	return *fd >= 0 ? 0 : err_sys(e, "memory file");
+	if (m->fd >= 0)
+		close(m->fd);
+	m->bytes = 0;
+	if (max_bytes > OBJECT_MEMORY_BYTES) {
+		m->fd = -1;
+		return repo_temp_nameless(t->p->o->repo, &m->fd, e);
+	}
+	m->fd = memfd_create("delta", MFD_CLOEXEC);
+	return m->fd >= 0 ? 0 : err_sys(e, "memory file");
 }
 
-/* Between two open contents.  *worth: it is smaller than the content is. */
+/* By walking along both.  Of contents that are longer than what a walk can
+ * look around in, a delta that is not small calls for librsync. */
 static int
-make(struct publish_tree *t, const struct publish_wanted *w,
-    struct delta_pair *pair, struct making *m, bool *worth, struct err *e)
+walk(struct publish_tree *t, const struct publish_wanted *w, struct making *m,
+    uint64_t *frame_bytes, struct err *e)
 {
-	uint64_t frame = 0;
-	int ret = frame_bytes(t, &w->digest, &frame, e);
+	struct delta_stream basis = { object_stream_read, m->kit->basis,
+		w->basis_bytes };
+	struct delta_stream content = { object_stream_read, m->kit->content,
+		w->size_bytes };
+	uint64_t max = w->size_bytes;
+	int ret = object_stream_open(
+	    m->kit->basis, &w->basis, w->basis_bytes, NULL, e);
 
 	if (ret == 0)
-		ret = delta_file(t, w->size_bytes, &m->fd, e);
+		ret = object_stream_open(
+		    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
+	if (is_far(w))
+		max = max / FAR_SHARE > FAR_MIN ? max / FAR_SHARE : FAR_MIN;
 	if (ret == 0)
-		ret = zst_begin(m->kit->encoder, ZST_SIZE_UNKNOWN, e);
-	if (ret != 0)
-		return ret;
-	pair->basis_bytes = w->basis_bytes;
-	pair->max_bytes = w->size_bytes;
-	ret = delta_make(pair, keep_piece, m, e);
-	*worth = false;
-	if (ret == ERR_LIMIT)
-		return 0;
+		ret = delta_file(t, m, max, e);
 	if (ret == 0)
-		ret = zst_end(m->kit->encoder, count_packed, m, e);
-	*worth = m->packed_bytes + PUBLISH_DELTA_COST < frame;
+		ret = delta_walk(&basis, &content, max, keep_piece, m, e);
+	return ret;
+}
+
+/* What moved far is found by block sums of all of the basis. */
+static int
+sum_blocks(struct publish_tree *t, const struct publish_wanted *w,
+    struct making *m, struct err *e)
+{
+	struct delta_pair pair = { .basis_fd = -1,
+		.new_fd = -1,
+		.basis_bytes = w->basis_bytes,
+		.max_bytes = w->size_bytes };
+	struct object_reader *reader = m->kit->reader;
+	int ret = object_open_content(
+	    reader, &w->basis, w->basis_bytes, &pair.basis_fd, e);
+
+	if (ret == 0)
+		ret = object_open_content(
+		    reader, &w->digest, w->size_bytes, &pair.new_fd, e);
+	if (ret == 0)
+		ret = delta_file(t, m, pair.max_bytes, e);
+	if (ret == 0)
+		ret = delta_make(&pair, keep_piece, m, e);
+	if (pair.basis_fd >= 0)
+		close(pair.basis_fd);
+	if (pair.new_fd >= 0)
+		close(pair.new_fd);
 	return ret;
 }
 
@@ -126,27 +204,21 @@ static int
 delta_of(struct publish_tree *t, struct publish_wanted *w,
     struct publish_kit *kit, struct err *e)
 {
-	struct delta_pair pair = { .basis_fd = -1, .new_fd = -1 };
 	struct making m = { .kit = kit, .fd = -1 };
+	uint64_t frame_bytes = 0;
 	bool worth = false;
-	int ret = object_open_content(
-	    kit->reader, &w->basis, w->basis_bytes, &pair.basis_fd, e);
+	int ret = walk(t, w, &m, &frame_bytes, e);
 
+	if (ret == ERR_LIMIT && is_far(w))
+		ret = sum_blocks(t, w, &m, e);
 	if (ret == 0)
-		ret = object_open_content(
-		    kit->reader, &w->digest, w->size_bytes, &pair.new_fd, e);
-	if (ret == 0)
-		ret = make(t, w, &pair, &m, &worth, e);
+		ret = is_worth(&m, frame_bytes, &worth, e);
+	else if (ret == ERR_LIMIT)
+		ret = 0;
 	if (ret == 0 && worth)
-		ret = spool(t, m.fd, m.bytes, &w->delta_at, e);
-	if (ret == 0 && worth)
-		w->delta_bytes = m.bytes;
+		ret = spool(t, w, &m, e);
 	if (m.fd >= 0)
 		close(m.fd);
-	if (pair.basis_fd >= 0)
-		close(pair.basis_fd);
-	if (pair.new_fd >= 0)
-		close(pair.new_fd);
 	return ret;
 }
 
@@ -182,16 +254,34 @@ keep_manifest_piece(void *arg, const void *data, size_t len, struct err *e)
 	return fsat_write_all(t->spool_fd, data, len, e);
 }
 
+/* A delta_source: a file from where it stands. */
+static int
+read_text(void *arg, void *dst, size_t size, size_t *got, struct err *e)
+{
+	const int *fd = arg;
+	ssize_t n = read(*fd, dst, size);
+
+	if (n < 0)
+		return err_sys(e, "manifest");
+	*got = (size_t)n;
+	return 0;
+}
+
 static int
 manifest_delta(struct publish_tree *t, struct err *e)
 {
-	struct delta_pair pair = { .basis_fd = t->was_fd,
-		.new_fd = t->text_fd,
-		.basis_bytes = t->was->manifest_bytes,
-		.block_bytes = DELTA_MANIFEST_BLOCK,
-		.max_bytes = t->t->manifest_bytes };
-	int ret = delta_make(&pair, keep_manifest_piece, t, e);
+	struct delta_stream was = { read_text, &t->was_fd,
+		t->was->manifest_bytes };
+	struct delta_stream now = { read_text, &t->text_fd,
+		t->t->manifest_bytes };
+	int ret = lseek(t->was_fd, 0, SEEK_SET) == 0 &&
+	        lseek(t->text_fd, 0, SEEK_SET) == 0
+	    ? 0
+	    : err_sys(e, "manifest");
 
+	if (ret == 0)
+		ret = delta_walk(
+		    &was, &now, now.bytes, keep_manifest_piece, t, e);
 	if (ret == ERR_LIMIT) {
 		t->manifest_delta_bytes = 0;
 		ret = fscalls()->ftruncate(t->spool_fd, 0) == 0 &&
@@ -215,6 +305,41 @@ submit(struct publish_tree *t, struct publish_wanted *w, struct err *e)
 	return 0;
 }
 
+static int
+largest_first(const void *x, const void *y)
+{
+	const struct publish_wanted *a = *(struct publish_wanted *const *)x;
+	const struct publish_wanted *b = *(struct publish_wanted *const *)y;
+
+	return (a->size_bytes < b->size_bytes) -
+	    (a->size_bytes > b->size_bytes);
+}
+
+/* The largest first, so that no thread is left alone with one in the end. */
+static int
+submit_all(struct publish_tree *t, struct err *e)
+{
+	struct publish_wanted **jobs;
+	size_t count = 0;
+	int ret = 0;
+
+	jobs = calloc(t->wanted_count + 1, sizeof(*jobs));
+	if (jobs == NULL)
+		return err_memory(e);
+	for (size_t i = 0; i < t->wanted_count; i++) {
+		struct publish_wanted *w = t->wanted[i];
+
+		if (w->has_basis && w->basis_bytes > 0 &&
+		    w->size_bytes >= PUBLISH_DELTA_MIN)
+			jobs[count++] = w;
+	}
+	qsort(jobs, count, sizeof(*jobs), largest_first);
+	for (size_t i = 0; ret == 0 && i < count; i++)
+		ret = submit(t, jobs[i], e);
+	free(jobs);
+	return ret;
+}
+
 int
 publish_deltas(struct publish_tree *t, struct err *e)
 {
@@ -223,13 +348,8 @@ publish_deltas(struct publish_tree *t, struct err *e)
 	progress_begin(t->p->options->progress, "deltas", t->t->name);
 	if (ret == 0)
 		ret = manifest_delta(t, e);
-	for (size_t i = 0; ret == 0 && i < t->wanted_count; i++) {
-		struct publish_wanted *w = t->wanted[i];
-
-		if (w->has_basis && w->basis_bytes > 0 &&
-		    w->size_bytes >= PUBLISH_DELTA_MIN)
-			ret = submit(t, w, e);
-	}
+	if (ret == 0)
+		ret = submit_all(t, e);
 	done = pool_wait(t->p->pool, ret == 0 ? e : NULL);
 	return ret == 0 ? done : ret;
 }

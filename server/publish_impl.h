@@ -11,6 +11,7 @@
 #include "server/publish.h"
 #include "transcripts/manifest.h"
 #include "transcripts/object.h"
+#include "transcripts/object_stream.h"
 
 /* Less than this is never worth a delta. */
 #define PUBLISH_DELTA_MIN 128
@@ -22,6 +23,7 @@ struct publish_kit {
 	struct publish_kit *next;
 	struct object_writer *writer;
 	struct object_reader *reader;
+	struct object_stream *basis, *content;
 	struct zst_encoder *encoder;
 };
 

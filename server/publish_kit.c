@@ -12,6 +12,8 @@ kit_free(struct publish_kit *kit)
 {
 	object_writer_free(kit->writer);
 	object_reader_free(kit->reader);
+	object_stream_free(kit->basis);
+	object_stream_free(kit->content);
 	zst_encoder_free(kit->encoder);
 	free(kit);
 }
@@ -28,6 +30,10 @@ kit_new(struct publish *p, struct publish_kit **out, struct err *e)
 	    p->o->repo, PUBLISH_OBJECT_LEVEL, &kit->writer, e);
 	if (ret == 0)
 		ret = object_reader_new(p->o->repo, &kit->reader, e);
+	if (ret == 0)
+		ret = object_stream_new(p->o->repo, &kit->basis, e);
+	if (ret == 0)
+		ret = object_stream_new(p->o->repo, &kit->content, e);
 	if (ret == 0)
 		ret = zst_encoder_new(ESTIMATE_LEVEL, &kit->encoder, e);
 	if (ret == 0)

@@ -38,6 +38,29 @@ count_object(struct publish_tree *t, const struct object *o)
 	pthread_mutex_unlock(&t->p->lock);
 }
 
+/* One read; a file that shrinks meanwhile is one that has not settled. */
+static int
+put(struct publish_kit *kit, struct scan_job *job, struct object *o,
+    bool *settled, struct err *e)
+{
+	struct object_source source = { .fd = job->fd,
+		.size_bytes = job->st.size_bytes,
+		.likely = digest_is_zero(&job->likely) ? NULL : &job->likely };
+	struct err why = ERR_INIT;
+	int stored = object_put_source(kit->writer, &source, o, &why), ret;
+
+	if (stored != 0 && stored != ERR_CHANGED) {
+		*e = why;
+		return err_prefix(e, "%s", job->path);
+	}
+	ret = scan_job_settled(job, settled, e);
+	if (ret == 0 && stored != 0 && *settled) {
+		*e = why;
+		return err_prefix(e, "%s", job->path);
+	}
+	return ret;
+}
+
 /* The content that is stored must be the one that job->st is of. */
 static int
 store(struct publish_tree *t, struct scan_job *job, struct digest *d,
@@ -50,11 +73,8 @@ store(struct publish_tree *t, struct scan_job *job, struct digest *d,
 
 	if (ret != 0)
 		return ret;
-	while (ret == 0 && !settled) {
-		ret = object_put_file(kit->writer, job->fd, job->path, &o, e);
-		if (ret == 0)
-			ret = scan_job_settled(job, &settled, e);
-	}
+	while (ret == 0 && !settled)
+		ret = put(kit, job, &o, &settled, e);
 	publish_kit_give(t->p, kit);
 	if (ret != 0)
 		return ret;

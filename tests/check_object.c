@@ -12,6 +12,7 @@
 #include "common/fsat.h"
 #include "common/zst.h"
 #include "tests/scratch.h"
+#include "transcripts/object_stream.h"
 #include "transcripts/repo.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.msg)
@@ -465,6 +466,72 @@ put_many(void *arg)
 	return NULL;
 }
 
+START_TEST(content_is_pulled_as_a_stream)
+{
+	struct object_stream *s = NULL;
+	struct err e = ERR_INIT;
+	struct object o;
+	struct buf content, out;
+	uint64_t frame_bytes = 0;
+	size_t got = 1;
+
+	fill(&content, sizes[_i]);
+	OK(object_put_bytes(writer, content.data, content.len, &o, &e));
+	OK(object_stream_new(repo, &s, &e));
+	for (int twice = 0; twice < 2; twice++) {
+		OK(object_stream_open(
+		    s, &o.digest, content.len, &frame_bytes, &e));
+		ck_assert_uint_eq(frame_bytes, o.stored_bytes);
+		buf_init(&out, 64 * MIB);
+		for (got = 1; got > 0; buf_commit(&out, got))
+			OK(object_stream_read(
+			    s, buf_reserve(&out, MIB), MIB, &got, &e));
+		ck_assert_uint_eq(out.len, content.len);
+		if (out.len > 0)
+			ck_assert_mem_eq(out.data, content.data, out.len);
+		buf_release(&out);
+	}
+	o.digest.b[5]++;
+	ck_assert_int_eq(
+	    object_stream_open(s, &o.digest, 1, NULL, &e), ERR_NOT_FOUND);
+	object_stream_free(s);
+	buf_release(&content);
+}
+END_TEST
+
+/* What is known by its digest is not even looked for; what only seems to be
+ * is stored. */
+START_TEST(likely_content_is_hashed_first)
+{
+	struct err e = ERR_INIT;
+	struct buf content;
+	struct object_source source = { .size_bytes = sizes[_i] };
+	struct digest d, other = { { 1 } };
+	struct object o;
+
+	fill(&content, sizes[_i]);
+	digest_of(content.data, content.len, &d);
+	source.fd = file_of(&content);
+	source.likely = &d;
+	OK(object_put_source(writer, &source, &o, &e));
+	ck_assert(!o.stored);
+	ck_assert(digest_equal(&o.digest, &d));
+	ck_assert_uint_eq(count_names("v1/object"), 0);
+	source.likely = &other;
+	OK(object_put_source(writer, &source, &o, &e));
+	ck_assert(o.stored);
+	ck_assert(digest_equal(&o.digest, &d));
+	expect_content(&d, &content);
+	OK(object_put_source(writer, &source, &o, &e));
+	ck_assert(!o.stored);
+	source.size_bytes++;
+	ck_assert_int_eq(
+	    object_put_source(writer, &source, &o, &e), ERR_CHANGED);
+	close(source.fd);
+	buf_release(&content);
+}
+END_TEST
+
 START_TEST(threads_may_write_the_same_objects)
 {
 	intptr_t stored[THREADS] = { 0 }, total = 0;
@@ -510,6 +577,8 @@ main(void)
 	tcase_add_loop_test(t, a_file_that_keeps_changing_is_named, 0, 2);
 	tcase_add_test(t, reading_is_bounded_and_checked);
 	tcase_add_loop_test(t, content_is_opened_as_a_file, 0, SIZES);
+	tcase_add_loop_test(t, content_is_pulled_as_a_stream, 0, SIZES);
+	tcase_add_loop_test(t, likely_content_is_hashed_first, 0, SIZES);
 	tcase_add_test(t, threads_may_write_the_same_objects);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

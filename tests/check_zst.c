@@ -225,6 +225,126 @@ START_TEST(what_is_no_frame_of_ours_is_refused)
 }
 END_TEST
 
+/* A zst_source: some of a frame in memory. */
+struct feed {
+	const uint8_t *data;
+	size_t len, pos, step;
+};
+
+static int
+give(void *arg, void *dst, size_t size, size_t *got, struct err *e)
+{
+	struct feed *f = arg;
+	size_t n = f->len - f->pos;
+
+	(void)e;
+	n = n < f->step ? n : f->step;
+	n = n < size ? n : size;
+	if (n > 0)
+		memcpy(dst, f->data + f->pos, n);
+	f->pos += n;
+	*got = n;
+	return 0;
+}
+
+/* Pulled in pieces of `piece` bytes. */
+static int
+pull(struct feed *feed, size_t piece, uint64_t max, struct buf *out,
+    struct err *e)
+{
+	struct zst_decoder *z = NULL;
+	size_t got = 1;
+	int ret = zst_decoder_new(&z, e);
+
+	buf_init(out, 64U << 20);
+	if (ret == 0)
+		ret = zst_decode_begin(z, max, e);
+	while (ret == 0 && got > 0) {
+		uint8_t *p = buf_reserve(out, piece);
+
+		ck_assert_ptr_nonnull(p);
+		got = 0;
+		ret = zst_decode_read(z, give, feed, p, piece, &got, e);
+		ck_assert_uint_le(got, piece);
+		buf_commit(out, got);
+	}
+	/* And the end stays the end. */
+	if (ret == 0)
+		ret = zst_decode_read(z, give, feed, out->data, 1, &got, e);
+	if (ret == 0)
+		ck_assert_uint_eq(got, 0);
+	zst_decoder_free(z);
+	return ret;
+}
+
+START_TEST(what_is_pulled_is_what_went_in)
+{
+	static const size_t lengths[] = { 0, 1, 1000, 200000, 1000000 };
+	static const size_t steps[] = { 1, 4093, 1U << 20 };
+	struct err e = ERR_INIT;
+	struct buf content, frame, out;
+
+	for (size_t i = 0; i < 5; i++) {
+		for (size_t j = 0; j < 9; j++) {
+			struct feed feed = { .step = steps[j % 3] };
+
+			fill(&content, lengths[i], j % 2 == 0);
+			encode(&content, 1, &frame);
+			feed.data = frame.data;
+			feed.len = frame.len;
+			ck_assert_int_eq(pull(&feed, j < 3 ? 777 : 300000,
+			                     content.len, &out, &e),
+			    0);
+			ck_assert_uint_eq(out.len, content.len);
+			if (out.len > 0)
+				ck_assert_mem_eq(
+				    out.data, content.data, out.len);
+			buf_release(&content);
+			buf_release(&frame);
+			buf_release(&out);
+		}
+	}
+}
+END_TEST
+
+START_TEST(pulling_refuses_what_feeding_refuses)
+{
+	struct err e = ERR_INIT;
+	struct buf content, frame, out;
+	struct feed feed = { .step = 100 };
+
+	fill(&content, 3000, true);
+	encode(&content, 1, &frame);
+	feed.data = frame.data;
+	for (feed.len = 0; feed.len < frame.len; feed.len++) {
+		feed.pos = 0;
+		ck_assert_int_eq(pull(&feed, 500, 3000, &out, &e), ERR_FORMAT);
+		buf_release(&out);
+	}
+	feed.pos = 0;
+	ck_assert_int_eq(pull(&feed, 500, 2999, &out, &e), ERR_LIMIT);
+	buf_release(&out);
+	buf_init(&out, 2 * frame.len);
+	buf_add(&out, frame.data, frame.len);
+	buf_add_byte(&out, 0);
+	buf_release(&frame);
+	frame = out;
+	feed.data = frame.data;
+	for (feed.step = 1; feed.step <= frame.len; feed.step *= 2) {
+		feed.len = frame.len;
+		feed.pos = 0;
+		ck_assert_int_eq(pull(&feed, 500, 4000, &out, &e), ERR_FORMAT);
+		buf_release(&out);
+	}
+	frame.data[0]++;
+	feed.pos = 0;
+	ck_assert_int_eq(pull(&feed, 500, 3000, &out, &e), ERR_FORMAT);
+	buf_release(&out);
+	buf_release(&frame);
+	buf_release(&content);
+}
+END_TEST
+
 START_TEST(a_frame_says_how_long_its_content_is)
 {
 	struct err e = ERR_INIT;
@@ -304,6 +424,8 @@ main(void)
 	tcase_add_loop_test(t, what_is_no_frame_of_ours_is_refused, 0,
 	    sizeof(strange) / sizeof(strange[0]));
 	tcase_add_loop_test(t, bytes_behind_a_frame_are_refused, 0, 2);
+	tcase_add_test(t, what_is_pulled_is_what_went_in);
+	tcase_add_test(t, pulling_refuses_what_feeding_refuses);
 	tcase_add_test(t, a_frame_says_how_long_its_content_is);
 	tcase_add_test(t, a_level_or_window_out_of_range_is_usage);
 	suite_add_tcase(s, t);

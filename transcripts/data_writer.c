@@ -172,6 +172,8 @@ data_writer_new(
 	if (ret == 0)
 		ret = zst_encoder_new(options->level, &w->encoder, e);
 	if (ret == 0)
+		ret = zst_encoder_set_short(w->encoder, e);
+	if (ret == 0)
 		ret = open_archive(w, e);
 	if (ret != 0) {
 		data_writer_free(w);

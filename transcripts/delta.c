@@ -11,7 +11,7 @@
 
 #define BUFFER_BYTES ((size_t)128 * 1024)
 #define SMALL_BYTES  ((uint64_t)256 * 1024)
-#define BLOCKS_MAX   ((uint64_t)1024 * 1024)
+#define BLOCKS_MAX   ((uint64_t)128 * 1024)
 /* Of the strong sums: chance is out of the question, and nobody who could
  * want a collision gets to choose between contents of one publisher. */
 #define STRONG_BYTES 16

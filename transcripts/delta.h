@@ -30,7 +30,7 @@ struct delta_pair {
 };
 /* The delta that makes the new content of the basis, in pieces to the sink.
  * ERR_LIMIT: it would be longer than max_bytes, what the sink got is of no
- * use.  Memory: some 40 MB at most. */
+ * use.  Memory: some 6 MB at most. */
 MUST_CHECK int delta_make(
     const struct delta_pair *pair, delta_sink sink, void *arg, struct err *e);
 

@@ -135,10 +135,18 @@ install_frame(struct object_writer *w, const struct digest *d, struct err *e)
 	return ret;
 }
 
+static int
+has_object(struct object_writer *w, const struct digest *d,
+    const struct digest *likely, bool *has, struct err *e)
+{
+	*has = likely != NULL && digest_equal(d, likely);
+	return *has ? 0 : repo_has_object(w->repo, d, has, e);
+}
+
 /* Stores at most OBJECT_MEMORY_BYTES. */
 static int
 put_content(struct object_writer *w, const void *data, size_t len,
-    struct object *out, struct err *e)
+    const struct digest *likely, struct object *out, struct err *e)
 {
 	struct object o = { .size_bytes = len };
 	bool has = false;
@@ -148,7 +156,7 @@ put_content(struct object_writer *w, const void *data, size_t len,
 	digest_reset(w->digest);
 	digest_add(w->digest, data, len);
 	digest_end(w->digest, &o.digest);
-	ret = repo_has_object(w->repo, &o.digest, &has, e);
+	ret = has_object(w, &o.digest, likely, &has, e);
 	if (ret != 0)
 		return ret;
 	if (!has) {
@@ -318,47 +326,70 @@ read_at(
 }
 
 static int
-put_small(struct object_writer *w, int fd, uint64_t size_bytes,
+put_small(struct object_writer *w, const struct object_source *s,
     struct object *out, struct err *e)
 {
 	size_t got = 0;
-	int ret = read_at(fd, w->content, (size_t)size_bytes, 0, &got, e);
+	int ret = read_at(s->fd, w->content, (size_t)s->size_bytes, 0, &got, e);
 
 	if (ret != 0)
 		return ret;
-	if (got != size_bytes)
+	if (got != s->size_bytes)
 		return err_set(e, ERR_CHANGED, "became shorter");
-	return put_content(w, w->content, got, out, e);
+	return put_content(w, w->content, got, s->likely, out, e);
 }
 
-/* One pass: what turns out to be there already is thrown away. */
+/* Reads all of it: hashes, and compresses if told to. */
 static int
-put_large(struct object_writer *w, int fd, uint64_t size_bytes,
-    struct object *out, struct err *e)
+read_large(struct object_writer *w, const struct object_source *s,
+    bool compress, struct digest *digest, struct err *e)
 {
-	struct object o = { .size_bytes = size_bytes };
 	uint64_t done = 0;
 	size_t got = 1;
-	bool has = false;
-	int ret = zst_begin(w->encoder, size_bytes, e);
+	int ret = 0;
 
 	digest_reset(w->digest);
-	while (ret == 0 && got > 0 && done < size_bytes) {
-		ret = read_at(fd, w->content, PIECE_BYTES, done, &got, e);
+	while (ret == 0 && got > 0 && done < s->size_bytes) {
+		ret = read_at(s->fd, w->content, PIECE_BYTES, done, &got, e);
 		if (ret != 0)
 			break;
 		digest_add(w->digest, w->content, got);
-		ret = zst_feed(w->encoder, w->content, got, add_frame, w, e);
+		if (compress)
+			ret = zst_feed(
+			    w->encoder, w->content, got, add_frame, w, e);
 		done += got;
 	}
-	if (ret == 0)
-		ret = zst_end(w->encoder, add_frame, w, e);
-	if (ret != 0)
-		return ret;
-	digest_end(w->digest, &o.digest);
-	ret = repo_has_object(w->repo, &o.digest, &has, e);
-	if (ret == 0 && !has)
-		ret = install_frame(w, &o.digest, e);
+	digest_end(w->digest, digest);
+	if (ret == 0 && done != s->size_bytes)
+		ret = err_set(e, ERR_CHANGED, "became shorter");
+	return ret;
+}
+
+/* One pass, unless it is likely there: what turns out to be is thrown away. */
+static int
+put_large(struct object_writer *w, const struct object_source *s,
+    struct object *out, struct err *e)
+{
+	struct object o = { .size_bytes = s->size_bytes };
+	bool has = false;
+	int ret = 0;
+
+	if (s->likely != NULL) {
+		ret = read_large(w, s, false, &o.digest, e);
+		if (ret == 0)
+			ret = has_object(w, &o.digest, s->likely, &has, e);
+	}
+	if (ret == 0 && !has) {
+		ret = zst_begin(w->encoder, s->size_bytes, e);
+		if (ret == 0)
+			ret = read_large(w, s, true, &o.digest, e);
+		if (ret == 0)
+			ret = zst_end(w->encoder, add_frame, w, e);
+		if (ret == 0)
+			ret = repo_has_object(w->repo, &o.digest, &has, e);
+		if (ret == 0 && !has)
+			ret = install_frame(w, &o.digest, e);
+	}
 	if (ret != 0)
 		return ret;
 	o.stored = !has;
@@ -373,12 +404,28 @@ same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
+int
+object_put_source(struct object_writer *w, const struct object_source *source,
+    struct object *out, struct err *e)
+{
+	int ret;
+
+	object_cancel(w);
+	if (source->size_bytes <= OBJECT_MEMORY_BYTES)
+		ret = put_small(w, source, out, e);
+	else
+		ret = put_large(w, source, out, e);
+	object_cancel(w);
+	return ret;
+}
+
 /* Content stored from a file that then turns out to have changed is an object
  * like any other, only that nothing refers to it. */
 static int
 put_file_once(
     struct object_writer *w, int fd, struct object *out, struct err *e)
 {
+	struct object_source source = { .fd = fd };
 	struct fsat_stat before, after;
 	int ret = fsat_stat_fd(fd, &before, e);
 
@@ -386,11 +433,8 @@ put_file_once(
 		return ret;
 	if ((before.mode & S_IFMT) != S_IFREG)
 		return err_set(e, ERR_UNSUPPORTED, "not a regular file");
-	if (before.size_bytes <= OBJECT_MEMORY_BYTES)
-		ret = put_small(w, fd, before.size_bytes, out, e);
-	else
-		ret = put_large(w, fd, before.size_bytes, out, e);
-	object_cancel(w);
+	source.size_bytes = before.size_bytes;
+	ret = object_put_source(w, &source, out, e);
 	if (ret == 0)
 		ret = fsat_stat_fd(fd, &after, e);
 	if (ret != 0)
@@ -408,7 +452,6 @@ object_put_file(struct object_writer *w, int fd, const char *name,
 {
 	int ret = ERR_CHANGED;
 
-	object_cancel(w);
 	for (int i = 0; i < OBJECT_READ_TRIES && ret == ERR_CHANGED; i++)
 		ret = put_file_once(w, fd, out, e);
 	return ret == 0 ? 0 : err_prefix(e, "%s", name);
@@ -424,7 +467,7 @@ object_put_bytes(struct object_writer *w, const void *data, size_t len,
 
 	object_cancel(w);
 	if (len <= OBJECT_MEMORY_BYTES)
-		return put_content(w, data, len, out, e);
+		return put_content(w, data, len, NULL, out, e);
 	digest_of(data, len, &o.digest);
 	ret = repo_has_object(w->repo, &o.digest, &has, e);
 	if (ret == 0 && !has) {

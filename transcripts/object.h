@@ -38,6 +38,17 @@ struct object {
 };
 MUST_CHECK int object_put_file(struct object_writer *w, int fd,
     const char *name, struct object *out, struct err *e);
+/* The same for who looks himself whether the file changed meanwhile: one read
+ * of size_bytes.  ERR_CHANGED: there are fewer. */
+struct object_source {
+	int fd;
+	uint64_t size_bytes;
+	/* NULL, or of an object that is there and likely has this content,
+	 * which then is hashed before it is compressed for nothing. */
+	const struct digest *likely;
+};
+MUST_CHECK int object_put_source(struct object_writer *w,
+    const struct object_source *source, struct object *out, struct err *e);
 MUST_CHECK int object_put_bytes(struct object_writer *w, const void *data,
     size_t len, struct object *out, struct err *e);
 

@@ -283,12 +283,16 @@ open_content(struct scan *s, struct object *x, struct err *e)
 static int
 want_content(struct scan *s, struct object *x, struct err *e)
 {
+	const struct digest *guess;
 	struct scan_job *job;
 	int rc = window_add_job(s->window, &x->m, &x->st, x->fd, &job, e);
 
 	x->fd = -1;
 	if (rc != 0)
 		return rc;
+	guess = s->was == NULL ? NULL : statcache_reader_guess(s->was, &x->st);
+	if (guess != NULL)
+		job->likely = *guess;
 	s->totals.wanted++;
 	s->totals.wanted_bytes += x->st.size_bytes;
 	if (s->o->want == NULL) {

@@ -28,6 +28,10 @@ struct scan_job {
 	int fd;              /* at its beginning; scan_job_done closes it */
 	const char *path;    /* relative to the tree, for errors */
 	struct fsat_stat st; /* of fd */
+	/* The digest that the stat cache has for this path, where size and time
+	 * of modification are the same and only the inode or time of change is
+	 * another: a copy, most likely.  Else all zero. */
+	struct digest likely;
 };
 
 /* Says that all of job->fd was read: false when the file changed meanwhile;

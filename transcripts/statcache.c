@@ -238,6 +238,7 @@ struct statcache_reader {
 	uint64_t number;
 	bool at_end;
 	bool has_record; /* `record` is one, and not passed yet */
+	bool found;      /* and of the path that was last asked for */
 	int status;      /* what ended the reading early */
 	struct statcache_record record;
 	char path[LIMIT_PATH_BYTES + 1];
@@ -471,7 +472,8 @@ find_path(
 	if (r->status != 0)
 		return damaged(e, "was refused before");
 	r->status = advance(r, path, &order, e);
-	*found = r->status == 0 && order == 0;
+	r->found = r->status == 0 && order == 0;
+	*found = r->found;
 	return r->status;
 }
 
@@ -498,6 +500,18 @@ statcache_reader_settled(struct statcache_reader *r, const char *path,
 	if (rc == 0)
 		*record = found && is_settled(r) ? &r->record : NULL;
 	return rc;
+}
+
+const struct digest *
+statcache_reader_guess(
+    const struct statcache_reader *r, const struct fsat_stat *st)
+{
+	const struct statcache_record *x = &r->record;
+
+	return r->found && x->size_bytes == st->size_bytes &&
+	        same_time(&x->mtime, &st->mtime) && !digest_is_zero(&x->digest)
+	    ? &x->digest
+	    : NULL;
 }
 
 void

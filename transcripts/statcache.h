@@ -58,6 +58,11 @@ MUST_CHECK int statcache_reader_find(struct statcache_reader *r,
 MUST_CHECK int statcache_reader_settled(struct statcache_reader *r,
     const char *path, const struct statcache_record **record, struct err *e);
 
+/* Of the path that was last asked for: the digest in a record of the same size
+ * and time of modification, trusted or not; NULL when there is none. */
+const struct digest *statcache_reader_guess(
+    const struct statcache_reader *r, const struct fsat_stat *st);
+
 /* A record of what stat says of path; without digest and xattrs. */
 void statcache_record_init(struct statcache_record *record, const char *path,
     const struct fsat_stat *st);
