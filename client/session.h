@@ -45,6 +45,7 @@ struct session {
 	const char **extras; /* addresses of the roster, borrowed from trust */
 	struct fetch *fetch;
 	struct learn learn;
+	struct buf transcripts; /* of the applied profile, for learn */
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
 	char mirror[LIMIT_NAME_BYTES + 1];

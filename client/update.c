@@ -148,6 +148,24 @@ start_fetcher(struct session *s, struct err *e)
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
+/* What may come with the next head. */
+static void
+expect_news(struct session *s)
+{
+	const struct release_profile *p = s->was_profile;
+	struct buf *names = &s->transcripts;
+
+	if (!s->has_applied ||
+	    strcmp(s->applied.channel, s->settings->channel) != 0)
+		return;
+	buf_clear(names);
+	for (size_t i = 0; i < p->count; i++)
+		buf_addf(names, "%s%s", i == 0 ? "" : ",",
+		    s->was.transcripts[p->transcripts[i]].name);
+	s->learn.serial = s->applied.serial;
+	s->learn.transcripts = names->failed == 0 ? buf_str(names) : NULL;
+}
+
 static int
 start(struct session *s, struct err *e)
 {
@@ -172,6 +190,7 @@ start(struct session *s, struct err *e)
 		.user = set->user,
 	};
 	s->learn = (struct learn){ .trust = s->trust, .store = &s->store };
+	expect_news(s);
 	return start_fetcher(s, e);
 }
 

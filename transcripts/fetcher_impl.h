@@ -25,6 +25,20 @@ struct fetcher_object {
 	struct buf small; /* while it is not told */
 };
 
+/* What a server sent behind a head; until the connection goes. */
+struct fetcher_news_part {
+	char path[96];
+	size_t at, len; /* in `bytes` */
+	uint64_t size_bytes;
+};
+struct fetcher_news {
+	struct fetcher_news_part parts[LIMIT_TRANSCRIPTS + 1];
+	size_t count;
+	struct buf bytes; /* of all parts, the last of which may be cut off */
+	char line[128];   /* that announces the next one, so far */
+	size_t line_len;
+};
+
 struct fetcher {
 	const struct fetch_options *options;
 	struct ipc *ipc;
@@ -47,6 +61,7 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
+	struct fetcher_news news;
 	uint64_t received, sent; /* of connections that are closed */
 };
 
@@ -57,6 +72,23 @@ MUST_CHECK int fetcher_objects(
     struct fetcher *f, const struct ipc_msg *msg, struct err *e);
 MUST_CHECK int fetcher_unpack(
     struct fetcher *f, struct ipc_msg *msg, struct err *e);
+
+MUST_CHECK int fetcher_get(
+    struct fetcher *f, const struct ipc_msg *msg, struct err *e);
+void fetcher_news_init(struct fetcher_news *n);
+void fetcher_news_drop(struct fetcher_news *n);
+
+/* A request of WIRE_GET's form. */
+struct fetcher_asked {
+	struct http_request req; /* its texts are the message's */
+	uint32_t wait_s;
+};
+MUST_CHECK int fetcher_parse_get(struct reader *r, struct fetcher_asked *out);
+/* WIRE_ANSWER. */
+MUST_CHECK int fetcher_send_answer(struct fetcher *f,
+    const struct http_response *resp, uint32_t which, struct err *e);
+/* Whether a path asks for a head and what follows from it. */
+bool fetcher_asks_news(const char *path);
 
 /* Sends WIRE_FAILED with what `why` says. */
 MUST_CHECK int fetcher_fail(
