@@ -12,10 +12,11 @@
  * kB, and gets it so: it behaves as on a line of that MTU, and carrying costs
  * little.  SIGUSR1 cuts the line and joins it again.
  *
- * SIGTERM ends, and prints what was carried, and "rounds N": how many round trips
- * of TCP followed from one another.  A packet is one step later than the latest one
- * that had reached its sender, and two steps are a round trip.  That counts what a
- * delay costs without a clock, if the delay is long beside all else. */
+ * SIGUSR2, while nothing is on its way, prints "rounds N": how many round trips of
+ * TCP followed from one another since the last time.  A packet is one step later
+ * than the latest one that had reached its sender, and two steps are a round trip.
+ * That counts what a delay costs without a clock, if the delay is long beside all
+ * else.  SIGTERM ends, and prints what was carried, and rounds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -69,13 +70,15 @@ struct direction {
 	uint64_t carried, carried_bytes, dropped, lost;
 };
 
-static volatile sig_atomic_t stop, is_cut;
+static volatile sig_atomic_t stop, is_cut, tell;
 
 static void
 on_signal(int sig)
 {
 	if (sig == SIGUSR1)
 		is_cut = is_cut == 0;
+	else if (sig == SIGUSR2)
+		tell = 1;
 	else
 		stop = 1;
 }
@@ -190,6 +193,17 @@ take(struct direction *d, struct line *l, uint64_t heard, int from)
 }
 
 static void
+tell_rounds(struct direction d[2])
+{
+	uint64_t step = d[0].step > d[1].step ? d[0].step : d[1].step;
+
+	(void)printf("rounds %" PRIu64 "\n", (step + 1) / 2);
+	(void)fflush(stdout);
+	d[0].step = d[1].step = 0;
+	tell = 0;
+}
+
+static void
 carry(struct direction d[2], struct line *l, const int fds[2])
 {
 	while (stop == 0) {
@@ -208,6 +222,8 @@ carry(struct direction d[2], struct line *l, const int fds[2])
 			return;
 		take(&d[0], l, d[1].step, fds[0]);
 		take(&d[1], l, d[0].step, fds[1]);
+		if (tell != 0)
+			tell_rounds(d);
 	}
 }
 
@@ -334,6 +350,7 @@ main(int argc, char *argv[])
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGUSR1, &sa, NULL);
+	sigaction(SIGUSR2, &sa, NULL);
 	(void)prctl(PR_SET_TIMERSLACK, 1000UL);
 	(void)puts("ready");
 	(void)fflush(stdout);
@@ -346,7 +363,6 @@ main(int argc, char *argv[])
 		free(d[i].slots);
 		free(d[i].room);
 	}
-	(void)printf("rounds %" PRIu64 "\n",
-	    ((d[0].step > d[1].step ? d[0].step : d[1].step) + 1) / 2);
+	tell_rounds(d);
 	return 0;
 }
