@@ -148,22 +148,24 @@ start_fetcher(struct session *s, struct err *e)
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
-/* What may come with the next head. */
+/* What may come with the next head: data transcripts, if it is the next one of
+ * what is applied. */
 static void
 expect_news(struct session *s)
 {
 	const struct release_profile *p = s->was_profile;
 	struct buf *names = &s->transcripts;
+	bool follows = s->has_applied &&
+	    strcmp(s->applied.channel, s->settings->channel) == 0;
 
-	if (!s->has_applied ||
-	    strcmp(s->applied.channel, s->settings->channel) != 0)
-		return;
 	buf_clear(names);
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; follows && i < p->count; i++)
 		buf_addf(names, "%s%s", i == 0 ? "" : ",",
 		    s->was.transcripts[p->transcripts[i]].name);
-	s->learn.serial = s->applied.serial;
-	s->learn.transcripts = names->failed == 0 ? buf_str(names) : NULL;
+	if (names->failed != 0)
+		return;
+	s->learn.serial = follows ? s->applied.serial : 0;
+	s->learn.transcripts = buf_str(names);
 }
 
 static int

@@ -29,6 +29,11 @@ struct news {
 	size_t count, next;
 };
 
+struct question {
+	uint64_t after;
+	char list[LIMIT_NEWS_LIST_BYTES];
+};
+
 static void
 file_name(char name[FILE_BYTES], const char *folder, const struct digest *d)
 {
@@ -187,7 +192,7 @@ parse_release(const struct buf *text, struct release *out, struct err *e)
 
 /* The head, the release, and the list of what else there is. */
 static int
-fill(struct news *n, const struct serve_head *head, const char *list,
+fill(struct news *n, const struct serve_head *head, const struct question *q,
     struct err *e)
 {
 	char name[FILE_BYTES];
@@ -208,7 +213,8 @@ fill(struct news *n, const struct serve_head *head, const char *list,
 		buf_add(&n->front, head->bytes.data, head->bytes.len);
 		add_line(&n->front, name, text.len);
 		buf_add(&n->front, text.data, text.len);
-		list_files(n, &r, list);
+		if (q->after + 1 == head->serial)
+			list_files(n, &r, q->list);
 		rc = buf_check(&n->front, "news", e);
 	}
 	buf_release(&text);
@@ -217,27 +223,25 @@ fill(struct news *n, const struct serve_head *head, const char *list,
 }
 
 static bool
-is_for(const struct http_request *r, const struct serve_head *head,
-    char list[LIMIT_NEWS_LIST_BYTES])
+parse_question(const struct http_request *r, struct question *q)
 {
 	char text[24];
-	uint64_t after;
 
 	return http_request_query(r, "after", text, sizeof(text)) == 0 &&
-	    text_u64(text, strlen(text), UINT64_MAX - 1, &after) == 0 &&
-	    after + 1 == head->serial &&
-	    http_request_query(r, "with", list, LIMIT_NEWS_LIST_BYTES) == 0;
+	    text_u64(text, strlen(text), UINT64_MAX, &q->after) == 0 &&
+	    http_request_query(r, "with", q->list, sizeof(q->list)) == 0;
 }
 
 bool
 serve_news_reply(int repo, struct serve_slot *slot, struct http_request *r,
     const struct serve_head *head)
 {
-	char list[LIMIT_NEWS_LIST_BYTES], text[24];
 	struct err ignored = ERR_INIT;
+	struct question q;
 	struct news *n;
+	char text[24];
 
-	if (!is_for(r, head, list))
+	if (!parse_question(r, &q) || q.after >= head->serial)
 		return false;
 	n = calloc(1, sizeof(*n));
 	if (n == NULL)
@@ -247,7 +251,7 @@ serve_news_reply(int repo, struct serve_slot *slot, struct http_request *r,
 	n->fd = -1;
 	buf_init(&n->front,
 	    LIMIT_HEAD_BYTES + LIMIT_NEWS_RELEASE_BYTES + FILE_BYTES);
-	if (fill(n, head, list, &ignored) != 0) {
+	if (fill(n, head, &q, &ignored) != 0) {
 		release_news(n);
 		return false;
 	}

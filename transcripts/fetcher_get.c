@@ -252,7 +252,7 @@ ask_news(struct passing *p, struct http_response *resp, struct err *e)
 
 	fetcher_news_drop(&p->f->news);
 	p->req.max_bytes += LIMIT_NEWS_BYTES;
-	p->req.timeout_ms = LIMIT_NEWS_MS;
+	p->req.timeout_ms = p->req.idle_ms + LIMIT_NEWS_MS;
 	rc = fetcher_http(p->f, &p->req, resp, e);
 	if (rc != ERR_VERIFY || p->answered)
 		return rc;

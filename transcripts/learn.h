@@ -14,8 +14,9 @@ struct learn {
 	struct trust_store *store;
 	struct fetch *fetch;
 	struct digest peer; /* key of the server that answered last */
-	/* What is here: of a head of the serial after it a server may send what
-	 * else is needed, before it is asked for.  NULL: that is not wanted. */
+	/* What is here: behind a later head a server may send its release, and
+	 * behind the next one data transcripts of these names, before they are
+	 * asked for.  NULL: that is not wanted. */
 	const char *transcripts; /* names, with ',' between */
 	uint64_t serial;
 };
