@@ -8,9 +8,10 @@
 #include "common/text.h"
 #include "server/serve_stats.h"
 #include "transcripts/release.h"
+#include "transcripts/repo.h"
 #include "transcripts/statement.h"
 
-#define FILE_BYTES 96
+#define LINE_BYTES (REPO_PATH_BYTES + 24)
 
 struct file {
 	struct digest data;
@@ -35,15 +36,6 @@ struct question {
 };
 
 static void
-file_name(char name[FILE_BYTES], const char *folder, const struct digest *d)
-{
-	char hex[DIGEST_HEX];
-
-	digest_hex(d, hex);
-	(void)snprintf(name, FILE_BYTES, "v1/%s/%s", folder, hex);
-}
-
-static void
 add_line(struct buf *b, const char *name, uint64_t size_bytes)
 {
 	buf_addf(b, "/%s %" PRIu64 "\n", name, size_bytes);
@@ -65,9 +57,9 @@ open_file(struct news *n)
 	const struct file *f = &n->files[n->next++];
 	struct err ignored = ERR_INIT;
 	struct fsat_stat st;
-	char name[FILE_BYTES];
+	char name[REPO_PATH_BYTES];
 
-	file_name(name, "data", &f->data);
+	repo_path_data(name, &f->data);
 	if (fsat_open_file(n->repo, name, &n->fd, &ignored) != 0)
 		return;
 	if (fsat_stat_fd(n->fd, &st, &ignored) != 0 ||
@@ -169,9 +161,9 @@ list_files(struct news *n, const struct release *r, const char *list)
 
 		if (!t->has_data || !is_listed(list, t->name))
 			continue;
-		if (room < FILE_BYTES || t->data_bytes > room - FILE_BYTES)
+		if (room < LINE_BYTES || t->data_bytes > room - LINE_BYTES)
 			continue;
-		room -= t->data_bytes + FILE_BYTES;
+		room -= t->data_bytes + LINE_BYTES;
 		n->files[n->count++] =
 		    (struct file){ t->data, t->data_bytes };
 	}
@@ -195,12 +187,12 @@ static int
 fill(struct news *n, const struct serve_head *head, const struct question *q,
     struct err *e)
 {
-	char name[FILE_BYTES];
+	char name[REPO_PATH_BYTES];
 	struct release r;
 	struct buf text;
 	int fd = -1, rc;
 
-	file_name(name, "release", &head->release);
+	repo_path_release(name, &head->release);
 	if ((rc = fsat_open_file(n->repo, name, &fd, e)) != 0)
 		return rc;
 	release_init(&r);
@@ -250,7 +242,7 @@ serve_news_reply(int repo, struct serve_slot *slot, struct http_request *r,
 	n->slot = slot;
 	n->fd = -1;
 	buf_init(&n->front,
-	    LIMIT_HEAD_BYTES + LIMIT_NEWS_RELEASE_BYTES + FILE_BYTES);
+	    LIMIT_HEAD_BYTES + LIMIT_NEWS_RELEASE_BYTES + LINE_BYTES);
 	if (fill(n, head, &q, &ignored) != 0) {
 		release_news(n);
 		return false;
