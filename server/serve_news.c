@@ -19,7 +19,7 @@ struct file {
 };
 
 /* First the bytes of `front` are sent, then `left` of fd; then the next file. */
-struct news {
+struct stream {
 	int repo;
 	struct serve_slot *slot;
 	struct buf front;
@@ -42,7 +42,7 @@ add_line(struct buf *b, const char *name, uint64_t size_bytes)
 }
 
 static void
-close_file(struct news *n)
+close_file(struct stream *n)
 {
 	if (n->fd >= 0)
 		close(n->fd);
@@ -52,7 +52,7 @@ close_file(struct news *n)
 /* One that is not as the release says is left out: it is asked for by itself
  * then, and whoever asks is told why it does not come. */
 static void
-open_file(struct news *n)
+open_file(struct stream *n)
 {
 	const struct file *f = &n->files[n->next++];
 	struct err ignored = ERR_INIT;
@@ -74,7 +74,7 @@ open_file(struct news *n)
 }
 
 static size_t
-send_front(struct news *n, uint8_t *dst, size_t room)
+send_front(struct stream *n, uint8_t *dst, size_t room)
 {
 	size_t len = n->front.len - n->front_sent;
 
@@ -86,7 +86,7 @@ send_front(struct news *n, uint8_t *dst, size_t room)
 }
 
 static int
-read_file(struct news *n, uint8_t *dst, size_t room, size_t *got, struct err *e)
+read_file(struct stream *n, uint8_t *dst, size_t room, size_t *got, struct err *e)
 {
 	int rc = fsat_read_some(n->fd, dst, room, got, e);
 
@@ -102,7 +102,7 @@ read_file(struct news *n, uint8_t *dst, size_t room, size_t *got, struct err *e)
 static int
 produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 {
-	struct news *n = arg;
+	struct stream *n = arg;
 	size_t at = 0, more;
 
 	while (at < size) {
@@ -128,7 +128,7 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 static void
 release_news(void *arg)
 {
-	struct news *n = arg;
+	struct stream *n = arg;
 
 	close_file(n);
 	buf_release(&n->front);
@@ -152,7 +152,7 @@ is_listed(const char *list, const char *name)
 
 /* What the list names of a release, as far as there is room. */
 static void
-list_files(struct news *n, const struct release *r, const char *list)
+list_files(struct stream *n, const struct release *r, const char *list)
 {
 	uint64_t room = LIMIT_NEWS_BYTES - n->front.len;
 
@@ -184,7 +184,7 @@ parse_release(const struct buf *text, struct release *out, struct err *e)
 
 /* The head, the release, and the list of what else there is. */
 static int
-fill(struct news *n, const struct serve_head *head, const struct question *q,
+fill(struct stream *n, const struct serve_head *head, const struct question *q,
     struct err *e)
 {
 	char name[REPO_PATH_BYTES];
@@ -230,7 +230,7 @@ serve_news_reply(int repo, struct serve_slot *slot, struct http_request *r,
 {
 	struct err ignored = ERR_INIT;
 	struct question q;
-	struct news *n;
+	struct stream *n;
 	char text[24];
 
 	if (!parse_question(r, &q) || q.after >= head->serial)

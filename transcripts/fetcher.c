@@ -118,7 +118,7 @@ drop_connection(struct fetcher *f)
 	http_client_free(f->http);
 	f->http = NULL;
 	f->no_batch = false;
-	fetcher_news_drop(&f->news);
+	news_drop(&f->news);
 }
 
 static int
@@ -624,7 +624,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
 	buf_init(&f.reasons, REASONS_BYTES);
 	fetcher_objects_init(&f);
-	fetcher_news_init(&f.news);
+	news_init(&f.news);
 	f.tls.identity = options->identity;
 	f.tls.judge = judge;
 	f.tls.arg = &f;
@@ -643,7 +643,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	buf_release(&f.wants);
 	buf_release(&f.reasons);
 	buf_release(&f.object.small);
-	fetcher_news_drop(&f.news);
+	news_drop(&f.news);
 	forget_text(&f);
 	free(f.keys);
 	return rc == ERR_NET ? 0 : 1;

@@ -4,26 +4,12 @@
  * Such news are kept as they came and answer later requests, so that whoever
  * decides asks, bounds and verifies as if they came then.  One that was cut off
  * is asked for from there on. */
-#include "common/text.h"
 #include "transcripts/fetcher_impl.h"
 
 /* A long poll's answer may be this much late. */
 #define GRACE_MS 10000
 
 /* ---- news ---- */
-
-void
-fetcher_news_init(struct fetcher_news *n)
-{
-	buf_init(&n->bytes, LIMIT_NEWS_BYTES);
-}
-
-void
-fetcher_news_drop(struct fetcher_news *n)
-{
-	buf_release(&n->bytes);
-	n->count = n->line_len = 0;
-}
 
 static const char *
 news_of(const char *path)
@@ -37,80 +23,6 @@ fetcher_asks_news(const char *path)
 	const char *query = news_of(path);
 
 	return query != NULL && strstr(query, "&with=") != NULL;
-}
-
-static const struct fetcher_news_part *
-news_find(const struct fetcher *f, const struct http_request *req)
-{
-	const struct fetcher_news *n = &f->news;
-
-	if (f->tls.verdict != TLS_KNOWN || req->offset > 0)
-		return NULL;
-	for (size_t i = 0; i < n->count; i++)
-		if (strcmp(n->parts[i].path, req->path) == 0 &&
-		    n->parts[i].size_bytes <= req->max_bytes)
-			return &n->parts[i];
-	return NULL;
-}
-
-/* "PATH BYTES" */
-static int
-begin_part(struct fetcher_news *n, struct err *e)
-{
-	struct fetcher_news_part *p = &n->parts[n->count];
-	const char *space = memchr(n->line, ' ', n->line_len);
-	size_t len = space == NULL ? 0 : (size_t)(space - n->line);
-
-	if (len == 0 || len >= sizeof(p->path) ||
-	    n->count == sizeof(n->parts) / sizeof(*n->parts) ||
-	    text_u64(space + 1, n->line_len - len - 1,
-	        LIMIT_NEWS_BYTES - n->bytes.len, &p->size_bytes) != 0)
-		return err_set(e, ERR_FORMAT, "news: a part is announced ill");
-	memcpy(p->path, n->line, len);
-	p->path[len] = '\0';
-	p->at = n->bytes.len;
-	p->len = 0;
-	n->line_len = 0;
-	n->count++;
-	return 0;
-}
-
-static int
-take_line_byte(struct fetcher_news *n, char c, struct err *e)
-{
-	if (c == '\n')
-		return begin_part(n, e);
-	if (n->line_len == sizeof(n->line))
-		return err_set(e, ERR_FORMAT, "news: line too long");
-	n->line[n->line_len++] = c;
-	return 0;
-}
-
-static int
-news_take(
-    struct fetcher_news *n, const uint8_t *data, size_t len, struct err *e)
-{
-	while (len > 0) {
-		struct fetcher_news_part *p =
-		    n->count > 0 ? &n->parts[n->count - 1] : NULL;
-		size_t more = 1;
-
-		if (p == NULL || p->len == p->size_bytes) {
-			if (take_line_byte(n, (char)*data, e) != 0)
-				return e->code;
-		} else {
-			more = p->size_bytes - p->len < len
-			    ? (size_t)p->size_bytes - p->len
-			    : len;
-			buf_add(&n->bytes, data, more);
-			if (buf_check(&n->bytes, "news", e) != 0)
-				return e->code;
-			p->len += more;
-		}
-		data += more;
-		len -= more;
-	}
-	return 0;
 }
 
 /* ---- requests ---- */
@@ -225,7 +137,7 @@ pass_data(void *arg, const void *data, size_t len, struct err *e)
 
 /* Answered from the news as far as they go. */
 static int
-pass_part(struct passing *p, const struct fetcher_news_part *part, struct err *e)
+pass_part(struct passing *p, const struct news_part *part, struct err *e)
 {
 	struct fetcher *f = p->f;
 	const struct http_response resp = { .status = 200,
@@ -250,7 +162,7 @@ ask_news(struct passing *p, struct http_response *resp, struct err *e)
 	const char *query = news_of(p->req.path);
 	int rc;
 
-	fetcher_news_drop(&p->f->news);
+	news_drop(&p->f->news);
 	p->req.max_bytes += LIMIT_NEWS_BYTES;
 	p->req.timeout_ms = p->req.idle_ms + LIMIT_NEWS_MS;
 	rc = fetcher_http(p->f, &p->req, resp, e);
@@ -282,7 +194,7 @@ int
 fetcher_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
 	struct passing p = { .f = f };
-	const struct fetcher_news_part *part;
+	const struct news_part *part = NULL;
 	struct http_response resp = { .status = 0 };
 	struct err why = ERR_INIT;
 	struct fetcher_asked asked;
@@ -297,7 +209,8 @@ fetcher_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	p.req.begin = pass_begin;
 	p.req.sink = pass_data;
 	p.req.arg = &p;
-	part = news_find(f, &p.req);
+	if (f->tls.verdict == TLS_KNOWN && p.req.offset == 0)
+		part = news_find(&f->news, p.req.path, p.req.max_bytes);
 	if (part != NULL &&
 	    ((rc = pass_part(&p, part, e)) != 0 || p.ended))
 		return rc;

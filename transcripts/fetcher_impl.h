@@ -8,6 +8,7 @@
 #include "common/zst.h"
 #include "transcripts/fetch_wire.h"
 #include "transcripts/fetcher.h"
+#include "transcripts/news.h"
 
 /* A text that was cut off, as it came: the next server may have the rest. */
 struct fetcher_text {
@@ -23,20 +24,6 @@ struct fetcher_object {
 	uint64_t done;    /* bytes of the frame */
 	bool told;        /* as in struct stream */
 	struct buf small; /* while it is not told */
-};
-
-/* What a server sent behind a head; until the connection goes. */
-struct fetcher_news_part {
-	char path[96];
-	size_t at, len; /* in `bytes` */
-	uint64_t size_bytes;
-};
-struct fetcher_news {
-	struct fetcher_news_part parts[LIMIT_TRANSCRIPTS + 1];
-	size_t count;
-	struct buf bytes; /* of all parts, the last of which may be cut off */
-	char line[128];   /* that announces the next one, so far */
-	size_t line_len;
 };
 
 struct fetcher {
@@ -61,7 +48,7 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
-	struct fetcher_news news;
+	struct news news; /* of the server there is a connection to */
 	uint64_t received, sent; /* of connections that are closed */
 };
 
@@ -75,8 +62,6 @@ MUST_CHECK int fetcher_unpack(
 
 MUST_CHECK int fetcher_get(
     struct fetcher *f, const struct ipc_msg *msg, struct err *e);
-void fetcher_news_init(struct fetcher_news *n);
-void fetcher_news_drop(struct fetcher_news *n);
 
 /* A request of WIRE_GET's form. */
 struct fetcher_asked {
