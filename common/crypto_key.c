@@ -53,7 +53,7 @@ static EVP_PKEY *
 read_plain_key(const char *pem, size_t len)
 {
 	static const char begin[] = "-----BEGIN PRIVATE KEY-----\n",
-			  end[] = "\n-----END PRIVATE KEY-----\n";
+	                  end[] = "\n-----END PRIVATE KEY-----\n";
 	/* RFC 8410: version 0, Ed25519, an octet string in an octet string. */
 	static const uint8_t front[] = { 0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3,
 		0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20 };
@@ -66,8 +66,8 @@ read_plain_key(const char *pem, size_t len)
 	    memcmp(pem, begin, sizeof(begin) - 1) != 0 ||
 	    memcmp(pem + len - (sizeof(end) - 1), end, sizeof(end) - 1) != 0)
 		return NULL;
-	if (base64_decode(pem + sizeof(begin) - 1, text_len, der, sizeof(der),
-	        &n) == 0 &&
+	if (base64_decode(
+	        pem + sizeof(begin) - 1, text_len, der, sizeof(der), &n) == 0 &&
 	    n == sizeof(der) && memcmp(der, front, sizeof(front)) == 0)
 		pkey = EVP_PKEY_new_raw_private_key(
 		    EVP_PKEY_ED25519, NULL, der + sizeof(front), 32);

@@ -86,7 +86,8 @@ send_front(struct stream *n, uint8_t *dst, size_t room)
 }
 
 static int
-read_file(struct stream *n, uint8_t *dst, size_t room, size_t *got, struct err *e)
+read_file(
+    struct stream *n, uint8_t *dst, size_t room, size_t *got, struct err *e)
 {
 	int rc = fsat_read_some(n->fd, dst, room, got, e);
 
@@ -109,8 +110,8 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 		if (n->front_sent < n->front.len) {
 			at += send_front(n, dst + at, size - at);
 		} else if (n->left > 0) {
-			more = size - at < n->left ? size - at
-			                           : (size_t)n->left;
+			more =
+			    size - at < n->left ? size - at : (size_t)n->left;
 			if (read_file(n, dst + at, more, &more, e) != 0)
 				return e->code;
 			at += more;
@@ -164,8 +165,7 @@ list_files(struct stream *n, const struct release *r, const char *list)
 		if (room < LINE_BYTES || t->data_bytes > room - LINE_BYTES)
 			continue;
 		room -= t->data_bytes + LINE_BYTES;
-		n->files[n->count++] =
-		    (struct file){ t->data, t->data_bytes };
+		n->files[n->count++] = (struct file){ t->data, t->data_bytes };
 	}
 }
 

@@ -169,8 +169,10 @@ static const char *const ill[] = {
 	"head/v1/release/r 2097153\nrel",
 	"head 3\nrel",
 	"head/v1/release/"
-	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
-	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	"r"
+	"rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr"
+	"r"
 	" 3\nrel",
 	"head",
 };
@@ -224,8 +226,7 @@ START_TEST(asks_a_stranger_for_the_head_only)
 	expect_asked(NEWS, 100, "head alone");
 	/* The same as the first request of a connection. */
 	ck_assert_int_eq(fetch_rewind(visit.fetch, &visit.e), 0);
-	ck_assert_int_eq(
-	    fetch_connect(visit.fetch, &visit.peer, &visit.e), 0);
+	ck_assert_int_eq(fetch_connect(visit.fetch, &visit.peer, &visit.e), 0);
 	before = requests();
 	expect(NEWS, 100, "head alone");
 	ck_assert(!answer.known);

@@ -74,8 +74,7 @@ expect(const char *query, const char *parts)
 		add_data(&want, 1, "web's");
 	(void)snprintf(path, sizeof(path), "/v1/channel/production%s", query);
 	site_get(path, "", &r);
-	ck_assert_msg(
-	    r.status == 200 && r.whole && r.body.len == want.len &&
+	ck_assert_msg(r.status == 200 && r.whole && r.body.len == want.len &&
 	        memcmp(r.body.data, want.data, want.len) == 0,
 	    "%s: %s", query, buf_str(&r.body));
 	(void)snprintf(path, sizeof(path), "%zu", head.body.len);

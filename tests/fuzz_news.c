@@ -15,8 +15,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	news_init(&n);
 	for (size_t at = 0; at < size && rc == 0; at += step)
-		rc = news_take(&n, data + at,
-		    size - at < step ? size - at : step, &e);
+		rc = news_take(
+		    &n, data + at, size - at < step ? size - at : step, &e);
 	for (size_t i = 0; i < n.count; i++) {
 		const struct news_part *p = &n.parts[i];
 

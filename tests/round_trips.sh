@@ -4,6 +4,7 @@
 # at first.  They are counted by who follows from whom, not by a clock.
 # run: parallel
 # run: limit 120
+# shellcheck disable=SC2317 # functions that check and wait_for call
 set -uo pipefail
 # shellcheck source=tests/net.sh
 . "$(dirname "$0")/net.sh"

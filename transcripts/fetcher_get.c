@@ -106,8 +106,7 @@ pass_begin(void *arg, const struct http_response *resp, struct err *e)
 
 /* The head is through as soon as it is whole, whatever becomes of the rest. */
 static int
-pass_head(
-    struct passing *p, const uint8_t *data, size_t len, struct err *e)
+pass_head(struct passing *p, const uint8_t *data, size_t len, struct err *e)
 {
 	size_t n = len < p->head_left ? len : (size_t)p->head_left;
 	int rc = fetcher_send_data(p->f, data, n, e);
@@ -211,8 +210,7 @@ fetcher_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	p.req.arg = &p;
 	if (f->tls.verdict == TLS_KNOWN && p.req.offset == 0)
 		part = news_find(&f->news, p.req.path, p.req.max_bytes);
-	if (part != NULL &&
-	    ((rc = pass_part(&p, part, e)) != 0 || p.ended))
+	if (part != NULL && ((rc = pass_part(&p, part, e)) != 0 || p.ended))
 		return rc;
 	rc = fetcher_asks_news(p.req.path)
 	    ? ask_news(&p, &resp, &why)

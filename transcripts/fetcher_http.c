@@ -104,8 +104,7 @@ fetcher_http(struct fetcher *f, const struct http_request *req,
 
 	if (f->http == NULL)
 		return err_set(e, ERR_NET, "not connected");
-	f->content =
-	    !is_metadata(req->path) || fetcher_asks_news(req->path);
+	f->content = !is_metadata(req->path) || fetcher_asks_news(req->path);
 	if (f->content && !may_ask(f, req->path))
 		return err_set(
 		    e, ERR_VERIFY, "the server's key is not in the roster");

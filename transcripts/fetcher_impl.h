@@ -48,7 +48,7 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
-	struct news news; /* of the server there is a connection to */
+	struct news news;        /* of the server there is a connection to */
 	uint64_t received, sent; /* of connections that are closed */
 };
 

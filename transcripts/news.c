@@ -53,8 +53,7 @@ take_line_byte(struct news *n, char c, struct err *e)
 }
 
 int
-news_take(
-    struct news *n, const uint8_t *data, size_t len, struct err *e)
+news_take(struct news *n, const uint8_t *data, size_t len, struct err *e)
 {
 	while (len > 0) {
 		struct news_part *p =

@@ -219,8 +219,7 @@ load_roster(struct trust *t, struct err *e)
 		return 0;
 	if (rc != 0)
 		return err_prefix(e, "roster");
-	rc = trust_signing_root(
-	    t, ROOT_ROLE_ROSTER, raw.data, raw.len, &by, e);
+	rc = trust_signing_root(t, ROOT_ROLE_ROSTER, raw.data, raw.len, &by, e);
 	if (rc == 0)
 		rc = roster_parse(
 		    by.statement.body, by.statement.body_len, &t->roster, e);

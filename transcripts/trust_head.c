@@ -39,8 +39,8 @@ parse_kept(const struct statement *s, const char *channel, struct head *out,
 	int rc = head_parse(s->body, s->body_len, out, e);
 
 	if (rc == 0 && strcmp(out->channel, channel) != 0)
-		rc = err_set(
-		    e, ERR_VERIFY, "it is of channel %s", out->channel);
+		rc =
+		    err_set(e, ERR_VERIFY, "it is of channel %s", out->channel);
 	return rc;
 }
 
@@ -389,8 +389,8 @@ read_release(struct trust *t, const struct head *h, const void *data,
 	int rc;
 
 	if (c != NULL && is_kept(&c->accepted, h)) {
-		rc = trust_signing_root(
-		    t, ROOT_ROLE_RELEASE, data, len, &by, e);
+		rc =
+		    trust_signing_root(t, ROOT_ROLE_RELEASE, data, len, &by, e);
 		if (rc == 0)
 			rc = release_read(&by.root, h, data, len, out, e);
 		return rc;
