@@ -80,6 +80,7 @@ session_open(const struct settings *settings, bool lock, struct session *out,
 	s->now = time(NULL);
 	buf_init(&s->troubles, LIMIT_CONFIG_BYTES);
 	buf_init(&s->head_bytes, LIMIT_HEAD_BYTES);
+	buf_init(&s->transcripts, LIMIT_NEWS_LIST_BYTES - 1);
 	release_init(&s->was);
 	release_init(&s->release);
 	if ((rc = state_open(&s->state, settings->state, false, e)) != 0 ||
@@ -110,6 +111,7 @@ session_release(struct session *s)
 	release_release(&s->was);
 	release_release(&s->release);
 	buf_release(&s->head_bytes);
+	buf_release(&s->transcripts);
 	buf_release(&s->troubles);
 	free(s->extras);
 	if (s->root >= 0)

@@ -51,6 +51,7 @@ struct session {
 	struct fetch *fetch;
 	struct line *line; /* that the daemon lends, or NULL */
 	struct learn learn;
+	struct buf transcripts; /* of the applied profile, for learn */
 	struct fetch_peer peer;
 	char site[LIMIT_NAME_BYTES + 1];
 	char mirror[LIMIT_NAME_BYTES + 1];

@@ -159,6 +159,26 @@ start_fetcher(struct session *s, struct err *e)
 	return rc != 0 ? rc : learn_keys(&s->learn, e);
 }
 
+/* What may come with the next head: data transcripts, if it is the next one of
+ * what is applied. */
+static void
+expect_news(struct session *s)
+{
+	const struct release_profile *p = s->was_profile;
+	struct buf *names = &s->transcripts;
+	bool follows = s->has_applied &&
+	    strcmp(s->applied.channel, s->settings->channel) == 0;
+
+	buf_clear(names);
+	for (size_t i = 0; follows && i < p->count; i++)
+		buf_addf(names, "%s%s", i == 0 ? "" : ",",
+		    s->was.transcripts[p->transcripts[i]].name);
+	if (names->failed != 0)
+		return;
+	s->learn.serial = follows ? s->applied.serial : 0;
+	s->learn.transcripts = buf_str(names);
+}
+
 int
 update_begin(struct session *s, struct err *e)
 {
@@ -188,6 +208,7 @@ update_begin(struct session *s, struct err *e)
 		.user = set->user,
 	};
 	s->learn = (struct learn){ .trust = s->trust, .store = &s->store };
+	expect_news(s);
 	return start_fetcher(s, e);
 }
 

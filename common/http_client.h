@@ -64,6 +64,8 @@ struct http_response {
 	bool has_length;
 	uint64_t range_start; /* of a 206: `offset`; else 0 */
 	uint64_t body_bytes;  /* given to the sink */
+	uint64_t head_bytes;  /* of the body, when more follows that was not in
+	                       * the path ("Pecia-Head"); else 0 */
 	struct digest peer;   /* key of the server that answered (SPKI) */
 };
 

@@ -108,6 +108,16 @@ note_peer(struct leg *l)
 		memset(&l->resp.peer, 0, sizeof(l->resp.peer));
 }
 
+static void
+note_head(struct leg *l)
+{
+	const char *text = header_value(l->easy, "Pecia-Head");
+	uint64_t n = 0;
+
+	if (text != NULL && text_u64(text, strlen(text), INT64_MAX, &n) == 0)
+		l->resp.head_bytes = n;
+}
+
 /* The empty line behind an answer's header. */
 static int
 end_header(struct leg *l)
@@ -128,6 +138,7 @@ end_header(struct leg *l)
 	curl_easy_getinfo(l->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
 	r->has_length = length >= 0;
 	r->content_length = length >= 0 ? (uint64_t)length : 0;
+	note_head(l);
 	if (is_wanted(l) && r->content_length > l->req->max_bytes)
 		return leg_fail(l, ERR_LIMIT,
 		    "body of %llu bytes, more than %llu",

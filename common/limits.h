@@ -95,6 +95,12 @@
 #define LIMIT_SESSIONS      16    /* kept at once, each of another server */
 #define LIMIT_SESSION_BYTES 8192  /* of one; ours have 1,000 */
 
+/* What is sent behind a head, so that it need not be asked for. */
+#define LIMIT_NEWS_BYTES         2097152 /* all of it: held in memory */
+#define LIMIT_NEWS_RELEASE_BYTES 65536   /* of these the release */
+#define LIMIT_NEWS_LIST_BYTES    2048 /* names of transcripts, with the NUL */
+#define LIMIT_NEWS_MS            15000 /* longer than that it is not waited for */
+
 /* Peers of a server: an IPv4 address, or an IPv6 /64.  Each of one worker. */
 #define LIMIT_PEERS               16384 /* remembered, 100 bytes each */
 #define LIMIT_PEER_CONNECTIONS    512 /* unless configured: a site behind NAT */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/text.h"
+#include "server/serve_news.h"
 #include "server/serve_range.h"
 #include "server/serve_stats.h"
 #include "transcripts/head.h"
@@ -137,7 +138,8 @@ load(struct serve_heads *hs, struct serve_head *h)
 }
 
 static void
-reply_head(struct http_request *r, const struct serve_head *h)
+reply_head(const struct serve_heads *hs, struct http_request *r,
+    const struct serve_head *h)
 {
 	http_reply_header(r, "Cache-Control", "no-cache");
 	if (!h->present) {
@@ -151,7 +153,7 @@ reply_head(struct http_request *r, const struct serve_head *h)
 	http_reply_header(r, "ETag", h->tag);
 	if (serve_tag_listed(http_request_header(r, "if-none-match"), h->tag))
 		http_reply(r, 304, NULL, NULL, 0);
-	else
+	else if (!serve_news_reply(hs->repo, hs->slot, r, h))
 		http_reply(r, 200, "text/plain", h->bytes.data, h->bytes.len);
 }
 
@@ -173,7 +175,7 @@ wake_all(struct serve_heads *hs, struct serve_head *h)
 
 	while ((w = TAILQ_FIRST(&h->waiters)) != NULL) {
 		leave(hs, w);
-		reply_head(w->r, h);
+		reply_head(hs, w->r, h);
 	}
 }
 
@@ -373,7 +375,7 @@ on_wake(void *arg, struct http_request *r)
 	struct serve_head *h = w->head;
 
 	leave(arg, w);
-	reply_head(r, h);
+	reply_head(arg, r, h);
 }
 
 static void
@@ -383,7 +385,7 @@ hold(struct serve_heads *hs, struct serve_head *h, struct http_request *r,
 	struct serve_waiter *w = calloc(1, sizeof(*w));
 
 	if (w == NULL) {
-		reply_head(r, h);
+		reply_head(hs, r, h);
 		return;
 	}
 	w->r = r;
@@ -500,5 +502,5 @@ serve_heads_handle(
 	    knows(r, &q, h))
 		hold(hs, h, r, (unsigned)q.wait_s);
 	else
-		reply_head(r, h);
+		reply_head(hs, r, h);
 }

@@ -44,7 +44,7 @@ void serve_heads_free(struct serve_heads *h);
 /* The i-th head known, for i from 0; NULL past the last. */
 const struct serve_head *serve_heads_at(const struct serve_heads *h, size_t i);
 
-/* GET of a head, with ?after=SERIAL&wait=S. */
+/* GET of a head, with ?after=SERIAL&wait=S&with=NAMES. */
 void serve_heads_handle(
     struct serve_heads *h, struct http_request *r, const char *name);
 /* What `done` of any request must call. */

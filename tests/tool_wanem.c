@@ -1,21 +1,30 @@
 /* A line between two network namespaces: this kernel's tc has no netem.
  *
  *   tool_wanem [--delay US] [--jitter US] [--rate BITS] [--queue BYTES]
- *              [--loss PPM] [--seed N] [--mtu BYTES] NS_A NS_B DEVICE
+ *              [--loss PPM] [--seed N] [--mtu BYTES] [--gso] NS_A NS_B DEVICE
  *
  * Makes a TUN device of that name in each namespace and carries IP packets
  * between them.  Each direction: a queue of so many bytes that is emptied at so
  * many bits a second (0: at once) and drops what finds it full, then a delay of
  * so many microseconds and up to so many more (order is kept), then loss of so
  * many packets in a million.  Prints "ready" when both devices are there.
- * SIGUSR1 cuts the line and joins it again; SIGTERM ends, and prints what was
- * carried. */
+ * With --gso, TCP hands over what it would cut into packets of the MTU, up to 64
+ * kB, and gets it so: it behaves as on a line of that MTU, and carrying costs
+ * little.  SIGUSR1 cuts the line and joins it again.
+ *
+ * SIGUSR2, while nothing is on its way, prints "rounds N": how many round trips of
+ * TCP followed from one another since the last time.  A packet is one step later
+ * than the latest one that had reached its sender, and two steps are a round trip.
+ * That counts what a delay costs without a clock, if the delay is long beside all
+ * else.  SIGTERM ends, and prints what was carried, and rounds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -34,15 +43,18 @@
 #define MTU_MAX     65535
 #define BURST       64 /* packets read before time is looked at again */
 #define NEVER       UINT64_MAX
+#define GSO_BYTES   sizeof(struct virtio_net_hdr) /* before each packet */
 
 struct line {
 	uint64_t delay_ns, jitter_ns, rate, queue_bytes, loss_ppm;
 	uint64_t random; /* state of the generator, not 0 */
 	size_t mtu;
+	bool gso;
 };
 
 struct packet {
 	uint64_t leaves, arrives; /* the queue; the other side: monotonic ns */
+	uint64_t step;            /* 0: not of TCP */
 	size_t len;
 	unsigned char *data;
 };
@@ -54,16 +66,19 @@ struct direction {
 	unsigned count;      /* slots */
 	unsigned first, queue, end;
 	uint64_t queued_bytes, free_at; /* the queue is empty then */
+	uint64_t step;                  /* the latest that arrived */
 	uint64_t carried, carried_bytes, dropped, lost;
 };
 
-static volatile sig_atomic_t stop, is_cut;
+static volatile sig_atomic_t stop, is_cut, tell;
 
 static void
 on_signal(int sig)
 {
 	if (sig == SIGUSR1)
 		is_cut = is_cut == 0;
+	else if (sig == SIGUSR2)
+		tell = 1;
 	else
 		stop = 1;
 }
@@ -112,6 +127,8 @@ deliver(struct direction *d, int to, uint64_t now)
 		    write(to, p->data, p->len) == (ssize_t)p->len) {
 			d->carried++;
 			d->carried_bytes += p->len;
+			if (p->step > d->step)
+				d->step = p->step;
 		} else {
 			d->lost++;
 		}
@@ -122,9 +139,19 @@ deliver(struct direction *d, int to, uint64_t now)
 	                            : slot(d, d->first)->arrives;
 }
 
-/* The packet that was read into the slot at `end` sets out, or is dropped. */
+static bool
+is_tcp(const struct line *l, const struct packet *p)
+{
+	const unsigned char *ip = p->data + (l->gso ? GSO_BYTES : 0);
+
+	return ip[0] >> 4 == 4 ? ip[9] == IPPROTO_TCP : ip[6] == IPPROTO_TCP;
+}
+
+/* The packet that was read into the slot at `end` sets out, or is dropped; `heard`
+ * is the latest step that its sender knows. */
 static void
-set_out(struct direction *d, struct line *l, size_t len, uint64_t now)
+set_out(struct direction *d, struct line *l, size_t len, uint64_t heard,
+    uint64_t now)
 {
 	struct packet *p = slot(d, d->end);
 	uint64_t begins = d->free_at > now ? d->free_at : now;
@@ -135,6 +162,7 @@ set_out(struct direction *d, struct line *l, size_t len, uint64_t now)
 		return;
 	}
 	p->len = len;
+	p->step = is_tcp(l, p) ? heard + 1 : 0;
 	p->leaves = begins + (l->rate > 0 ? len * 8000000000u / l->rate : 0);
 	d->free_at = p->leaves;
 	if (l->loss_ppm > 0 && random_below(l, 1000000) < l->loss_ppm) {
@@ -151,15 +179,28 @@ set_out(struct direction *d, struct line *l, size_t len, uint64_t now)
 }
 
 static void
-take(struct direction *d, struct line *l, int from)
+take(struct direction *d, struct line *l, uint64_t heard, int from)
 {
+	const size_t most = l->gso ? MTU_MAX + GSO_BYTES : l->mtu;
+
 	for (unsigned i = 0; i < BURST && d->end - d->first < d->count; i++) {
-		ssize_t n = read(from, slot(d, d->end)->data, l->mtu);
+		ssize_t n = read(from, slot(d, d->end)->data, most);
 
 		if (n <= 0)
 			return;
-		set_out(d, l, (size_t)n, now_ns());
+		set_out(d, l, (size_t)n, heard, now_ns());
 	}
+}
+
+static void
+tell_rounds(struct direction d[2])
+{
+	uint64_t step = d[0].step > d[1].step ? d[0].step : d[1].step;
+
+	(void)printf("rounds %" PRIu64 "\n", (step + 1) / 2);
+	(void)fflush(stdout);
+	d[0].step = d[1].step = 0;
+	tell = 0;
 }
 
 static void
@@ -179,8 +220,10 @@ carry(struct direction d[2], struct line *l, const int fds[2])
 		if (ppoll(polled, 2, next == NEVER ? NULL : &t, NULL) < 0 &&
 		    errno != EINTR)
 			return;
-		take(&d[0], l, fds[0]);
-		take(&d[1], l, fds[1]);
+		take(&d[0], l, d[1].step, fds[0]);
+		take(&d[1], l, d[0].step, fds[1]);
+		if (tell != 0)
+			tell_rounds(d);
 	}
 }
 
@@ -195,9 +238,10 @@ fail(const char *what)
 
 /* A TUN device in a namespace; this process comes back `home`. */
 static int
-open_device(const char *ns, const char *device, int home)
+open_device(const char *ns, const char *device, bool gso, int home)
 {
 	struct ifreq request = { .ifr_flags = IFF_TUN | IFF_NO_PI };
+	const unsigned long offload = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	char path[256];
 	int there, fd;
 
@@ -208,7 +252,10 @@ open_device(const char *ns, const char *device, int home)
 	close(there);
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	(void)snprintf(request.ifr_name, IFNAMSIZ, "%s", device);
-	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0)
+	if (gso)
+		request.ifr_flags |= IFF_VNET_HDR;
+	if (fd < 0 || ioctl(fd, TUNSETIFF, &request) != 0 ||
+	    (gso && ioctl(fd, TUNSETOFFLOAD, offload) != 0))
 		fail("/dev/net/tun");
 	if (setns(home, CLONE_NEWNET) != 0)
 		fail("setns");
@@ -216,15 +263,17 @@ open_device(const char *ns, const char *device, int home)
 }
 
 static void
-make_room(struct direction *d, size_t mtu)
+make_room(struct direction *d, const struct line *l)
 {
-	d->count = mtu > MTU ? LARGE_SLOTS : SLOTS;
+	const size_t most = l->gso ? MTU_MAX + GSO_BYTES : l->mtu;
+
+	d->count = most > MTU ? LARGE_SLOTS : SLOTS;
 	d->slots = calloc(d->count, sizeof(*d->slots));
-	d->room = calloc(d->count, mtu);
+	d->room = calloc(d->count, most);
 	if (d->slots == NULL || d->room == NULL)
 		fail("memory");
 	for (unsigned i = 0; i < d->count; i++)
-		d->slots[i].data = d->room + i * mtu;
+		d->slots[i].data = d->room + i * most;
 }
 
 static const struct option long_options[] = {
@@ -235,6 +284,7 @@ static const struct option long_options[] = {
 	{ "loss", required_argument, NULL, 'l' },
 	{ "seed", required_argument, NULL, 's' },
 	{ "mtu", required_argument, NULL, 'm' },
+	{ "gso", no_argument, NULL, 'g' },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -244,7 +294,7 @@ read_options(int argc, char *argv[], struct line *l)
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-		uint64_t n = opt == '?' ? 0 : strtoull(optarg, NULL, 10);
+		uint64_t n = optarg == NULL ? 0 : strtoull(optarg, NULL, 10);
 
 		switch (opt) {
 		case 'd':
@@ -268,6 +318,9 @@ read_options(int argc, char *argv[], struct line *l)
 		case 'm':
 			l->mtu = n;
 			break;
+		case 'g':
+			l->gso = true;
+			break;
 		default:
 			return false;
 		}
@@ -290,12 +343,14 @@ main(int argc, char *argv[])
 	}
 	home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	for (int i = 0; i < 2; i++) {
-		fds[i] = open_device(argv[optind + i], argv[optind + 2], home);
-		make_room(&d[i], l.mtu);
+		fds[i] = open_device(
+		    argv[optind + i], argv[optind + 2], l.gso, home);
+		make_room(&d[i], &l);
 	}
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGUSR1, &sa, NULL);
+	sigaction(SIGUSR2, &sa, NULL);
 	(void)prctl(PR_SET_TIMERSLACK, 1000UL);
 	(void)puts("ready");
 	(void)fflush(stdout);
@@ -308,5 +363,6 @@ main(int argc, char *argv[])
 		free(d[i].slots);
 		free(d[i].room);
 	}
+	tell_rounds(d);
 	return 0;
 }

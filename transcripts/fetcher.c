@@ -15,8 +15,6 @@
 
 #define REASONS_BYTES 4096
 #define IDLE_MS       3600000
-/* A long poll's answer may be this much late. */
-#define GRACE_MS 10000
 /* A compressed text may be a little longer than the text. */
 #define TEXT_SLACK 4096
 
@@ -59,27 +57,6 @@ static int
 send_ok(struct fetcher *f, struct err *e)
 {
 	return ipc_send(f->ipc, WIRE_OK, NULL, 0, e);
-}
-
-static int
-send_answer(struct fetcher *f, const struct http_response *resp, uint32_t which,
-    struct err *e)
-{
-	struct buf b;
-	int rc;
-
-	buf_init(&b, LIMIT_IPC_BYTES);
-	buf_add_u32(&b, (uint32_t)resp->status);
-	buf_add_u32(&b, which);
-	buf_add_u64(&b, resp->range_start);
-	buf_add(&b, resp->peer.b, DIGEST_BYTES);
-	buf_add_byte(&b, f->tls.verdict == TLS_KNOWN);
-	buf_add(&b, resp->etag, strlen(resp->etag) + 1);
-	rc = buf_check(&b, "answer", e);
-	if (rc == 0)
-		rc = ipc_send(f->ipc, WIRE_ANSWER, b.data, b.len, e);
-	buf_release(&b);
-	return rc;
 }
 
 /* ---- keys ---- */
@@ -142,6 +119,7 @@ drop_connection(struct fetcher *f)
 	f->http = NULL;
 	fetcher_keep_session(f);
 	f->no_batch = false;
+	news_drop(&f->news);
 }
 
 static int
@@ -333,85 +311,7 @@ connect_next(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	}
 }
 
-/* ---- single requests ---- */
-
-struct parsed_get {
-	struct http_request req;
-	uint32_t wait_s;
-};
-
-static int
-parse_get(struct reader *r, struct parsed_get *get)
-{
-	const uint8_t *path, *etag, *end;
-	uint64_t max_bytes, offset;
-
-	path = r->data + r->pos;
-	end = memchr(path, '\0', reader_left(r));
-	if (end == NULL ||
-	    reader_bytes(r, (size_t)(end - path) + 1, &path) != 0)
-		return ERR_FORMAT;
-	etag = r->data + r->pos;
-	end = memchr(etag, '\0', reader_left(r));
-	if (end == NULL ||
-	    reader_bytes(r, (size_t)(end - etag) + 1, &etag) != 0 ||
-	    reader_u64(r, &max_bytes) != 0 || reader_u64(r, &offset) != 0 ||
-	    reader_u32(r, &get->wait_s) != 0)
-		return ERR_FORMAT;
-	get->req = (struct http_request){
-		.path = (const char *)path,
-		.if_none_match = *etag != '\0' ? (const char *)etag : NULL,
-		.offset = offset,
-		.max_bytes = max_bytes,
-		.idle_ms = get->wait_s * 1000 + GRACE_MS,
-	};
-	return 0;
-}
-
-struct passing {
-	struct fetcher *f;
-	bool answered;
-};
-
-static int
-pass_begin(void *arg, const struct http_response *resp, struct err *e)
-{
-	struct passing *p = arg;
-
-	p->answered = true;
-	return send_answer(p->f, resp, 0, e);
-}
-
-static int
-pass_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct passing *p = arg;
-
-	return fetcher_send_data(p->f, data, len, e);
-}
-
-static int
-answer_get(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
-{
-	struct passing p = { .f = f };
-	struct http_response resp = { .status = 0 };
-	struct err why = ERR_INIT;
-	struct parsed_get get;
-	struct reader r;
-	int rc;
-
-	reader_init(&r, msg->data, msg->len);
-	if (parse_get(&r, &get) != 0)
-		return err_set(e, ERR_FORMAT, "get request");
-	get.req.begin = pass_begin;
-	get.req.sink = pass_data;
-	get.req.arg = &p;
-	if (fetcher_http(f, &get.req, &resp, &why) != 0)
-		return fetcher_fail(f, &why, e);
-	if (!p.answered && (rc = send_answer(f, &resp, 0, e)) != 0)
-		return rc;
-	return send_ok(f, e);
-}
+/* ---- texts ---- */
 
 /* Decodes the gzip'd body in fd and passes at most max_bytes on. */
 static int
@@ -500,13 +400,13 @@ answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 {
 	struct http_response resp = { .status = 0 };
 	struct err why = ERR_INIT;
-	struct parsed_get get;
+	struct fetcher_asked get;
 	struct reader r;
 	uint64_t text_bytes;
 	int rc;
 
 	reader_init(&r, msg->data, msg->len);
-	if (parse_get(&r, &get) != 0)
+	if (fetcher_parse_get(&r, &get) != 0)
 		return err_set(e, ERR_FORMAT, "text request");
 	if ((rc = resume_text(f, get.req.path, &get.req.offset, e)) != 0)
 		return rc;
@@ -516,7 +416,7 @@ answer_text(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	get.req.sink = text_data;
 	get.req.arg = f;
 	rc = fetcher_http(f, &get.req, &resp, &why);
-	if (rc == 0 && (rc = send_answer(f, &resp, 0, e)) == 0 &&
+	if (rc == 0 && (rc = fetcher_send_answer(f, &resp, 0, e)) == 0 &&
 	    (resp.status == 200 || resp.status == 206))
 		rc = pass_text(f, f->text.fd, text_bytes, &why, e);
 	/* For the next server: not what was decoded, or answered otherwise. */
@@ -540,7 +440,7 @@ send_winner(struct fetcher *f, const struct http_response *resp, size_t which,
 {
 	int rc;
 
-	rc = send_answer(f, resp, (uint32_t)which, e);
+	rc = fetcher_send_answer(f, resp, (uint32_t)which, e);
 	if (body != NULL)
 		fetcher_count(f->options, FETCH_KIND_STATEMENT, body->len);
 	if (rc == 0 && body != NULL)
@@ -555,7 +455,7 @@ answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	struct buf bodies[LIMIT_CHANNELS];
 	struct http_response resp = { .status = 304 };
 	struct err why = ERR_INIT;
-	struct parsed_get get;
+	struct fetcher_asked get;
 	struct reader r;
 	uint32_t n;
 	size_t which = 0;
@@ -565,7 +465,7 @@ answer_race(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	if (reader_u32(&r, &n) != 0 || n == 0 || n > LIMIT_CHANNELS)
 		return err_set(e, ERR_FORMAT, "race request");
 	for (uint32_t i = 0; i < n; i++) {
-		if (parse_get(&r, &get) != 0)
+		if (fetcher_parse_get(&r, &get) != 0)
 			return err_set(e, ERR_FORMAT, "race request");
 		reqs[i] = get.req;
 		buf_init(&bodies[i], (size_t)get.req.max_bytes);
@@ -653,7 +553,7 @@ answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 	case WIRE_MORE_KEYS:
 		return take_keys(f, msg, msg->type == WIRE_MORE_KEYS, e);
 	case WIRE_GET:
-		return answer_get(f, msg, e);
+		return fetcher_get(f, msg, e);
 	case WIRE_GET_TEXT:
 		return answer_text(f, msg, e);
 	case WIRE_RACE:
@@ -728,6 +628,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
 	buf_init(&f.reasons, REASONS_BYTES);
 	fetcher_objects_init(&f);
+	news_init(&f.news);
 	f.tls.identity = options->identity;
 	f.tls.judge = judge;
 	f.tls.arg = &f;
@@ -746,6 +647,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	buf_release(&f.wants);
 	buf_release(&f.reasons);
 	buf_release(&f.object.small);
+	news_drop(&f.news);
 	forget_text(&f);
 	free(f.keys);
 	return rc == ERR_NET ? 0 : 1;

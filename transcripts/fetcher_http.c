@@ -87,6 +87,14 @@ count_data(void *arg, const void *data, size_t len, struct err *e)
 	                            : c->req->sink(c->req->arg, data, len, e);
 }
 
+/* Who somebody is shows before he hears the request; news are the first one. */
+static bool
+may_ask(const struct fetcher *f, const char *path)
+{
+	return f->tls.verdict == TLS_KNOWN ||
+	    (fetcher_asks_news(path) && digest_is_zero(&f->tls.peer));
+}
+
 int
 fetcher_http(struct fetcher *f, const struct http_request *req,
     struct http_response *resp, struct err *e)
@@ -96,8 +104,8 @@ fetcher_http(struct fetcher *f, const struct http_request *req,
 
 	if (f->http == NULL)
 		return err_set(e, ERR_NET, "not connected");
-	f->content = !is_metadata(req->path);
-	if (f->content && f->tls.verdict != TLS_KNOWN)
+	f->content = !is_metadata(req->path) || fetcher_asks_news(req->path);
+	if (f->content && !may_ask(f, req->path))
 		return err_set(
 		    e, ERR_VERIFY, "the server's key is not in the roster");
 	counting.begin = req->begin != NULL ? count_begin : NULL;

@@ -8,6 +8,7 @@
 #include "common/zst.h"
 #include "transcripts/fetch_wire.h"
 #include "transcripts/fetcher.h"
+#include "transcripts/news.h"
 
 /* A text that was cut off, as it came: the next server may have the rest. */
 struct fetcher_text {
@@ -50,7 +51,8 @@ struct fetcher {
 	struct zst_decoder *decoder;
 	struct fetcher_text text;
 	struct fetcher_object object;
-	uint64_t received, sent;         /* of connections that are closed */
+	struct news news;        /* of the server there is a connection to */
+	uint64_t received, sent; /* of connections that are closed */
 	char place[FETCHER_PLACE_BYTES]; /* of the connection */
 };
 
@@ -68,6 +70,20 @@ MUST_CHECK int fetcher_unpack(
     struct fetcher *f, struct ipc_msg *msg, struct err *e);
 
 MUST_CHECK int fetcher_sessions(struct fetcher *f, struct err *e);
+MUST_CHECK int fetcher_get(
+    struct fetcher *f, const struct ipc_msg *msg, struct err *e);
+
+/* A request of WIRE_GET's form. */
+struct fetcher_asked {
+	struct http_request req; /* its texts are the message's */
+	uint32_t wait_s;
+};
+MUST_CHECK int fetcher_parse_get(struct reader *r, struct fetcher_asked *out);
+/* WIRE_ANSWER. */
+MUST_CHECK int fetcher_send_answer(struct fetcher *f,
+    const struct http_response *resp, uint32_t which, struct err *e);
+/* Whether a path asks for a head and what follows from it. */
+bool fetcher_asks_news(const char *path);
 
 /* Sends WIRE_FAILED with what `why` says. */
 MUST_CHECK int fetcher_fail(

@@ -194,12 +194,16 @@ int
 learn_head(struct learn *l, const char *channel, struct buf *bytes,
     bool *changed, struct err *e)
 {
-	char path[PATH_BYTES], etag[LEARN_ETAG_BYTES];
+	char path[PATH_BYTES + LIMIT_NEWS_LIST_BYTES], etag[LEARN_ETAG_BYTES];
 	struct fetch_get get = { .path = path, .max_bytes = LIMIT_HEAD_BYTES };
 	struct fetch_answer answer;
 	int rc;
 
 	(void)snprintf(path, sizeof(path), "/v1/channel/%s", channel);
+	if (l->transcripts != NULL)
+		(void)snprintf(path, sizeof(path),
+		    "/v1/channel/%s?after=%llu&with=%s", channel,
+		    (unsigned long long)l->serial, l->transcripts);
 	learn_etag(l, channel, etag);
 	if (etag[0] != '\0')
 		get.if_none_match = etag;

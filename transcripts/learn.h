@@ -14,6 +14,11 @@ struct learn {
 	struct trust_store *store;
 	struct fetch *fetch;
 	struct digest peer; /* key of the server that answered last */
+	/* What is here: behind a later head a server may send its release, and
+	 * behind the next one data transcripts of these names, before they are
+	 * asked for.  NULL: that is not wanted. */
+	const char *transcripts; /* names, with ',' between */
+	uint64_t serial;
 };
 
 /* Roots after the one held, as many as there are; root 1 when none is. */
@@ -23,7 +28,7 @@ MUST_CHECK int learn_roots(struct learn *l, struct err *e);
 MUST_CHECK int learn_roster(struct learn *l, struct err *e);
 /* Tells the fetcher the keys of the roster held. */
 MUST_CHECK int learn_keys(struct learn *l, struct err *e);
-/* Asks for a channel's head.  *changed: `bytes` is filled with one that is not
+/* Asks for a channel's head, and for what follows from it.  *changed: `bytes` is filled with one that is not
  * the accepted one. */
 MUST_CHECK int learn_head(struct learn *l, const char *channel,
     struct buf *bytes, bool *changed, struct err *e);

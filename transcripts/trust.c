@@ -184,27 +184,24 @@ load_old_root(
 
 int
 trust_signing_root(const struct trust *t, enum root_role role, const void *data,
-    size_t len, struct root *out, struct err *e)
+    size_t len, struct trust_signed *out, struct err *e)
 {
-	struct root older;
-	struct statement s;
 	uint64_t version;
 	int rc = trust_need_root(t, e);
 
 	if (rc == 0)
-		rc = root_verify(&t->root, role, data, len, &s, e);
+		rc = root_verify(&t->root, role, data, len, &out->statement, e);
 	if (rc == 0)
-		*out = t->root;
+		out->root = t->root;
 	if (rc != ERR_VERIFY)
 		return rc;
 	for (version = t->root.version - 1; version >= 1; version--) {
-		rc = load_old_root(t, version, &older, e);
+		rc = load_old_root(t, version, &out->root, e);
 		if (rc != 0)
 			return rc;
-		if (root_verify(&older, role, data, len, &s, NULL) == 0) {
-			*out = older;
+		if (root_verify(&out->root, role, data, len, &out->statement,
+		        NULL) == 0)
 			return 0;
-		}
 	}
 	return err_set(e, ERR_VERIFY,
 	    "role %s of none of the %llu roots held signed it",
@@ -214,7 +211,7 @@ trust_signing_root(const struct trust *t, enum root_role role, const void *data,
 static int
 load_roster(struct trust *t, struct err *e)
 {
-	struct root root;
+	struct trust_signed by;
 	struct buf raw;
 	int rc = trust_get(t, "roster", LIMIT_ROSTER_BYTES, &raw, e);
 
@@ -222,10 +219,10 @@ load_roster(struct trust *t, struct err *e)
 		return 0;
 	if (rc != 0)
 		return err_prefix(e, "roster");
-	rc = trust_signing_root(
-	    t, ROOT_ROLE_ROSTER, raw.data, raw.len, &root, e);
+	rc = trust_signing_root(t, ROOT_ROLE_ROSTER, raw.data, raw.len, &by, e);
 	if (rc == 0)
-		rc = roster_read(&root, raw.data, raw.len, &t->roster, e);
+		rc = roster_parse(
+		    by.statement.body, by.statement.body_len, &t->roster, e);
 	if (rc != 0) {
 		buf_release(&raw);
 		return err_prefix(e, "stored roster");

@@ -32,13 +32,26 @@ kept_name(char name[TRUST_NAME_BYTES], const struct trust_kept *k,
 	(void)snprintf(name, TRUST_NAME_BYTES, "%s/%s", k->folder, channel);
 }
 
-/* A head as it was kept, under whichever root it was accepted. */
 static int
-load_kept(const struct trust *t, const char *channel, struct trust_kept *k,
+parse_kept(const struct statement *s, const char *channel, struct head *out,
     struct err *e)
 {
+	int rc = head_parse(s->body, s->body_len, out, e);
+
+	if (rc == 0 && strcmp(out->channel, channel) != 0)
+		rc =
+		    err_set(e, ERR_VERIFY, "it is of channel %s", out->channel);
+	return rc;
+}
+
+/* A head as it was kept; *root_version of the root that it was accepted
+ * under. */
+static int
+load_kept(const struct trust *t, const char *channel, struct trust_kept *k,
+    uint64_t *root_version, struct err *e)
+{
 	char name[TRUST_NAME_BYTES];
-	struct root root;
+	struct trust_signed by;
 	struct buf raw;
 	int rc;
 
@@ -46,15 +59,16 @@ load_kept(const struct trust *t, const char *channel, struct trust_kept *k,
 	rc = trust_get(t, name, LIMIT_HEAD_BYTES, &raw, e);
 	if (rc != 0)
 		return rc == ERR_NOT_FOUND ? 0 : err_prefix(e, "%s", name);
-	rc = trust_signing_root(t, ROOT_ROLE_HEAD, raw.data, raw.len, &root, e);
+	rc = trust_signing_root(t, ROOT_ROLE_HEAD, raw.data, raw.len, &by, e);
 	if (rc == 0)
-		rc = head_read(&root, channel, raw.data, raw.len, &k->head, e);
+		rc = parse_kept(&by.statement, channel, &k->head, e);
 	if (rc != 0) {
 		buf_release(&raw);
 		return err_prefix(e, "stored %s", name);
 	}
 	k->raw = raw;
 	k->is_held = true;
+	*root_version = by.root.version;
 	return 0;
 }
 
@@ -102,15 +116,17 @@ trust_recheck_seen(struct trust *t)
 static int
 load_channel(const struct trust *t, struct trust_channel *c, struct err *e)
 {
-	int rc = load_kept(t, c->name, &c->accepted, e);
+	uint64_t by = 0;
+	int rc = load_kept(t, c->name, &c->accepted, &by, e);
 
 	if (rc == 0 && c->accepted.is_held &&
 	    check_named(t, &c->accepted.head, e) != 0)
 		rc = err_prefix(e, "stored channel/%s", c->name);
 	if (rc == 0)
-		rc = load_kept(t, c->name, &c->seen, e);
-	if (rc == 0)
-		recheck_seen(t, c);
+		rc = load_kept(t, c->name, &c->seen, &by, e);
+	/* One that only an older root allows is not waited for. */
+	if (rc == 0 && c->seen.is_held && by != t->root.version)
+		forget(&c->seen);
 	return rc;
 }
 
@@ -369,14 +385,14 @@ read_release(struct trust *t, const struct head *h, const void *data,
     size_t len, struct release *out, struct err *e)
 {
 	const struct trust_channel *c = find_channel(t, h->channel);
-	struct root root;
+	struct trust_signed by;
 	int rc;
 
 	if (c != NULL && is_kept(&c->accepted, h)) {
-		rc = trust_signing_root(
-		    t, ROOT_ROLE_RELEASE, data, len, &root, e);
+		rc =
+		    trust_signing_root(t, ROOT_ROLE_RELEASE, data, len, &by, e);
 		if (rc == 0)
-			rc = release_read(&root, h, data, len, out, e);
+			rc = release_read(&by.root, h, data, len, out, e);
 		return rc;
 	}
 	if (c == NULL || !is_kept(&c->seen, h))

@@ -51,10 +51,14 @@ MUST_CHECK int trust_need_root(const struct trust *t, struct err *e);
 /* ERR_EXPIRED when the newest root has, or `expires` is past. */
 MUST_CHECK int trust_check_time(
     const struct trust *t, const char *what, time_t expires, struct err *e);
-/* The newest root whose role signed these bytes: for what was accepted under
- * an older one. */
+/* The newest root whose role signed these bytes, for what was accepted under an
+ * older one, and the statement that they are, which borrows them. */
+struct trust_signed {
+	struct root root;
+	struct statement statement;
+};
 MUST_CHECK int trust_signing_root(const struct trust *t, enum root_role role,
-    const void *data, size_t len, struct root *out, struct err *e);
+    const void *data, size_t len, struct trust_signed *out, struct err *e);
 /* Keeps two statements as evidence/<what>.kept and .other, the first pair of
  * that name.  Returns ERR_CONFLICT. */
 int trust_fork(struct trust *t, const char *what, const struct buf *kept,

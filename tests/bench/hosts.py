@@ -52,10 +52,8 @@ class Host:
         self.started.append(child)
         return child
 
-    def address(self, device, address, mtu=None):
+    def address(self, device, address):
         sh("ip", "-n", self.name, "addr", "add", address, "dev", device)
-        if mtu:
-            sh("ip", "-n", self.name, "link", "set", device, "mtu", mtu)
         sh("ip", "-n", self.name, "link", "set", device, "up")
 
     def counter(self, device, which):
@@ -84,19 +82,17 @@ def join_by_cable(server, client):
 
 
 def join_by_line(build, work, server, client, round_trip_ms):
-    """A line of that round trip, in place of the cable: packets are large, so that the program
-    that delays them costs little."""
+    """A line of that round trip, in place of the cable."""
     sh("ip", "-n", server.name, "link", "del", "eth0")
-    mtu = 65000
     log = f"{work}/line.log"
     line = subprocess.Popen(
-        [f"{build}/tool_wanem", "--delay", str(round_trip_ms * 500), "--mtu", str(mtu), "--rate",
-         "0", "--queue", "67108864", server.name, client.name, "line"],
+        [f"{build}/tool_wanem", "--delay", str(round_trip_ms * 500), "--gso", "--rate", "0",
+         "--queue", "67108864", server.name, client.name, "line"],
         stdout=open(log, "w"), stderr=subprocess.STDOUT)
     server.started.append(line)
     wait_for(lambda: "ready" in open(log).read())
-    server.address("line", f"{SERVER}/24", mtu)
-    client.address("line", f"{CLIENT}/24", mtu)
+    server.address("line", f"{SERVER}/24")
+    client.address("line", f"{CLIENT}/24")
     return "line"
 
 
