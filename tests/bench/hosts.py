@@ -24,6 +24,14 @@ def wait_for(what, until=30):
         time.sleep(0.02)
 
 
+def machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((x.split(":")[1].strip() for x in f if x.startswith("model name")), "?")
+    with open("/proc/sys/net/ipv4/tcp_congestion_control") as f:
+        congestion = f.read().strip()
+    return f"{os.cpu_count()} processors ({model}), Linux {os.uname().release}, TCP {congestion}"
+
+
 class Host:
     """A network namespace and what is started in it."""
 
@@ -53,7 +61,7 @@ class Host:
         return int(text_of(*self.command(
             "cat", f"/sys/class/net/{device}/statistics/{which}_bytes")))
 
-    def end(self):
+    def stop(self):
         for child in self.started:
             child.send_signal(signal.SIGTERM)
         for child in self.started:
@@ -62,6 +70,10 @@ class Host:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        self.started = []
+
+    def end(self):
+        self.stop()
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 
