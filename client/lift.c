@@ -136,7 +136,7 @@ find(struct plan *p, int root, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 
 		rc = find_item(p, root, item, e);
 		if (rc == 0 && (item->root == i || probe_is_beside(item)))
