@@ -11,7 +11,7 @@
 
 #include "common/err.h"
 
-#define SPILL_MEMORY_BYTES ((size_t)8 << 20)
+#define SPILL_MEMORY_BYTES ((size_t)2 << 20)
 
 struct spill_part {
 	void *at;
