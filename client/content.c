@@ -392,8 +392,8 @@ find_slot(const struct content *c, const struct digest *digest, uint32_t *tag)
 	for (i = (size_t)(place % c->slot_count); c->slots[i].item != 0;
 	     i = (i + 1) % c->slot_count)
 		if (c->slots[i].tag == *tag &&
-		    digest_equal(&c->plan->items[c->slots[i].item - 1].digest,
-		        digest))
+		    digest_equal(
+		        &c->plan->items[c->slots[i].item - 1].digest, digest))
 			break;
 	return &c->slots[i];
 }

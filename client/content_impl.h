@@ -30,8 +30,8 @@ struct content {
 	struct stage *stage;
 	struct content_slot *slots; /* of the first file of each content */
 	size_t slot_count;
-	size_t open_count; /* contents not yet filled */
-	uint64_t begun;    /* files */
+	size_t open_count;         /* contents not yet filled */
+	uint64_t begun;            /* files */
 	struct plan_item *current; /* begun; also when it was cut off */
 	bool spliced;              /* it is from two servers */
 	bool again;                /* such a one was wrong */

@@ -74,8 +74,7 @@ marks_of(const struct plan *p, const struct keep_links *links)
 static bool
 is_first(const char *path, const char *than)
 {
-	return path != NULL &&
-	    (than == NULL || compare_paths(path, than) <= 0);
+	return path != NULL && (than == NULL || compare_paths(path, than) <= 0);
 }
 
 static bool
@@ -85,9 +84,8 @@ next_mark(struct marks *m, struct mark *out)
 	const struct plan_item *item =
 	    m->item < p->item_count ? plan_item(p, m->item) : NULL;
 	const char *made = item != NULL ? item->path : NULL;
-	const char *gone = m->deletes_left > 0
-	    ? p->deletes[m->deletes_left - 1].path
-	    : NULL;
+	const char *gone =
+	    m->deletes_left > 0 ? p->deletes[m->deletes_left - 1].path : NULL;
 	const char *link =
 	    m->link < m->links->count ? m->links->paths[m->link] : NULL;
 

@@ -37,7 +37,7 @@ struct kept {
 	uint64_t paths_at, end_at; /* of the paths, and of what is summed up */
 	uint64_t count;            /* of paths */
 	uint64_t left;             /* of them, with the one it stands at */
-	struct kept_path path; /* the one it stands at, when left > 0 */
+	struct kept_path path;     /* the one it stands at, when left > 0 */
 	struct digest before;
 	uint64_t before_bytes;
 	int fd; /* of before */
@@ -114,8 +114,8 @@ fill(struct facts_text *t, struct err *e)
 		memmove(t->window.data, t->window.data + t->at, kept);
 	t->window.len = kept;
 	t->at = 0;
-	while (rc == 0 && t->left > 0 && got > 0 &&
-	    t->window.len < WINDOW_BYTES) {
+	while (
+	    rc == 0 && t->left > 0 && got > 0 && t->window.len < WINDOW_BYTES) {
 		size_t most = WINDOW_BYTES - t->window.len;
 		uint8_t *p;
 
@@ -156,8 +156,7 @@ fill_line(struct facts_text *t, struct err *e)
 
 /* Begins the parsing of the next lines, `count` of them. */
 static int
-take_lines(
-    struct facts_text *t, struct lines *l, size_t count, struct err *e)
+take_lines(struct facts_text *t, struct lines *l, size_t count, struct err *e)
 {
 	int rc = fill_line(t, e);
 	size_t len = lines_length(t, count);
@@ -182,9 +181,9 @@ path_follows(const struct facts_text *t)
 static int
 parse_path(struct facts_text *t, struct kept_path *p, struct err *e)
 {
-	static const char *const keys[] = { [KEPT_ABSENT] = "n",
-		[KEPT_CHANGED] = "c",
-		[KEPT_CONTENT] = "f" };
+	static const char *const keys[] = {
+		[KEPT_ABSENT] = "n", [KEPT_CHANGED] = "c", [KEPT_CONTENT] = "f"
+	};
 	const char *fault = NULL;
 	struct lines l;
 	int rc = take_lines(t, &l, 1, e);
@@ -211,8 +210,8 @@ static int
 check_order(const char *before, const char *path, struct err *e)
 {
 	return before == NULL ||
-	        manifest_path_cmp(
-	            before, strlen(before), path, strlen(path)) < 0
+	        manifest_path_cmp(before, strlen(before), path, strlen(path)) <
+	            0
 	    ? 0
 	    : err_set(e, ERR_FORMAT, "kept: %.500s: out of order", path);
 }
@@ -495,8 +494,8 @@ which_first(const struct kept *k)
 		return 1;
 	if (k->m == NULL)
 		return -1;
-	return manifest_path_cmp(k->path.path, strlen(k->path.path),
-	    k->m->path, strlen(k->m->path));
+	return manifest_path_cmp(
+	    k->path.path, strlen(k->path.path), k->m->path, strlen(k->m->path));
 }
 
 /* Reads on past what was given. */

@@ -77,8 +77,8 @@ map(struct spill *s, size_t bytes, void **out, struct err *e)
 
 	if (rc != 0)
 		return rc;
-	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd,
-	    (off_t)at);
+	p = mmap(
+	    NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, (off_t)at);
 	if (p == MAP_FAILED)
 		return err_sys(e, "spill");
 	*out = p;
@@ -128,8 +128,7 @@ spill_add(struct spill *s, size_t bytes, void **out, struct err *e)
 
 /* From the heap into the file. */
 static int
-move_out(
-    struct spill *s, struct spill_part *part, size_t bytes, struct err *e)
+move_out(struct spill *s, struct spill_part *part, size_t bytes, struct err *e)
 {
 	void *p = NULL;
 	int rc = map(s, bytes, &p, e);

@@ -166,7 +166,9 @@ END_TEST
 /* More than is looked at in one go, with a path as long as one can be. */
 START_TEST(a_long_record_is_read_back_too)
 {
-	enum { COUNT = 4000 };
+	enum {
+		COUNT = 4000
+	};
 	static char paths[COUNT][40], longest[4 * 1001];
 	static struct was list[COUNT + 3];
 	struct kept_item item;
@@ -176,11 +178,12 @@ START_TEST(a_long_record_is_read_back_too)
 
 	list[0] = (struct was){ KEPT_CONTEXT, 'd', ".", NULL, 0 };
 	for (size_t i = 0; i < COUNT; i++) {
-		(void)snprintf(paths[i], sizeof(paths[i]), "f %04zu of many", i);
+		(void)snprintf(
+		    paths[i], sizeof(paths[i]), "f %04zu of many", i);
 		list[i + 1] = (struct was){ KEPT_ABSENT, 0, paths[i], NULL, 0 };
 		if (i % 2 == 1)
-			list[i + 1] = (struct was){ KEPT_CHANGED, 'l',
-				paths[i], "to", 0 };
+			list[i + 1] = (struct was){ KEPT_CHANGED, 'l', paths[i],
+				"to", 0 };
 	}
 	for (size_t i = 0; i + 1 < sizeof(longest); i++)
 		longest[i] = i % 16 == 15 ? '/' : '\n';

@@ -15,9 +15,9 @@ few=4000 many=24000
 declare -A cpu=() memory=() calls=()
 # measured NAME COMMAND...: its CPU seconds and the bytes of its largest process
 measured() {
-	local wall status
+	local _ status
 	tool_measure "$T/usage" "${@:2}" >"$T/out" 2>&1
-	read -r wall "cpu[$1]" "memory[$1]" status <"$T/usage"
+	read -r _ "cpu[$1]" "memory[$1]" status <"$T/usage"
 	[ "$status" = 0 ] || fail "$1"
 	printf '  %-20s %7.3f s CPU, %6.1f MB\n' "$1" "${cpu[$1]}" "${memory[$1]}e-6"
 }

@@ -58,11 +58,10 @@ def block(seed):
 
 
 def make_large(path, size_bytes):
-    """One MiB of text in every four, holes between: as long as it says, on a quarter of
-    the disk."""
+    """One MiB of text in every 16, holes between: as long as it says, on little disk."""
     with open(path, "wb") as f:
         f.truncate(size_bytes)
-        for at in range(0, size_bytes - MIB, 4 * MIB):
+        for at in range(0, size_bytes - MIB, 16 * MIB):
             f.seek(at + 12345)
             f.write(block(at // MIB))
 
