@@ -250,7 +250,7 @@ put_deletes(struct writer *w, const struct plan *p, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {
-		struct journal_step s = { .path = p->deletes[i].path };
+		struct journal_step s = { .path = plan_deletion(p, i)->path };
 
 		s.kind = p->deletes[i].is_dir ? JOURNAL_RMDIR : JOURNAL_UNLINK;
 		if (!p->deletes[i].inside)

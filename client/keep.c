@@ -84,8 +84,9 @@ next_mark(struct marks *m, struct mark *out)
 	const struct plan_item *item =
 	    m->item < p->item_count ? plan_item(p, m->item) : NULL;
 	const char *made = item != NULL ? item->path : NULL;
-	const char *gone =
-	    m->deletes_left > 0 ? p->deletes[m->deletes_left - 1].path : NULL;
+	const char *gone = m->deletes_left > 0
+	    ? plan_deletion(p, m->deletes_left - 1)->path
+	    : NULL;
 	const char *link =
 	    m->link < m->links->count ? m->links->paths[m->link] : NULL;
 

@@ -143,7 +143,7 @@ find(struct plan *p, int root, struct err *e)
 			rc = look_at_holder(p, root, item->path, &last, e);
 	}
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {
-		const struct plan_delete *d = &p->deletes[i];
+		const struct plan_delete *d = plan_deletion(p, i);
 		const struct plan_lift l = { NULL, d->ino, d->had_flags, 0 };
 
 		if (d->had_flags != 0)

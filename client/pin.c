@@ -50,7 +50,7 @@ write_lines(struct pin *pin, const struct plan *plan, struct digest_state *hash,
 		rc = end_line(pin, hash, e);
 	}
 	for (size_t i = 0; i < plan->delete_count && rc == 0; i++) {
-		plan_describe_delete(&pin->text, &plan->deletes[i]);
+		plan_describe_delete(&pin->text, plan_deletion(plan, i));
 		rc = end_line(pin, hash, e);
 	}
 	return rc;

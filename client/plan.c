@@ -135,7 +135,7 @@ add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 	if (rc != 0)
 		return rc;
 	memcpy(path, diff->path, size);
-	d = &p->deletes[p->delete_count++];
+	d = plan_deletion(p, p->delete_count++);
 	*d = (struct plan_delete){ .path = path,
 		.is_dir = S_ISDIR(diff->have->mode),
 		.ino = diff->have->ino,
@@ -355,6 +355,31 @@ delete_cmp(const void *a, const void *b)
 	return compare_paths(y->path, x->path);
 }
 
+static void
+swap_deletes(struct plan_delete *x, struct plan_delete *y)
+{
+	struct plan_delete was = *x;
+
+	*x = *y;
+	*y = was;
+}
+
+/* They come in the order of paths, but for those of two passes. */
+static void
+sort_deletes(struct plan *p)
+{
+	size_t i = 1, n = p->delete_count;
+
+	while (i < n && delete_cmp(&p->deletes[i - 1], plan_deletion(p, i)) > 0)
+		i++;
+	if (i < n) {
+		qsort(p->deletes, n, sizeof(*p->deletes), delete_cmp);
+		return;
+	}
+	for (i = 0; i < n / 2; i++)
+		swap_deletes(plan_deletion(p, i), &p->deletes[n - 1 - i]);
+}
+
 /* A path may be found twice: by exact mode and by the former release. */
 static void
 unique_deletes(struct plan *p)
@@ -363,10 +388,12 @@ unique_deletes(struct plan *p)
 
 	if (p->delete_count == 0)
 		return;
-	qsort(p->deletes, p->delete_count, sizeof(*p->deletes), delete_cmp);
+	sort_deletes(p);
 	for (size_t i = 1; i < p->delete_count; i++) {
-		if (strcmp(p->deletes[i].path, p->deletes[kept].path) != 0)
-			p->deletes[++kept] = p->deletes[i];
+		struct plan_delete *d = plan_deletion(p, i);
+
+		if (strcmp(d->path, p->deletes[kept].path) != 0)
+			p->deletes[++kept] = *d;
 	}
 	p->delete_count = kept + 1;
 }
@@ -397,7 +424,7 @@ mark_inside(struct plan *p)
 	for (size_t i = 0; i < p->item_count && !any; i++)
 		any = plan_item(p, i)->op == PLAN_EXCHANGE;
 	for (size_t i = 0; any && i < p->delete_count; i++)
-		p->deletes[i].inside = is_inside(p, p->deletes[i].path);
+		plan_deletion(p, i)->inside = is_inside(p, p->deletes[i].path);
 }
 
 /* ---- directories whose content changes ---- */
@@ -468,7 +495,7 @@ collect_dirs(const struct plan *p, struct dirs *d, struct err *e)
 		if (plan_item(p, i)->root == i)
 			rc = dirs_add_parent(d, p->items[i].path, e);
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++)
-		if (!p->deletes[i].inside)
+		if (!plan_deletion(p, i)->inside)
 			rc = dirs_add_parent(d, p->deletes[i].path, e);
 	if (rc != 0 || d->count == 0)
 		return rc;

@@ -102,7 +102,8 @@ void plan_release(struct plan *p);
 void plan_spill(struct plan *p, int dir);
 /* Gives back what is in the way; no pointer changes. */
 void plan_ease(const struct plan *p);
-/* The i-th item, for those who pass over all of them, in either direction. */
+/* The i-th item or deletion, for those who pass over all of them, in either
+ * direction. */
 #define PLAN_EASE_ITEMS 4096
 static inline struct plan_item *
 plan_item(const struct plan *p, size_t i)
@@ -110,6 +111,13 @@ plan_item(const struct plan *p, size_t i)
 	if (i % PLAN_EASE_ITEMS == 0)
 		plan_ease(p);
 	return &p->items[i];
+}
+static inline struct plan_delete *
+plan_deletion(const struct plan *p, size_t i)
+{
+	if (i % PLAN_EASE_ITEMS == 0)
+		plan_ease(p);
+	return &p->deletes[i];
 }
 
 /* A compare_fn: records one difference. */

@@ -12,7 +12,7 @@ plan_has(const struct plan *plan, const struct action *a)
 		if (action_names(a, plan_item(plan, i)->path))
 			return true;
 	for (size_t i = 0; i < plan->delete_count; i++)
-		if (action_names(a, plan->deletes[i].path))
+		if (action_names(a, plan_deletion(plan, i)->path))
 			return true;
 	return false;
 }
