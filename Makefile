@@ -128,6 +128,12 @@ bench:
 	@tests/bench/mirror $(BUILD)
 	@tests/bench/propagation $(BUILD)
 
+# A million files, large directories, a large file.
+bench-scale:
+	@tools/install-deps build bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BUILD)/tool_measure
+	@tests/bench/scale $(BUILD)
+
 lint:
 	@tools/install-deps build check lint
 	@tools/lint
@@ -168,6 +174,6 @@ uninstall:
 clean:
 	rm -rf build
 
-.PHONY: all checks check prove demo bench lint fuzz fuzzing install uninstall clean
+.PHONY: all checks check prove demo bench bench-scale lint fuzz fuzzing install uninstall clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -156,6 +156,7 @@ apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
 	struct tree *want = NULL;
 	int rc;
 
+	plan_spill(plan, s->state.dir);
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0) {
 		look.want = tree_layer(want);

@@ -1,7 +1,6 @@
 /* Where content comes from; runs in the applier. */
 #include "client/content.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <unistd.h>
 
@@ -12,6 +11,8 @@
 #include "common/fsat.h"
 #include "common/fscalls.h"
 #include "common/log.h"
+
+#define EASE_FILES 512 /* each may touch pages of its own */
 
 int
 content_new(struct session *s, struct content **out, struct err *e)
@@ -50,7 +51,7 @@ content_free(struct content *c)
 		free(c->bases[i].path);
 	free(c->bases);
 	free(c->data_fds);
-	free(c->files);
+	free(c->slots);
 	digest_free(c->hash);
 	free(c);
 }
@@ -373,65 +374,83 @@ content_manifests(struct content *c, struct err *e)
 
 /* ---- filling: what is wanted ---- */
 
-static int
-file_cmp(const void *a, const void *b)
-{
-	const struct plan_item *const *x = a, *const *y = b;
-	int order = memcmp(&(*x)->digest, &(*y)->digest, DIGEST_BYTES);
-
-	if (order != 0)
-		return order;
-	return *x < *y ? -1 : *x > *y;
-}
-
-static bool
-is_wanted(const struct plan_item *item)
+bool
+content_is_wanted(const struct plan_item *item)
 {
 	return item->type == MANIFEST_FILE && item->root != PLAN_NO_ROOT &&
 	    !item->fetched;
 }
 
-static int
-list_files(struct content *c, struct err *e)
+/* Where the first file that wants this content stands, or could. */
+static struct content_slot *
+find_slot(const struct content *c, const struct digest *digest, uint32_t *tag)
 {
-	struct plan *p = c->plan;
+	uint64_t place;
+	size_t i;
 
-	c->files = calloc(p->item_count + 1, sizeof(struct plan_item *));
-	if (c->files == NULL)
-		return err_memory(e);
-	for (size_t i = 0; i < p->item_count; i++)
-		if (is_wanted(&p->items[i]))
-			c->files[c->file_count++] = &p->items[i];
-	if (c->file_count > 0)
-		qsort(c->files, c->file_count, sizeof(struct plan_item *),
-		    file_cmp);
-	return 0;
+	memcpy(&place, digest->b, sizeof(place));
+	memcpy(tag, digest->b + sizeof(place), sizeof(*tag));
+	for (i = (size_t)(place % c->slot_count); c->slots[i].item != 0;
+	     i = (i + 1) % c->slot_count)
+		if (c->slots[i].tag == *tag &&
+		    digest_equal(
+		        &c->plan->items[c->slots[i].item - 1].digest, digest))
+			break;
+	return &c->slots[i];
 }
 
-/* The first file that wants this content, or NULL. */
 struct plan_item *
 content_find(const struct content *c, const struct digest *digest)
 {
-	size_t lo = 0, hi = c->file_count;
+	uint32_t tag;
+	const struct content_slot *slot = find_slot(c, digest, &tag);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct plan_item *file = c->files[mid];
+	return slot->item != 0 ? &c->plan->items[slot->item - 1] : NULL;
+}
 
-		assert(file != NULL);
-		if (memcmp(&file->digest, digest, DIGEST_BYTES) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
+static size_t
+count_wanted(const struct plan *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->item_count; i++)
+		n += content_is_wanted(plan_item(p, i)) ? 1 : 0;
+	return n;
+}
+
+/* The first in the order of paths stands for all that want the same. */
+static int
+list_files(struct content *c, size_t count, struct err *e)
+{
+	const struct plan *p = c->plan;
+
+	if (p->item_count >= UINT32_MAX)
+		return err_set(e, ERR_LIMIT, "too much changes at once");
+	c->slot_count = count + count / 2 + 1;
+	c->slots = calloc(c->slot_count, sizeof(*c->slots));
+	if (c->slots == NULL)
+		return err_memory(e);
+	for (size_t i = 0; i < p->item_count; i++) {
+		const struct plan_item *item = plan_item(p, i);
+		struct content_slot *slot;
+		uint32_t tag;
+
+		if (!content_is_wanted(item))
+			continue;
+		slot = find_slot(c, &item->digest, &tag);
+		if (slot->item == 0) {
+			*slot = (struct content_slot){ tag, (uint32_t)i + 1 };
+			c->open_count++;
+		}
 	}
-	return lo < c->file_count && digest_equal(&c->files[lo]->digest, digest)
-	    ? c->files[lo]
-	    : NULL;
+	return 0;
 }
 
 int
 content_file_begin(struct content *c, struct plan_item *item, struct err *e)
 {
+	if (c->begun++ % EASE_FILES == 0)
+		plan_ease(c->plan);
 	c->current = item;
 	return stage_file_begin(c->stage, item, e);
 }
@@ -453,6 +472,7 @@ content_file_end(
 	if (bad != NULL)
 		return stage_file_abandon(c->stage, e);
 	++*count;
+	c->open_count--;
 	progress_add(c->s->progress, 1, 0);
 	return stage_file_end(c->stage, e);
 }
@@ -669,10 +689,10 @@ fill_copies(struct content *c, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < c->plan->item_count && rc == 0; i++) {
-		struct plan_item *item = &c->plan->items[i];
+		struct plan_item *item = plan_item(c->plan, i);
 		const struct plan_item *from;
 
-		if (!is_wanted(item))
+		if (!content_is_wanted(item))
 			continue;
 		from = content_find(c, &item->digest);
 		if (from == NULL || from == item)
@@ -704,14 +724,15 @@ int
 content_fill(
     struct content *c, struct plan *plan, struct stage *stage, struct err *e)
 {
+	size_t count = count_wanted(plan);
 	int rc;
 
 	c->plan = plan;
 	c->stage = stage;
-	if ((rc = list_files(c, e)) != 0 || c->file_count == 0)
-		return rc;
+	if (count == 0 || (rc = list_files(c, count, e)) != 0)
+		return count == 0 ? 0 : rc;
 	progress_begin(c->s->progress, "fetching", "");
-	progress_expect(c->s->progress, c->file_count, plan->write_bytes);
+	progress_expect(c->s->progress, count, plan->write_bytes);
 	if ((rc = fill_local(c, e)) != 0 || (rc = content_fill_kept(c, e)) != 0)
 		return rc;
 	if (c->s->fetch == NULL)

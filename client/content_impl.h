@@ -10,6 +10,12 @@ struct basis {
 	char *path; /* of a managed file that had this content, or NULL */
 };
 
+/* Of a hash table with open addressing; item is an index of the plan and 1, or
+ * 0: free. */
+struct content_slot {
+	uint32_t tag, item;
+};
+
 struct content {
 	struct session *s;
 	struct digest_state *hash;
@@ -22,8 +28,10 @@ struct content {
 	/* While filling. */
 	struct plan *plan;
 	struct stage *stage;
-	struct plan_item **files; /* to be filled, sorted by digest, path */
-	size_t file_count;
+	struct content_slot *slots; /* of the first file of each content */
+	size_t slot_count;
+	size_t open_count;         /* contents not yet filled */
+	uint64_t begun;            /* files */
 	struct plan_item *current; /* begun; also when it was cut off */
 	bool spliced;              /* it is from two servers */
 	bool again;                /* such a one was wrong */
@@ -33,6 +41,8 @@ struct content {
 /* The first file of the plan that wants this content, or NULL. */
 struct plan_item *content_find(
     const struct content *c, const struct digest *digest);
+/* Of a regular file that is staged and has no content yet. */
+bool content_is_wanted(const struct plan_item *item);
 /* One file's content: begin, write.., end; `bad` NULL when it is complete and
  * right, else it is thrown away.  *count is raised for a good one. */
 MUST_CHECK int content_file_begin(

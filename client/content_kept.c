@@ -5,15 +5,6 @@
 #include "client/kept.h"
 #include "common/log.h"
 
-static bool
-is_complete(const struct content *c)
-{
-	for (size_t i = 0; i < c->file_count; i++)
-		if (!c->files[i]->fetched)
-			return false;
-	return true;
-}
-
 static int
 take_item(struct content *c, uint64_t number, const struct kept_item *kept,
     struct err *e)
@@ -61,10 +52,10 @@ content_fill_kept(struct content *c, struct err *e)
 	size_t count = 0;
 	int rc = 0;
 
-	if (is_complete(c))
+	if (c->open_count == 0)
 		return 0;
 	rc = kept_list(c->s->state.dir, &numbers, &count, e);
-	while (rc == 0 && count > 0 && !is_complete(c))
+	while (rc == 0 && count > 0 && c->open_count > 0)
 		rc = take_run(c, numbers[--count], e);
 	free(numbers);
 	return rc;

@@ -5,6 +5,8 @@
 #include "client/update.h"
 #include "common/log.h"
 
+#define WANTS 65536 /* asked for in one go */
+
 int
 content_drop_part(struct content *c, struct err *e)
 {
@@ -82,56 +84,31 @@ object_missing(void *arg, const struct fetch_want *want, struct err *e)
 	    : 0;
 }
 
-static int
-want_by_path(const void *a, const void *b)
-{
-	const struct plan_item *const *x = a, *const *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-/* One that was cut off comes first. */
 static void
-put_first(struct plan_item **list, size_t n, struct plan_item *item)
+add_want(struct fetch_want *wants, size_t *count, const struct plan_item *item)
 {
-	for (size_t i = 0; i < n; i++)
-		if (list[i] == item) {
-			memmove(&list[1], list, i * sizeof(struct plan_item *));
-			list[0] = item;
-			return;
-		}
+	wants[*count].digest = item->digest;
+	wants[(*count)++].size_bytes = item->size_bytes;
 }
 
-/* The first file of each content not yet there, in the order of paths. */
-static int
-list_wants(const struct content *c, struct fetch_want **out, size_t *count,
-    struct err *e)
+/* The first file of each content not yet there, in the order of paths, from the
+ * item *at on.  One that was cut off comes first. */
+static size_t
+list_wants(const struct content *c, struct fetch_want *wants, size_t *at)
 {
-	struct plan_item **first;
+	const struct plan *p = c->plan;
 	size_t n = 0;
 
-	first = calloc(c->file_count + 1, sizeof(struct plan_item *));
-	*out = calloc(c->file_count + 1, sizeof(**out));
-	if (first == NULL || *out == NULL) {
-		free(first);
-		free(*out);
-		return err_memory(e);
+	if (*at == 0 && c->current != NULL)
+		add_want(wants, &n, c->current);
+	while (*at < p->item_count && n < WANTS) {
+		const struct plan_item *item = plan_item(p, (*at)++);
+
+		if (item != c->current && content_is_wanted(item) &&
+		    content_find(c, &item->digest) == item)
+			add_want(wants, &n, item);
 	}
-	for (size_t i = 0; i < c->file_count; i++)
-		if (!c->files[i]->fetched &&
-		    (i == 0 ||
-		        !digest_equal(
-		            &c->files[i]->digest, &c->files[i - 1]->digest)))
-			first[n++] = c->files[i];
-	qsort(first, n, sizeof(struct plan_item *), want_by_path);
-	put_first(first, n, c->current);
-	for (size_t i = 0; i < n; i++) {
-		(*out)[i].digest = first[i]->digest;
-		(*out)[i].size_bytes = first[i]->size_bytes;
-	}
-	free(first);
-	*count = n;
-	return 0;
+	return n;
 }
 
 static int
@@ -144,14 +121,15 @@ ask_objects(struct content *c, struct err *e)
 		.end = object_end,
 		.missing = object_missing,
 		.rest = object_rest };
-	struct fetch_want *wants = NULL;
-	size_t count = 0;
-	int rc;
+	struct fetch_want *wants = calloc(WANTS, sizeof(*wants));
+	size_t at = 0, count;
+	int rc = 0;
 
+	if (wants == NULL)
+		return err_memory(e);
 	c->again = false;
-	if ((rc = list_wants(c, &wants, &count, e)) != 0)
-		return rc;
-	rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
+	while (rc == 0 && (count = list_wants(c, wants, &at)) > 0)
+		rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
 	free(wants);
 	return rc;
 }

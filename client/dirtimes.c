@@ -48,7 +48,7 @@ dirtimes_note(int state, int root, const struct plan *p, struct err *e)
 	buf_init(&b, SIZE_MAX / 2);
 	/* In path order those of one directory mostly stand together. */
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const char *path = p->items[i].path;
+		const char *path = plan_item(p, i)->path;
 		size_t len = dir_len(path);
 
 		if (p->items[i].root != i ||

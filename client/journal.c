@@ -43,7 +43,7 @@ journal_write_stages(int state, const struct plan *p, struct err *e)
 
 	buf_init(&b, SIZE_MAX / 2);
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		if (p->items[i].root != i)
+		if (plan_item(p, i)->root != i)
 			continue;
 		rc = plan_stage_path(p, &p->items[i], stage, sizeof(stage), e);
 		if (rc == 0)
@@ -222,7 +222,7 @@ put_renames(struct writer *w, int root, const struct plan *p, struct err *e)
 	int rc;
 
 	for (size_t i = 0; i < p->item_count; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 		struct journal_step s = { .kind = JOURNAL_RENAME,
 			.path = item->path,
 			.stage = stage };
@@ -250,7 +250,7 @@ put_deletes(struct writer *w, const struct plan *p, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {
-		struct journal_step s = { .path = p->deletes[i].path };
+		struct journal_step s = { .path = plan_deletion(p, i)->path };
 
 		s.kind = p->deletes[i].is_dir ? JOURNAL_RMDIR : JOURNAL_UNLINK;
 		if (!p->deletes[i].inside)
@@ -266,7 +266,7 @@ put_meta(struct writer *w, const struct plan *p, struct err *e)
 
 	/* Backwards: a directory's time is set after its children's. */
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 		struct journal_step s = { .kind = JOURNAL_META,
 			.path = item->path,
 			.ino = item->ino,
@@ -306,7 +306,7 @@ put_leftovers(struct writer *w, const struct plan *p, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 		struct journal_step s = { .kind = JOURNAL_LEFTOVER,
 			.path = item->path,
 			.stage = stage };
@@ -346,7 +346,7 @@ put_staged_flags(
 
 	/* Backwards: nothing below an immutable directory can be reached. */
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 		struct journal_step s = { .kind = JOURNAL_FLAGS,
 			.path = item->path,
 			.bits = item->flags & MANIFEST_CHATTR };

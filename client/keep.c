@@ -2,7 +2,6 @@
 #include "client/keep.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -46,14 +45,6 @@ struct keeper {
 
 /* ---- marks ---- */
 
-static int
-mark_cmp(const void *a, const void *b)
-{
-	const struct mark *x = a, *y = b;
-
-	return compare_paths(x->path, y->path);
-}
-
 static enum mark_kind
 kind_of(const struct plan_item *item)
 {
@@ -67,29 +58,51 @@ kind_of(const struct plan_item *item)
 	}
 }
 
-static int
-list_marks(const struct plan *p, const struct keep_links *links,
-    struct mark **out, size_t *count, struct err *e)
-{
-	struct mark *list;
-	size_t n = 0;
+/* All of them in path order: what is deleted is listed backwards. */
+struct marks {
+	const struct plan *plan;
+	const struct keep_links *links;
+	size_t item, deletes_left, link;
+};
 
-	*count = p->item_count + p->delete_count + links->count;
-	list = calloc(*count + 1, sizeof(*list));
-	if (list == NULL)
-		return err_memory(e);
-	for (size_t i = 0; i < p->item_count; i++)
-		list[n++] = (struct mark){ p->items[i].path,
-			kind_of(&p->items[i]), &p->items[i] };
-	for (size_t i = 0; i < p->delete_count; i++)
-		list[n++] =
-		    (struct mark){ p->deletes[i].path, MARK_GONE, NULL };
-	for (size_t i = 0; i < links->count; i++)
-		list[n++] =
-		    (struct mark){ links->paths[i], MARK_CONTEXT, NULL };
-	qsort(list, n, sizeof(*list), mark_cmp);
-	*out = list;
-	return 0;
+static struct marks
+marks_of(const struct plan *p, const struct keep_links *links)
+{
+	return (struct marks){ p, links, 0, p->delete_count, 0 };
+}
+
+static bool
+is_first(const char *path, const char *than)
+{
+	return path != NULL && (than == NULL || compare_paths(path, than) <= 0);
+}
+
+static bool
+next_mark(struct marks *m, struct mark *out)
+{
+	const struct plan *p = m->plan;
+	const struct plan_item *item =
+	    m->item < p->item_count ? plan_item(p, m->item) : NULL;
+	const char *made = item != NULL ? item->path : NULL;
+	const char *gone = m->deletes_left > 0
+	    ? plan_deletion(p, m->deletes_left - 1)->path
+	    : NULL;
+	const char *link =
+	    m->link < m->links->count ? m->links->paths[m->link] : NULL;
+
+	if (is_first(made, gone) && is_first(made, link)) {
+		*out = (struct mark){ made, kind_of(item), item };
+		m->item++;
+	} else if (is_first(gone, link)) {
+		*out = (struct mark){ gone, MARK_GONE, NULL };
+		m->deletes_left--;
+	} else if (link != NULL) {
+		*out = (struct mark){ link, MARK_CONTEXT, NULL };
+		m->link++;
+	} else {
+		return false;
+	}
+	return true;
 }
 
 /* ---- what is there ---- */
@@ -437,16 +450,18 @@ write_mark(struct keeper *k, const struct mark *mark, struct err *e)
 }
 
 static int
-write_marks(
-    struct keeper *k, const struct mark *marks, size_t count, struct err *e)
+write_marks(struct keeper *k, struct marks *marks, struct err *e)
 {
 	const struct mark top = { ".", MARK_CONTEXT, NULL };
+	struct mark mark;
 	int rc = 0;
 
-	if (strcmp(marks[0].path, ".") != 0)
-		rc = write_mark(k, &top, e);
-	for (size_t i = 0; i < count && rc == 0; i++)
-		rc = write_mark(k, &marks[i], e);
+	while (rc == 0 && next_mark(marks, &mark)) {
+		if (k->before == NULL && strcmp(mark.path, ".") != 0)
+			rc = write_mark(k, &top, e);
+		if (rc == 0)
+			rc = write_mark(k, &mark, e);
+	}
 	return rc;
 }
 
@@ -486,19 +501,16 @@ store(struct keeper *k, const struct plan *p, const struct kept_facts *facts,
     bool linked, struct err *e)
 {
 	struct keep_links links = { NULL, 0, 0 };
-	struct mark *marks = NULL;
-	size_t count = 0;
+	struct marks marks;
 	int rc = keeper_open(k, facts, e);
 
 	if (rc == 0 && linked)
 		rc = keep_links_find(k->s, p, &links, e);
+	marks = marks_of(p, &links);
 	if (rc == 0)
-		rc = list_marks(p, &links, &marks, &count, e);
-	if (rc == 0)
-		rc = write_marks(k, marks, count, e);
+		rc = write_marks(k, &marks, e);
 	if (rc == 0)
 		rc = kept_writer_end(k->writer, k->content_bytes, e);
-	free(marks);
 	keep_links_release(&links);
 	return rc;
 }
@@ -550,23 +562,20 @@ measure_plan(const struct session *s, const struct plan *p, struct measure *m,
     struct err *e)
 {
 	const struct keep_links none = { NULL, 0, 0 };
+	struct marks marks = marks_of(p, &none);
 	struct dirstack *dirs = NULL;
-	struct mark *marks = NULL;
+	struct mark mark;
 	struct there t;
-	size_t count = 0;
-	int rc = list_marks(p, &none, &marks, &count, e);
+	int rc = dirstack_new(s->root, &dirs, e);
 
-	if (rc == 0)
-		rc = dirstack_new(s->root, &dirs, e);
-	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (marks[i].kind != MARK_GONE)
+	while (rc == 0 && next_mark(&marks, &mark)) {
+		if (mark.kind != MARK_GONE)
 			continue;
-		rc = look(dirs, marks[i].path, &t, e);
+		rc = look(dirs, mark.path, &t, e);
 		if (rc == 0 && t.is_any && S_ISREG(t.st.mode))
-			rc = measure_file(m, marks[i].path, &t.st, e);
+			rc = measure_file(m, mark.path, &t.st, e);
 	}
 	dirstack_free(dirs);
-	free(marks);
 	return rc;
 }
 

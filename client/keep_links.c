@@ -130,6 +130,14 @@ take_group(struct members *m, size_t from, size_t to, const struct plan *p,
 	return rc;
 }
 
+static int
+path_cmp(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return compare_paths(*x, *y);
+}
+
 int
 keep_links_find(struct session *s, const struct plan *p, struct keep_links *out,
     struct err *e)
@@ -154,6 +162,8 @@ keep_links_find(struct session *s, const struct plan *p, struct keep_links *out,
 		rc = take_group(&m, from, to, p, out, &mine);
 	}
 	members_release(&m);
+	if (out->count > 0)
+		qsort(out->paths, out->count, sizeof(*out->paths), path_cmp);
 	if (rc != 0)
 		*e = mine;
 	return rc;

@@ -11,7 +11,7 @@ struct keep_links { /* all zero: empty */
 };
 
 /* Of each group of hard links that the applied release lists and the plan
- * touches: its names that the plan does not touch. */
+ * touches: its names that the plan does not touch, in order. */
 MUST_CHECK int keep_links_find(struct session *s, const struct plan *p,
     struct keep_links *out, struct err *e);
 void keep_links_release(struct keep_links *l);

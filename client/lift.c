@@ -136,14 +136,14 @@ find(struct plan *p, int root, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 
 		rc = find_item(p, root, item, e);
 		if (rc == 0 && (item->root == i || probe_is_beside(item)))
 			rc = look_at_holder(p, root, item->path, &last, e);
 	}
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++) {
-		const struct plan_delete *d = &p->deletes[i];
+		const struct plan_delete *d = plan_deletion(p, i);
 		const struct plan_lift l = { NULL, d->ino, d->had_flags, 0 };
 
 		if (d->had_flags != 0)

@@ -6,14 +6,15 @@
 #include "common/fsat.h"
 #include "common/text.h"
 
-#define DIR      "plans"
-#define TEXT_MAX ((size_t)1 << 32)
+#define DIR        "plans"
+#define LINE_BYTES (4 * (size_t)LIMIT_PATH_BYTES + 1024)
 
 void
 pin_init(struct pin *pin)
 {
 	pin->id[0] = '\0';
-	buf_init(&pin->text, TEXT_MAX);
+	pin->is_long = false;
+	buf_init(&pin->text, PIN_KEPT_BYTES + LINE_BYTES);
 }
 
 void
@@ -22,31 +23,65 @@ pin_release(struct pin *pin)
 	buf_release(&pin->text);
 }
 
+/* What is in the text goes into the digest once it is more than can be kept. */
+static int
+end_line(struct pin *pin, struct digest_state *hash, struct err *e)
+{
+	struct buf *b = &pin->text;
+	int rc;
+
+	buf_add_byte(b, '\n');
+	if ((rc = buf_check(b, "plan", e)) != 0 || b->len <= PIN_KEPT_BYTES)
+		return rc;
+	pin->is_long = true;
+	digest_add(hash, b->data, b->len);
+	buf_clear(b);
+	return 0;
+}
+
+static int
+write_lines(struct pin *pin, const struct plan *plan, struct digest_state *hash,
+    struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < plan->item_count && rc == 0; i++) {
+		plan_describe(&pin->text, plan_item(plan, i));
+		rc = end_line(pin, hash, e);
+	}
+	for (size_t i = 0; i < plan->delete_count && rc == 0; i++) {
+		plan_describe_delete(&pin->text, plan_deletion(plan, i));
+		rc = end_line(pin, hash, e);
+	}
+	return rc;
+}
+
 int
 pin_make(struct pin *pin, const struct digest *release, const char *profile,
     const struct plan *plan, struct err *e)
 {
+	struct digest_state *hash = NULL;
 	struct buf *b = &pin->text;
 	char hex[DIGEST_HEX];
 	struct digest d;
-	int rc;
+	int rc = digest_new(&hash, e);
 
+	if (rc != 0)
+		return rc;
 	digest_hex(release, hex);
 	buf_clear(b);
+	pin->is_long = false;
 	buf_addf(b, "pecia plan 1\nrelease %s\nprofile %s\n", hex, profile);
-	for (size_t i = 0; i < plan->item_count; i++) {
-		plan_describe(b, &plan->items[i]);
-		buf_add_byte(b, '\n');
+	rc = write_lines(pin, plan, hash, e);
+	if (rc == 0) {
+		digest_add(hash, buf_str(b), b->len);
+		digest_end(hash, &d);
+		text_hex(pin->id, d.b, (PIN_ID_BYTES - 1) / 2);
 	}
-	for (size_t i = 0; i < plan->delete_count; i++) {
-		plan_describe_delete(b, &plan->deletes[i]);
-		buf_add_byte(b, '\n');
-	}
-	if ((rc = buf_check(b, "plan", e)) != 0)
-		return rc;
-	digest_of(b->data, b->len, &d);
-	text_hex(pin->id, d.b, (PIN_ID_BYTES - 1) / 2);
-	return 0;
+	if (pin->is_long)
+		buf_clear(b);
+	digest_free(hash);
+	return rc;
 }
 
 bool
@@ -94,7 +129,7 @@ pin_keep(const struct state *s, const struct pin *pin, struct err *e)
 {
 	int dir = -1, rc;
 
-	if (pin->text.len > PIN_KEPT_BYTES)
+	if (pin->is_long)
 		return 0;
 	rc = fsat_mkdir_all(s->dir, DIR, 0700, e);
 	if (rc == 0)
@@ -206,8 +241,8 @@ pin_check(const struct state *s, const struct pin *pin, const char *wanted,
 
 	if (strcmp(pin->id, wanted) == 0)
 		return 0;
-	if (find_changes(s, pin, wanted, changes, &why) != 0)
-		kept = " (that one is not kept: what changed is not known)";
+	if (pin->is_long || find_changes(s, pin, wanted, changes, &why) != 0)
+		kept = " (one of them is not kept: what changed is not known)";
 	return err_set(e, ERR_CONFLICT,
 	    "today's plan is %s, not %s%s: nothing was changed; look at it "
 	    "with `pecia plan`",

@@ -22,7 +22,8 @@
 
 struct pin {
 	char id[PIN_ID_BYTES];
-	struct buf text;
+	struct buf text; /* all of it, unless it is too long to be kept */
+	bool is_long;
 };
 
 void pin_init(struct pin *pin);

@@ -5,19 +5,27 @@
 
 #include "common/text.h"
 
+#define TEXT_BYTES ((size_t)65536)
+#define MANY_ITEMS ((size_t)65536)
+
 void
 plan_init(struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
+	plan_spill(p, -1);
+}
+
+void
+plan_spill(struct plan *p, int dir)
+{
+	spill_init(&p->item_memory, dir);
+	spill_init(&p->delete_memory, dir);
+	spill_init(&p->text_memory, dir);
 }
 
 void
 plan_release(struct plan *p)
 {
-	for (size_t i = 0; i < p->item_count; i++)
-		free(p->items[i].path);
-	for (size_t i = 0; i < p->delete_count; i++)
-		free(p->deletes[i].path);
 	for (size_t i = 0; i < p->touch_count; i++)
 		free(p->touches[i].path);
 	for (size_t i = 0; i < p->spared_count; i++)
@@ -27,9 +35,18 @@ plan_release(struct plan *p)
 		free(p->lifts[i].path);
 	free(p->touches);
 	free(p->lifts);
-	free(p->items);
-	free(p->deletes);
+	spill_release(&p->item_memory);
+	spill_release(&p->delete_memory);
+	spill_release(&p->text_memory);
 	plan_init(p);
+}
+
+void
+plan_ease(const struct plan *p)
+{
+	spill_ease(&p->item_memory);
+	spill_ease(&p->delete_memory);
+	spill_ease(&p->text_memory);
 }
 
 bool
@@ -53,6 +70,47 @@ grow(void *list, size_t count, size_t *room, size_t size)
 	return list;
 }
 
+/* Room for one more in a list that may not fit memory. */
+static int
+grow_spilled(void **list, size_t count, size_t *room, size_t size,
+    struct spill *memory, struct err *e)
+{
+	size_t more = *room < MANY_ITEMS ? *room : MANY_ITEMS;
+	int rc;
+
+	if (count < *room)
+		return 0;
+	if (more == 0)
+		more = 64;
+	rc = spill_resize(memory, (*room + more) * size, list, e);
+	if (rc == 0)
+		*room += more;
+	return rc;
+}
+
+/* Room for a text or several; a long one gets a piece of its own. */
+static int
+text_room(struct plan *p, size_t len, char **out, struct err *e)
+{
+	size_t bytes = len < TEXT_BYTES ? TEXT_BYTES : len;
+	void *piece = NULL;
+	int rc;
+
+	if (p->text_memory.fd >= 0 && bytes == TEXT_BYTES)
+		bytes *= 16; /* each is a mapping of its own */
+	if (len > p->text_left) {
+		rc = spill_add(&p->text_memory, bytes, &piece, e);
+		if (rc != 0)
+			return rc;
+		p->text_at = piece;
+		p->text_left = bytes;
+	}
+	*out = p->text_at;
+	p->text_at += len;
+	p->text_left -= len;
+	return 0;
+}
+
 static int
 copy_text(char **dst, const char *src, size_t len, struct err *e)
 {
@@ -63,21 +121,25 @@ copy_text(char **dst, const char *src, size_t len, struct err *e)
 static int
 add_delete(struct plan *p, const struct compare_diff *diff, struct err *e)
 {
+	size_t size = strlen(diff->path) + 1;
+	void *list = p->deletes;
 	struct plan_delete *d;
-	int rc;
+	char *path = NULL;
+	int rc = grow_spilled(&list, p->delete_count, &p->delete_room,
+	    sizeof(*d), &p->delete_memory, e);
 
-	d = grow(p->deletes, p->delete_count, &p->delete_room, sizeof(*d));
-	if (d == NULL)
-		return err_memory(e);
-	p->deletes = d;
-	d += p->delete_count;
-	d->is_dir = S_ISDIR(diff->have->mode);
-	d->inside = false;
-	d->ino = diff->have->ino;
-	d->had_flags = diff->have->flags;
-	if ((rc = copy_text(&d->path, diff->path, strlen(diff->path), e)) != 0)
+	if (rc == 0)
+		p->deletes = list;
+	if (rc == 0)
+		rc = text_room(p, size, &path, e);
+	if (rc != 0)
 		return rc;
-	p->delete_count++;
+	memcpy(path, diff->path, size);
+	d = plan_deletion(p, p->delete_count++);
+	*d = (struct plan_delete){ .path = path,
+		.is_dir = S_ISDIR(diff->have->mode),
+		.ino = diff->have->ino,
+		.had_flags = diff->have->flags };
 	return 0;
 }
 
@@ -106,17 +168,18 @@ put_text(char **at, const char *text, size_t len)
 	return start;
 }
 
-/* One block for all three: there are many items. */
 static int
-copy_texts(struct plan_item *item, const char *path,
+copy_texts(struct plan *p, struct plan_item *item, const char *path,
     const struct manifest_entry *m, struct err *e)
 {
 	const char *target = m->target != NULL ? m->target : "";
 	size_t path_len = strlen(path), target_len = strlen(target);
-	char *at = malloc(path_len + target_len + m->xattrs.len + 3);
+	char *at = NULL;
+	int rc =
+	    text_room(p, path_len + target_len + m->xattrs.len + 3, &at, e);
 
-	if (at == NULL)
-		return err_memory(e);
+	if (rc != 0)
+		return rc;
 	item->path = put_text(&at, path, path_len);
 	item->target = put_text(&at, target, target_len);
 	item->xattrs = put_text(&at, m->xattrs.text, m->xattrs.len);
@@ -124,8 +187,8 @@ copy_texts(struct plan_item *item, const char *path,
 }
 
 static int
-fill_item(
-    struct plan_item *item, const struct compare_diff *diff, struct err *e)
+fill_item(struct plan *p, struct plan_item *item,
+    const struct compare_diff *diff, struct err *e)
 {
 	const struct manifest_entry *m = &diff->want->m;
 
@@ -148,25 +211,27 @@ fill_item(
 		item->had_flags = diff->have->flags;
 	}
 	item->rdev = makedev(m->major, m->minor);
-	return copy_texts(item, diff->path, m, e);
+	return copy_texts(p, item, diff->path, m, e);
 }
 
 int
 plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 {
 	struct plan *p = plan;
+	void *list = p->items;
 	struct plan_item *item;
 	int rc;
 
 	if (diff->kind == COMPARE_DELETE)
 		return add_delete(p, diff, e);
-	item = grow(p->items, p->item_count, &p->item_room, sizeof(*item));
-	if (item == NULL)
-		return err_memory(e);
-	p->items = item;
-	item += p->item_count;
+	rc = grow_spilled(&list, p->item_count, &p->item_room, sizeof(*item),
+	    &p->item_memory, e);
+	if (rc != 0)
+		return rc;
+	p->items = list;
+	item = plan_item(p, p->item_count);
 	memset(item, 0, sizeof(*item));
-	if ((rc = fill_item(item, diff, e)) != 0)
+	if ((rc = fill_item(p, item, diff, e)) != 0)
 		return rc;
 	p->item_count++;
 	if (item->type == MANIFEST_FILE && item->op != PLAN_META)
@@ -248,13 +313,26 @@ is_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
+/* Differences come in order, but for those of two passes. */
+static void
+sort_items(struct plan *p)
+{
+	size_t i = 1;
+
+	while (i < p->item_count &&
+	    item_cmp(&p->items[i - 1], plan_item(p, i)) < 0)
+		i++;
+	if (i < p->item_count)
+		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
+}
+
 static void
 place_stages(struct plan *p)
 {
 	size_t root = PLAN_NO_ROOT;
 
 	for (size_t i = 0; i < p->item_count; i++) {
-		struct plan_item *item = &p->items[i];
+		struct plan_item *item = plan_item(p, i);
 
 		if (item->op == PLAN_META)
 			continue;
@@ -277,6 +355,31 @@ delete_cmp(const void *a, const void *b)
 	return compare_paths(y->path, x->path);
 }
 
+static void
+swap_deletes(struct plan_delete *x, struct plan_delete *y)
+{
+	struct plan_delete was = *x;
+
+	*x = *y;
+	*y = was;
+}
+
+/* They come in the order of paths, but for those of two passes. */
+static void
+sort_deletes(struct plan *p)
+{
+	size_t i = 1, n = p->delete_count;
+
+	while (i < n && delete_cmp(&p->deletes[i - 1], plan_deletion(p, i)) > 0)
+		i++;
+	if (i < n) {
+		qsort(p->deletes, n, sizeof(*p->deletes), delete_cmp);
+		return;
+	}
+	for (i = 0; i < n / 2; i++)
+		swap_deletes(plan_deletion(p, i), &p->deletes[n - 1 - i]);
+}
+
 /* A path may be found twice: by exact mode and by the former release. */
 static void
 unique_deletes(struct plan *p)
@@ -285,27 +388,28 @@ unique_deletes(struct plan *p)
 
 	if (p->delete_count == 0)
 		return;
-	qsort(p->deletes, p->delete_count, sizeof(*p->deletes), delete_cmp);
+	sort_deletes(p);
 	for (size_t i = 1; i < p->delete_count; i++) {
-		if (strcmp(p->deletes[i].path, p->deletes[kept].path) == 0)
-			free(p->deletes[i].path);
-		else
-			p->deletes[++kept] = p->deletes[i];
+		struct plan_delete *d = plan_deletion(p, i);
+
+		if (strcmp(d->path, p->deletes[kept].path) != 0)
+			p->deletes[++kept] = *d;
 	}
 	p->delete_count = kept + 1;
 }
 
-/* Whether an ancestor of the path, which is put together again, is replaced by
- * what is no directory. */
+/* Whether an ancestor of the path is replaced by what is no directory. */
 static bool
-is_inside(const struct plan *p, char *path)
+is_inside(const struct plan *p, const char *path)
 {
+	char part[LIMIT_PATH_BYTES + 1];
 	const struct plan_item *item = NULL;
 
-	for (char *s = strchr(path, '/'); s != NULL; s = strchr(s + 1, '/')) {
-		*s = '\0';
-		item = plan_find(p, path);
-		*s = '/';
+	for (const char *s = strchr(path, '/'); s != NULL;
+	     s = strchr(s + 1, '/')) {
+		(void)snprintf(
+		    part, sizeof(part), "%.*s", (int)(s - path), path);
+		item = plan_find(p, part);
 		if (item != NULL && item->type != MANIFEST_DIR)
 			return true;
 	}
@@ -318,9 +422,9 @@ mark_inside(struct plan *p)
 	bool any = false;
 
 	for (size_t i = 0; i < p->item_count && !any; i++)
-		any = p->items[i].op == PLAN_EXCHANGE;
+		any = plan_item(p, i)->op == PLAN_EXCHANGE;
 	for (size_t i = 0; any && i < p->delete_count; i++)
-		p->deletes[i].inside = is_inside(p, p->deletes[i].path);
+		plan_deletion(p, i)->inside = is_inside(p, p->deletes[i].path);
 }
 
 /* ---- directories whose content changes ---- */
@@ -388,10 +492,10 @@ collect_dirs(const struct plan *p, struct dirs *d, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++)
-		if (p->items[i].root == i)
+		if (plan_item(p, i)->root == i)
 			rc = dirs_add_parent(d, p->items[i].path, e);
 	for (size_t i = 0; i < p->delete_count && rc == 0; i++)
-		if (!p->deletes[i].inside)
+		if (!plan_deletion(p, i)->inside)
 			rc = dirs_add_parent(d, p->deletes[i].path, e);
 	if (rc != 0 || d->count == 0)
 		return rc;
@@ -454,8 +558,7 @@ plan_finish(
     struct plan *p, struct layer *layer, const char *run_id, struct err *e)
 {
 	(void)snprintf(p->run_id, sizeof(p->run_id), "%s", run_id);
-	if (p->item_count > 0)
-		qsort(p->items, p->item_count, sizeof(*p->items), item_cmp);
+	sort_items(p);
 	unique_deletes(p);
 	mark_inside(p);
 	/* Stages first: they say which directories' content changes. */

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "client/spill.h"
 #include "common/crypto_digest.h"
 #include "transcripts/compare.h"
 
@@ -33,10 +34,9 @@ struct plan_item {
 	uint64_t size_bytes;
 	struct digest digest;
 	uint64_t rdev;
-	char *path; /* relative to the root */
-	const char
-	    *target; /* 'l', 'h'; "" of the others; lives in path's block */
-	const char *xattrs; /* manifest text, "" when none; there as well */
+	const char *path;   /* relative to the root; it and the next two live */
+	const char *target; /* as long as the plan; 'l', 'h'; else "" */
+	const char *xattrs; /* manifest text, "" when none */
 	uint64_t ino;       /* of what is there */
 	uint32_t had_flags; /* the same's FSAT_FLAG_* */
 	unsigned flags;     /* MANIFEST_APPEND, ... */
@@ -48,7 +48,7 @@ struct plan_item {
 #define PLAN_RUN_ID_BYTES 33
 
 struct plan_delete {
-	char *path;
+	const char *path; /* lives as long as the plan */
 	bool is_dir;
 	uint64_t ino;
 	uint32_t had_flags;
@@ -90,10 +90,35 @@ struct plan {
 	size_t lift_count, lift_room;
 	uint64_t write_bytes;           /* of regular files that are staged */
 	char run_id[PLAN_RUN_ID_BYTES]; /* in the names of stages */
+	struct spill item_memory, delete_memory, text_memory;
+	char *text_at; /* free, at the end of text_memory */
+	size_t text_left;
 };
 
 void plan_init(struct plan *p);
 void plan_release(struct plan *p);
+/* Before anything is added: where a plan goes that is too large for memory, a
+ * held directory that outlives it.  Without, all of it is in memory. */
+void plan_spill(struct plan *p, int dir);
+/* Gives back what is in the way; no pointer changes. */
+void plan_ease(const struct plan *p);
+/* The i-th item or deletion, for those who pass over all of them, in either
+ * direction. */
+#define PLAN_EASE_ITEMS 4096
+static inline struct plan_item *
+plan_item(const struct plan *p, size_t i)
+{
+	if (i % PLAN_EASE_ITEMS == 0)
+		plan_ease(p);
+	return &p->items[i];
+}
+static inline struct plan_delete *
+plan_deletion(const struct plan *p, size_t i)
+{
+	if (i % PLAN_EASE_ITEMS == 0)
+		plan_ease(p);
+	return &p->deletes[i];
+}
 
 /* A compare_fn: records one difference. */
 MUST_CHECK int plan_add(

@@ -205,7 +205,7 @@ probe_plan(int root, const struct plan *plan, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < plan->item_count && rc == 0; i++) {
-		const struct plan_item *item = &plan->items[i];
+		const struct plan_item *item = plan_item(plan, i);
 		size_t top = item->root == PLAN_NO_ROOT ? i : item->root;
 
 		rc = try_item(&p, item, e);

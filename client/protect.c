@@ -77,17 +77,15 @@ protect_finish(struct protect *p, struct err *e)
 	qsort(plan->spared, plan->spared_count, sizeof(*plan->spared),
 	    spared_cmp);
 	for (size_t i = 0; i < plan->item_count; i++) {
-		const struct plan_item *item = &plan->items[i];
+		const struct plan_item *item = plan_item(plan, i);
 
 		if (item->op == PLAN_EXCHANGE && item->type != MANIFEST_DIR &&
 		    (path = spared_below(plan, item->path)) != NULL)
 			return in_the_way(item, path, e);
 	}
 	for (size_t i = 0; i < plan->delete_count; i++) {
-		if (plan->deletes[i].is_dir &&
-		    spared_below(plan, plan->deletes[i].path) != NULL)
-			free(plan->deletes[i].path);
-		else
+		if (!plan->deletes[i].is_dir ||
+		    spared_below(plan, plan->deletes[i].path) == NULL)
 			plan->deletes[kept++] = plan->deletes[i];
 	}
 	plan->delete_count = kept;

@@ -90,7 +90,7 @@ count_items(const struct plan *p, size_t *created, size_t *changed)
 {
 	*created = *changed = 0;
 	for (size_t i = 0; i < p->item_count; i++)
-		++*(p->items[i].op == PLAN_CREATE ? created : changed);
+		++*(plan_item(p, i)->op == PLAN_CREATE ? created : changed);
 }
 
 /* Who served it, why not those before, and what that cost other sites. */

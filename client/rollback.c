@@ -172,6 +172,7 @@ compare_past(
 	char id[APPLY_ID_BYTES];
 	int rc = past_layer(past, &look.want, e);
 
+	plan_spill(plan, s->state.dir);
 	if (rc == 0)
 		rc = apply_look(s, &look, &totals, e);
 	if (rc == 0)

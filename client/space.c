@@ -82,7 +82,7 @@ add_up(struct needs *n, int root, const struct plan *p, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 
 		if (item->op == PLAN_META)
 			continue;

@@ -137,7 +137,7 @@ stage_frame(struct stage *s, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < s->plan->item_count && rc == 0; i++) {
-		struct plan_item *item = &s->plan->items[i];
+		struct plan_item *item = plan_item(s->plan, i);
 
 		if (!is_staged(item) || item->type == MANIFEST_HARDLINK)
 			continue;
@@ -381,13 +381,13 @@ stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 
 		if (is_staged(item) && item->type == MANIFEST_HARDLINK)
 			rc = say_path(make_hardlink(s, item, e), item, e);
 	}
 	for (size_t i = p->item_count; i-- > 0 && rc == 0;) {
-		const struct plan_item *item = &p->items[i];
+		const struct plan_item *item = plan_item(p, i);
 
 		if (is_staged(item) && item->type == MANIFEST_DIR)
 			rc = say_path(set_dir_meta(s, item, e), item, e);

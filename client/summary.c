@@ -83,7 +83,7 @@ add_numbers(struct json *j, const struct report *r)
 	size_t created = 0;
 
 	for (size_t i = 0; i < p->item_count; i++)
-		created += p->items[i].op == PLAN_CREATE ? 1 : 0;
+		created += plan_item(p, i)->op == PLAN_CREATE ? 1 : 0;
 	json_set_u64(j, "entries", r->result.totals.entries);
 	json_set_u64(j, "to_create", created);
 	json_set_u64(j, "to_change", p->item_count - created);

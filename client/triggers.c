@@ -9,10 +9,10 @@ static bool
 plan_has(const struct plan *plan, const struct action *a)
 {
 	for (size_t i = 0; i < plan->item_count; i++)
-		if (action_names(a, plan->items[i].path))
+		if (action_names(a, plan_item(plan, i)->path))
 			return true;
 	for (size_t i = 0; i < plan->delete_count; i++)
-		if (action_names(a, plan->deletes[i].path))
+		if (action_names(a, plan_deletion(plan, i)->path))
 			return true;
 	return false;
 }

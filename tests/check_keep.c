@@ -163,6 +163,46 @@ START_TEST(a_record_is_read_back_as_it_was_written)
 }
 END_TEST
 
+/* More than is looked at in one go, with a path as long as one can be. */
+START_TEST(a_long_record_is_read_back_too)
+{
+	enum {
+		COUNT = 4000
+	};
+	static char paths[COUNT][40], longest[4 * 1001];
+	static struct was list[COUNT + 3];
+	struct kept_item item;
+	struct err e = ERR_INIT;
+	struct kept *k = NULL;
+	bool more = true;
+
+	list[0] = (struct was){ KEPT_CONTEXT, 'd', ".", NULL, 0 };
+	for (size_t i = 0; i < COUNT; i++) {
+		(void)snprintf(
+		    paths[i], sizeof(paths[i]), "f %04zu of many", i);
+		list[i + 1] = (struct was){ KEPT_ABSENT, 0, paths[i], NULL, 0 };
+		if (i % 2 == 1)
+			list[i + 1] = (struct was){ KEPT_CHANGED, 'l', paths[i],
+				"to", 0 };
+	}
+	for (size_t i = 0; i + 1 < sizeof(longest); i++)
+		longest[i] = i % 16 == 15 ? '/' : '\n';
+	longest[0] = 'x';
+	list[COUNT + 1] = (struct was){ KEPT_ABSENT, 0, longest, NULL, 0 };
+	keep(3, 4, NOW, 0, list);
+	OK(kept_open(session.state.dir, 1, &k, &e));
+	for (size_t i = 0; i < COUNT + 2; i++) {
+		OK(kept_next(k, &item, &more, &e));
+		ck_assert(more);
+		ck_assert_str_eq(item.path, list[i].path);
+		ck_assert_int_eq(item.state, list[i].state);
+	}
+	OK(kept_next(k, &item, &more, &e));
+	ck_assert(!more);
+	kept_free(k);
+}
+END_TEST
+
 static void
 read_facts(struct buf *text)
 {
@@ -550,6 +590,7 @@ main(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, a_record_is_read_back_as_it_was_written);
+	tcase_add_test(t, a_long_record_is_read_back_too);
 	tcase_add_test(t, every_truncation_and_every_flipped_byte_is_refused);
 	tcase_add_test(t, a_damaged_manifest_is_refused);
 	tcase_add_test(t, facts_that_contradict_the_manifest_are_refused);

@@ -89,14 +89,18 @@ fetch_get(struct fetch *f, const struct fetch_get *get, struct buf *body,
     struct fetch_answer *answer, struct err *e)
 {
 	struct err mine = ERR_INIT;
+	char path[256];
 	int rc;
 
 	(void)f;
 	*answer = (struct fetch_answer){
 		.status = 200, .key = upstream.key, .known = true
 	};
+	/* What is asked for besides is not there. */
+	(void)snprintf(path, sizeof(path), "%.*s",
+	    (int)strcspn(get->path + 1, "?"), get->path + 1);
 	rc = repo_read_statement(
-	    upstream.repo, get->path + 1, get->max_bytes, body, &mine);
+	    upstream.repo, path, get->max_bytes, body, &mine);
 	if (rc == ERR_NOT_FOUND) {
 		answer->status = 404;
 		return 0;

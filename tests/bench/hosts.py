@@ -60,7 +60,7 @@ class Host:
         return int(text_of(*self.command(
             "cat", f"/sys/class/net/{device}/statistics/{which}_bytes")))
 
-    def end(self):
+    def stop(self):
         for child in self.started:
             child.send_signal(signal.SIGTERM)
         for child in self.started:
@@ -69,6 +69,10 @@ class Host:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        self.started = []
+
+    def end(self):
+        self.stop()
         subprocess.run(["ip", "netns", "del", self.name], check=False)
 
 
