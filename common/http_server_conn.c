@@ -380,8 +380,8 @@ let_go(struct http_conn *c)
 	const int off = 0;
 
 	if (c->corked)
-		(void)setsockopt(c->io.fd, IPPROTO_TCP,
-		    TCP_CORK, &off, sizeof(off));
+		(void)setsockopt(
+		    c->io.fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
 	c->corked = false;
 }
 

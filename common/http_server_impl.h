@@ -66,10 +66,10 @@ struct http_conn {
 	 * fires, which may be earlier, 0 for not at all. */
 	uint64_t due_ms, fires_ms;
 	enum conn_state state;
-	bool busy;  /* inside the callback that will send what is queued */
-	bool dead;  /* the timer will free it as soon as the loop turns */
-	bool fresh; /* no request came yet */
-	bool ready; /* handshake done, or none needed */
+	bool busy;   /* inside the callback that will send what is queued */
+	bool dead;   /* the timer will free it as soon as the loop turns */
+	bool fresh;  /* no request came yet */
+	bool ready;  /* handshake done, or none needed */
 	bool corked; /* until something was written behind the ticket */
 	bool close_after;
 	bool refused; /* ... and what still comes is not a request */

@@ -73,7 +73,7 @@ struct board_keeping {
 
 /* Written by the lookout. */
 struct board_lookout {
-	struct board_text rival;    /* who publishes besides, and what; or "" */
+	struct board_text rival;   /* who publishes besides, and what; or "" */
 	_Atomic uint64_t looked_s; /* when mirrors were last asked; 0: never */
 };
 
