@@ -164,7 +164,8 @@ make_poll(const struct line *l, struct poll *p)
 {
 	(void)snprintf(p->path, sizeof(p->path),
 	    "/v1/channel/%s?after=%llu&wait=%u", l->session.settings->channel,
-	    (unsigned long long)l->memo->serial, LINE_WAIT_MS / 1000);
+	    (unsigned long long)l->memo->serial,
+	    (unsigned)(LINE_WAIT_MS / 1000));
 	p->get = (struct fetch_get){ .path = p->path,
 		.max_bytes = LIMIT_HEAD_BYTES,
 		.wait_s = LINE_WAIT_MS / 1000 };

@@ -318,10 +318,11 @@ zst_decode_feed(struct zst_decoder *z, const void *src, size_t len,
 }
 
 static int
-take_input(struct zst_decoder *z, zst_source source, void *arg, struct err *e)
+take_input(
+    struct zst_decoder *z, const struct zst_source *source, struct err *e)
 {
 	size_t got = 0;
-	int ret = source(arg, z->out, z->out_size, &got, e);
+	int ret = source->read(source->arg, z->out, z->out_size, &got, e);
 
 	if (ret != 0)
 		return ret;
@@ -331,15 +332,15 @@ take_input(struct zst_decoder *z, zst_source source, void *arg, struct err *e)
 }
 
 int
-zst_decode_read(struct zst_decoder *z, zst_source source, void *arg, void *dst,
-    size_t size, size_t *got, struct err *e)
+zst_decode_read(struct zst_decoder *z, const struct zst_source *source,
+    void *dst, size_t size, size_t *got, struct err *e)
 {
 	ZSTD_outBuffer piece = { dst, size, 0 };
 	int ret = 0;
 
 	while (ret == 0 && piece.pos < size && !(z->complete && z->ended)) {
 		if (z->in.pos == z->in.size && !z->ended)
-			ret = take_input(z, source, arg, e);
+			ret = take_input(z, source, e);
 		if (ret == 0 && z->complete && !z->ended)
 			return bytes_behind(e);
 		if (ret == 0 && !z->complete) {

@@ -58,10 +58,14 @@ MUST_CHECK int zst_decode_feed(struct zst_decoder *z, const void *src,
 /* The other way about: the decoder asks for bytes of the frame (up to size,
  * *got 0 at the end) and gives up to size bytes of content, *got 0 after its
  * last.  Errors as above; ERR_FORMAT when the frame is cut off. */
-typedef int (*zst_source)(
-    void *arg, void *dst, size_t size, size_t *got, struct err *e);
-MUST_CHECK int zst_decode_read(struct zst_decoder *z, zst_source source,
-    void *arg, void *dst, size_t size, size_t *got, struct err *e);
+struct zst_source {
+	int (*read)(
+	    void *arg, void *dst, size_t size, size_t *got, struct err *e);
+	void *arg;
+};
+MUST_CHECK int zst_decode_read(struct zst_decoder *z,
+    const struct zst_source *source, void *dst, size_t size, size_t *got,
+    struct err *e);
 /* ERR_FORMAT unless the frame was whole. */
 MUST_CHECK int zst_decode_end(struct zst_decoder *z, struct err *e);
 

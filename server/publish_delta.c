@@ -305,21 +305,24 @@ submit(struct publish_tree *t, struct publish_wanted *w, struct err *e)
 	return 0;
 }
 
+struct ranked {
+	struct publish_wanted *w;
+};
+
 static int
 largest_first(const void *x, const void *y)
 {
-	const struct publish_wanted *a = *(struct publish_wanted *const *)x;
-	const struct publish_wanted *b = *(struct publish_wanted *const *)y;
+	const struct ranked *a = x, *b = y;
 
-	return (a->size_bytes < b->size_bytes) -
-	    (a->size_bytes > b->size_bytes);
+	return (a->w->size_bytes < b->w->size_bytes) -
+	    (a->w->size_bytes > b->w->size_bytes);
 }
 
 /* The largest first, so that no thread is left alone with one in the end. */
 static int
 submit_all(struct publish_tree *t, struct err *e)
 {
-	struct publish_wanted **jobs;
+	struct ranked *jobs;
 	size_t count = 0;
 	int ret = 0;
 
@@ -331,11 +334,11 @@ submit_all(struct publish_tree *t, struct err *e)
 
 		if (w->has_basis && w->basis_bytes > 0 &&
 		    w->size_bytes >= PUBLISH_DELTA_MIN)
-			jobs[count++] = w;
+			jobs[count++].w = w;
 	}
 	qsort(jobs, count, sizeof(*jobs), largest_first);
 	for (size_t i = 0; ret == 0 && i < count; i++)
-		ret = submit(t, jobs[i], e);
+		ret = submit(t, jobs[i].w, e);
 	free(jobs);
 	return ret;
 }

@@ -19,14 +19,14 @@ static time_t later; /* what libssl and we think the time is, beyond it */
 
 /* In place of the C library's. */
 time_t
-time(time_t *out)
+time(time_t *timer)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	now.tv_sec += later;
-	if (out != NULL)
-		*out = now.tv_sec;
+	if (timer != NULL)
+		*timer = now.tv_sec;
 	return now.tv_sec;
 }
 

@@ -252,6 +252,7 @@ static int
 pull(struct feed *feed, size_t piece, uint64_t max, struct buf *out,
     struct err *e)
 {
+	const struct zst_source source = { give, feed };
 	struct zst_decoder *z = NULL;
 	size_t got = 1;
 	int ret = zst_decoder_new(&z, e);
@@ -264,13 +265,13 @@ pull(struct feed *feed, size_t piece, uint64_t max, struct buf *out,
 
 		ck_assert_ptr_nonnull(p);
 		got = 0;
-		ret = zst_decode_read(z, give, feed, p, piece, &got, e);
+		ret = zst_decode_read(z, &source, p, piece, &got, e);
 		ck_assert_uint_le(got, piece);
 		buf_commit(out, got);
 	}
 	/* And the end stays the end. */
 	if (ret == 0)
-		ret = zst_decode_read(z, give, feed, out->data, 1, &got, e);
+		ret = zst_decode_read(z, &source, out->data, 1, &got, e);
 	if (ret == 0)
 		ck_assert_uint_eq(got, 0);
 	zst_decoder_free(z);

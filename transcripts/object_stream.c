@@ -61,7 +61,7 @@ object_stream_open(struct object_stream *s, const struct digest *digest,
 	return ret == 0 ? zst_decode_begin(s->decoder, max_bytes, e) : ret;
 }
 
-/* A zst_source. */
+/* Of a zst_source. */
 static int
 read_frame(void *arg, void *dst, size_t size, size_t *got, struct err *e)
 {
@@ -79,8 +79,9 @@ object_stream_read(
     void *stream, void *dst, size_t size, size_t *got, struct err *e)
 {
 	struct object_stream *s = stream;
+	const struct zst_source frame = { read_frame, s };
 	char hex[DIGEST_HEX];
-	int ret = zst_decode_read(s->decoder, read_frame, s, dst, size, got, e);
+	int ret = zst_decode_read(s->decoder, &frame, dst, size, got, e);
 
 	if (ret == 0)
 		return 0;

@@ -76,16 +76,24 @@ drop(struct sessions *s, struct session *x)
 	memmove(x, x + 1, (size_t)(end - x - 1) * sizeof(*x));
 }
 
+static void
+forget(struct sessions *s, const char *place)
+{
+	struct session *x = find(s, place);
+
+	if (x != NULL)
+		drop(s, x);
+}
+
 void
 sessions_put(
     struct sessions *s, const char *place, const uint8_t *bytes, size_t len)
 {
-	struct session *x = find(s, place);
+	struct session *x;
 
 	if (s == NULL || strlen(place) >= SESSIONS_PLACE_BYTES)
 		return;
-	if (x != NULL)
-		drop(s, x);
+	forget(s, place);
 	if (s->count == LIMIT_SESSIONS)
 		drop(s, s->list);
 	x = &s->list[s->count++];
@@ -145,8 +153,8 @@ walk(struct reader r, struct sessions *s)
 		place[name_len] = '\0';
 		if (len > 0)
 			sessions_put(s, place, bytes, len);
-		else if (find(s, place) != NULL)
-			drop(s, find(s, place));
+		else if (s != NULL)
+			forget(s, place);
 	}
 	return 0;
 }

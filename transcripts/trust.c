@@ -211,7 +211,7 @@ trust_signing_root(const struct trust *t, enum root_role role, const void *data,
 static int
 load_roster(struct trust *t, struct err *e)
 {
-	struct trust_signed by;
+	struct trust_signed by = { .statement = { .body = NULL } };
 	struct buf raw;
 	int rc = trust_get(t, "roster", LIMIT_ROSTER_BYTES, &raw, e);
 
