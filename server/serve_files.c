@@ -7,6 +7,7 @@
 
 #include "common/limits.h"
 #include "server/serve_range.h"
+#include "transcripts/statement.h"
 
 #define TAG_BYTES 128
 #define IMMUTABLE "public, max-age=31536000, immutable"
@@ -77,7 +78,9 @@ make_tag(struct serve_files *f, const struct serve_path *path, int fd,
 	if (rc != 0)
 		return rc;
 	digest_hex(&d, hex);
-	if (path->kind == SERVE_OBJECT)
+	if (path->kind == SERVE_ROOT || path->kind == SERVE_ROSTER)
+		statement_etag(&d, tag);
+	else if (path->kind == SERVE_OBJECT)
 		(void)snprintf(tag, TAG_BYTES,
 		    "\"%.32s-%" PRIx64 "-%" PRIx64 "\"", hex, st->size_bytes,
 		    (uint64_t)st->mtime.tv_sec * 1000000000 +

@@ -9,7 +9,6 @@
 #include "server/serve_range.h"
 #include "server/serve_stats.h"
 #include "transcripts/head.h"
-#include "transcripts/statement.h"
 
 #define FOLDER   "v1/channel"
 #define CHECK_MS 2000 /* in case a change was not announced */
@@ -88,11 +87,9 @@ static void
 describe(struct serve_head *h)
 {
 	struct digest d;
-	char hex[DIGEST_HEX];
 
 	digest_of(h->bytes.data, h->bytes.len, &d);
-	digest_hex(&d, hex);
-	(void)snprintf(h->tag, sizeof(h->tag), "\"%s\"", hex);
+	statement_etag(&d, h->tag);
 }
 
 /* Logged once, not at every look. */

@@ -11,8 +11,8 @@
 #include "common/fsat.h"
 #include "common/http_server.h"
 #include "common/limits.h"
+#include "transcripts/statement.h"
 
-#define SERVE_TAG_BYTES 128 /* an ETag with its quotes and a NUL */
 
 struct serve_waiter;
 TAILQ_HEAD(serve_waiters, serve_waiter);
@@ -25,7 +25,7 @@ struct serve_head {
 	struct fsat_stat id;
 	uint64_t turn; /* of the loop in which it was looked at for a request */
 	struct buf bytes;
-	char tag[SERVE_TAG_BYTES];
+	char tag[STATEMENT_ETAG_BYTES];
 	uint64_t serial;
 	struct digest release;
 	time_t issued, expires;

@@ -8,6 +8,7 @@
 #include "common/gzip.h"
 #include "transcripts/fetch.h"
 #include "transcripts/object.h"
+#include "transcripts/statement.h"
 
 #define PIECE_BYTES ((size_t)65536)
 
@@ -77,11 +78,9 @@ static void
 tag_of(const struct buf *body, char etag[128])
 {
 	struct digest d;
-	char hex[DIGEST_HEX];
 
 	digest_of(body->data, body->len, &d);
-	digest_hex(&d, hex);
-	(void)snprintf(etag, 128, "\"%s\"", hex);
+	statement_etag(&d, etag);
 }
 
 int

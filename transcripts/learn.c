@@ -120,12 +120,10 @@ offer_roster(struct learn *l, const struct buf *body, struct err *e)
 void
 learn_etag_of(const struct buf *bytes, char etag[LEARN_ETAG_BYTES])
 {
-	char hex[DIGEST_HEX];
 	struct digest d;
 
 	digest_of(bytes->data, bytes->len, &d);
-	digest_hex(&d, hex);
-	(void)snprintf(etag, LEARN_ETAG_BYTES, "\"%s\"", hex);
+	statement_etag(&d, etag);
 }
 
 /* Of what the store has by this name, "" when it has not. */

@@ -4,10 +4,11 @@
 #define TRANSCRIPTS_LEARN_H
 
 #include "transcripts/fetch.h"
+#include "transcripts/statement.h"
 #include "transcripts/trust.h"
 
 /* The entity tag that servers give a head of these bytes. */
-#define LEARN_ETAG_BYTES (DIGEST_HEX + 2)
+#define LEARN_ETAG_BYTES STATEMENT_ETAG_BYTES
 
 struct learn {
 	struct trust *trust;

@@ -265,3 +265,12 @@ statement_cosign(struct buf *text, const struct key *k, struct err *e)
 	buf_release(&made);
 	return rc;
 }
+
+void
+statement_etag(const struct digest *d, char etag[STATEMENT_ETAG_BYTES])
+{
+	char hex[DIGEST_HEX];
+
+	digest_hex(d, hex);
+	(void)snprintf(etag, STATEMENT_ETAG_BYTES, "\"%.32s\"", hex);
+}

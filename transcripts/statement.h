@@ -14,6 +14,7 @@
 #define TRANSCRIPTS_STATEMENT_H
 
 #include "common/buf.h"
+#include "common/crypto_digest.h"
 #include "common/crypto_key.h"
 #include "common/limits.h"
 
@@ -61,5 +62,10 @@ MUST_CHECK int statement_sign(struct buf *text, const struct key *const keys[],
  * has signed it already. */
 MUST_CHECK int statement_cosign(
     struct buf *text, const struct key *k, struct err *e);
+
+/* The entity tag of a statement with this digest, quotes and NUL included.
+ * Half of the digest: it is sent each way each time somebody asks for news. */
+#define STATEMENT_ETAG_BYTES 35
+void statement_etag(const struct digest *d, char etag[STATEMENT_ETAG_BYTES]);
 
 #endif
