@@ -13,7 +13,6 @@
 #include "common/limits.h"
 #include "transcripts/statement.h"
 
-
 struct serve_waiter;
 TAILQ_HEAD(serve_waiters, serve_waiter);
 
