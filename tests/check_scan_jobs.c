@@ -1,6 +1,8 @@
 /* Jobs of scans: files whose content other threads read. */
 #include <check.h>
+#include <errno.h>
 #include <pthread.h>
+#include <time.h>
 
 #include "tests/scan_fixture.h"
 
@@ -11,9 +13,14 @@ struct crew {
 	struct scan_job *jobs[SCAN_OPEN_JOBS];
 	size_t waiting, most, done;
 	bool is_over;
-	const char *hold; /* path of a job not begun before `until` are done */
+	/* Path of a job not begun before `until` are done, or nothing has come
+	 * or been done for a while. */
+	const char *hold;
 	size_t until;
-	const char *fail; /* path of a job that fails */
+	int patience_s;
+	size_t wanted, emitted; /* files */
+	size_t lead;            /* the most that these were apart */
+	const char *fail;       /* path of a job that fails */
 	struct scan_job *held;
 	struct run *run;
 };
@@ -28,6 +35,21 @@ work(struct crew *c, struct scan_job *job)
 		    err_set(&e, ERR_LIMIT, "%s: store is full", job->path), &e);
 	else
 		scan_job_hash(job);
+}
+
+/* Waits for something to do; the job held back is to be done when nothing
+ * comes. */
+static void
+wait_for_more(struct crew *c)
+{
+	size_t wanted = c->wanted, done = c->done;
+	struct timespec end;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += c->patience_s;
+	if (pthread_cond_timedwait(&c->more, &c->lock, &end) == ETIMEDOUT &&
+	    c->wanted == wanted && c->done == done)
+		c->until = 0;
 }
 
 static void *
@@ -48,7 +70,7 @@ crew_main(void *arg)
 		if (job == NULL && c->is_over)
 			break;
 		if (job == NULL) {
-			pthread_cond_wait(&c->more, &c->lock);
+			wait_for_more(c);
 			continue;
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -68,6 +90,9 @@ give_to_crew(void *arg, struct scan_job *job, struct err *e)
 
 	(void)e;
 	pthread_mutex_lock(&c->lock);
+	c->wanted++;
+	if (c->wanted - c->emitted > c->lead)
+		c->lead = c->wanted - c->emitted;
 	if (c->hold != NULL && strcmp(job->path, c->hold) == 0) {
 		c->held = job;
 	} else {
@@ -86,6 +111,9 @@ entry_of_crew(void *arg, const struct manifest_entry *m, struct err *e)
 {
 	struct crew *c = arg;
 
+	pthread_mutex_lock(&c->lock);
+	c->emitted += m->type == MANIFEST_FILE;
+	pthread_mutex_unlock(&c->lock);
 	return run_take_entry(c->run, m, e);
 }
 
@@ -136,10 +164,23 @@ put_many(const struct run *r, unsigned count)
 	}
 }
 
+static void
+scan_both_ways(struct run *r, struct crew *c)
+{
+	struct buf alone;
+
+	run_must_scan(r);
+	alone = r->text;
+	buf_init(&r->text, 64 << 20);
+	manifest_writer_free(r->writer);
+	ck_assert_int_eq(scan_with_crew(r, c), 0);
+	ck_assert_str_eq(buf_str(&r->text), buf_str(&alone));
+	buf_release(&alone);
+}
+
 START_TEST(jobs_may_end_in_any_order)
 {
-	struct crew c = { .hold = NULL };
-	struct buf alone;
+	struct crew c = { .patience_s = 20 };
 	struct run r;
 
 	run_init(&r);
@@ -147,41 +188,63 @@ START_TEST(jobs_may_end_in_any_order)
 	put_link(&r, "00000", "00000-again");
 	put_dir(&r, "a");
 	put_symlink(&r, "to", "a/link");
-	run_must_scan(&r);
-	alone = r.text;
-	buf_init(&r.text, 64 << 20);
-	manifest_writer_free(r.writer);
-	ck_assert_int_eq(scan_with_crew(&r, &c), 0);
-	ck_assert_str_eq(buf_str(&r.text), buf_str(&alone));
-	buf_release(&alone);
+	scan_both_ways(&r, &c);
 	run_release(&r);
 }
 END_TEST
 
-/* The first job ends only after thousands of others: the window fills up, and
- * what is behind it waits without a file held open. */
+/* The first job ends only after all others: entries wait, and no file is held
+ * open for them. */
 START_TEST(one_slow_job_holds_back_the_order_only)
 {
-	struct crew c = { .hold = "00000", .until = SCAN_WINDOW_ENTRIES - 1 };
-	struct buf alone;
+	const unsigned files = 6000;
+	struct crew c = {
+		.hold = "00000", .until = files - 1, .patience_s = 20
+	};
 	struct run r;
 
 	run_init(&r);
-	put_many(&r, SCAN_WINDOW_ENTRIES + 500);
-	run_must_scan(&r);
-	alone = r.text;
-	buf_init(&r.text, 64 << 20);
-	manifest_writer_free(r.writer);
-	ck_assert_int_eq(scan_with_crew(&r, &c), 0);
-	ck_assert_str_eq(buf_str(&r.text), buf_str(&alone));
-	buf_release(&alone);
+	put_many(&r, files);
+	scan_both_ways(&r, &c);
+	ck_assert_uint_eq(c.until, files - 1);
+	ck_assert_uint_ge(c.lead, files - 1);
+	run_release(&r);
+}
+END_TEST
+
+/* Paths of 3,000 bytes, so that what waits for the first job takes more memory
+ * than it may. */
+START_TEST(what_waits_for_a_slow_job_is_bounded)
+{
+	const unsigned files = 1600, fit = SCAN_WINDOW_BYTES / 3000;
+	struct crew c = { .hold = "00000", .until = SIZE_MAX, .patience_s = 1 };
+	char path[LIMIT_PATH_BYTES + 1];
+	struct run r;
+	size_t len = 0;
+
+	run_init(&r);
+	put_file(&r, "00000", "");
+	while (len < 3000) {
+		memset(path + len, 'd', 250);
+		path[len + 250] = '\0';
+		put_dir(&r, path);
+		path[len + 250] = '/';
+		len += 251;
+	}
+	for (unsigned i = 0; i < files; i++) {
+		(void)snprintf(path + len, sizeof(path) - len, "%05u", i);
+		put_file(&r, path, "");
+	}
+	scan_both_ways(&r, &c);
+	ck_assert_uint_eq(r.totals.files, files + 1);
+	ck_assert_uint_le(c.lead, fit + 2);
 	run_release(&r);
 }
 END_TEST
 
 START_TEST(a_job_that_fails_ends_the_scan)
 {
-	struct crew c = { .fail = "01000" };
+	struct crew c = { .fail = "01000", .patience_s = 20 };
 	struct run r;
 
 	run_init(&r);
@@ -276,6 +339,7 @@ main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, jobs_may_end_in_any_order);
 	tcase_add_test(t, one_slow_job_holds_back_the_order_only);
+	tcase_add_test(t, what_waits_for_a_slow_job_is_bounded);
 	tcase_add_test(t, a_job_that_fails_ends_the_scan);
 	tcase_add_test(t, a_job_that_is_refused_ends_the_scan);
 	tcase_add_test(t, a_file_that_changes_is_read_again);

@@ -9,7 +9,8 @@
 struct window;
 
 /* Takes the entries out, in order, in the thread that calls the window's
- * functions. */
+ * functions.  Of st, only what identifies a file for the stat cache and what a
+ * manifest says is set. */
 typedef int (*window_sink)(void *arg, struct manifest_entry *m,
     const struct fsat_stat *st, struct err *e);
 
