@@ -526,7 +526,7 @@ int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
     const struct apply_ready *ready, struct apply_result *result, struct err *e)
 {
-	bool was_read;
+	bool look;
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
@@ -535,11 +535,12 @@ apply_plan(struct session *s, struct content *content, struct plan *plan,
 		content_counts(content, &result->content);
 	if (rc != 0)
 		return rc;
-	/* What had to be read is in no cache yet. */
-	was_read = result->totals.read_bytes > 0;
-	if (result->new_release || !plan_is_empty(plan) || was_read)
+	/* What had to be read is in no cache yet, and a name that comes or goes
+	 * changes what stat says of the file's other names. */
+	look = result->totals.read_bytes > 0 || plan->has_links;
+	if (result->new_release || !plan_is_empty(plan) || look)
 		rc = cache_write(
-		    s, &s->release, s->profile, was_read ? NULL : plan, e);
+		    s, &s->release, s->profile, look ? NULL : plan, e);
 	if (rc == 0 && result->new_release)
 		rc = prune(s, e);
 	return rc;

@@ -222,6 +222,10 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	struct plan_item *item;
 	int rc;
 
+	p->has_links = p->has_links ||
+	    (diff->want != NULL && diff->want->m.type == MANIFEST_HARDLINK) ||
+	    (diff->have != NULL && S_ISREG(diff->have->mode) &&
+	        diff->have->nlink > 1);
 	if (diff->kind == COMPARE_DELETE)
 		return add_delete(p, diff, e);
 	rc = grow_spilled(&list, p->item_count, &p->item_room, sizeof(*item),

@@ -88,7 +88,8 @@ struct plan {
 	size_t spared_count, spared_room;
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
-	uint64_t write_bytes;           /* of regular files that are staged */
+	uint64_t write_bytes; /* of regular files that are staged */
+	bool has_links; /* some are names of a file that has, or gets, more */
 	char run_id[PLAN_RUN_ID_BYTES]; /* in the names of stages */
 	struct spill item_memory, delete_memory, text_memory;
 	char *text_at; /* free, at the end of text_memory */

@@ -360,5 +360,5 @@ picture() {
 # The same but for what each run of a client writes, its summary and the TLS session
 # for the next, and so for the times of the state directory.
 picture_of_quiet() {
-	picture "$@" | grep -Ev "/last_run_summary\\.|/tickets |^$T/state-[^/ ]* d "
+	picture "$@" | grep -aEv "/last_run_summary\\.|/tickets |^$T/state-[^/ ]* d "
 }
