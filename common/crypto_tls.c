@@ -421,10 +421,12 @@ keep_session(SSL *ssl, SSL_SESSION *session)
 int
 tls_client_attach(struct tls_client *c, struct ssl_ctx_st *ctx, struct err *e)
 {
+	char signatures[] = SIGNATURES, groups[] = GROUPS;
+
 	forget_results(c);
 	if (!set_protocol(ctx) ||
-	    SSL_CTX_set1_sigalgs_list(ctx, SIGNATURES) != 1 ||
-	    SSL_CTX_set1_groups_list(ctx, GROUPS) != 1 ||
+	    SSL_CTX_set1_sigalgs_list(ctx, signatures) != 1 ||
+	    SSL_CTX_set1_groups_list(ctx, groups) != 1 ||
 	    SSL_CTX_set_app_data(ctx, c) != 1)
 		return openssl_err(e, ERR_NO_MEMORY, "TLS client");
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
