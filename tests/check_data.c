@@ -10,31 +10,10 @@
 
 #include "common/buf.h"
 #include "common/fsat.h"
+#include "tests/feed.h"
 #include "tests/samples.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.msg)
-
-/* A data_source: memory, at most `step` bytes at a time. */
-struct feed {
-	const uint8_t *data;
-	size_t len, pos, step;
-};
-
-static int
-give(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->pos;
-
-	(void)e;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	if (n > 0)
-		memcpy(dst, f->data + f->pos, n);
-	f->pos += n;
-	*got = n;
-	return 0;
-}
 
 static struct data_member
 member(enum data_kind kind, uint8_t digest, uint8_t basis, uint64_t size_bytes)
@@ -56,7 +35,7 @@ add(struct data_writer *w, struct data_member m, size_t really, struct err *e)
 
 	ck_assert_ptr_nonnull(bytes);
 	memset(bytes, m.digest.b[0], really);
-	ret = data_writer_add(w, &m, give, &f, e);
+	ret = data_writer_add(w, &m, feed_give, &f, e);
 	free(bytes);
 	return ret;
 }
@@ -157,7 +136,7 @@ read_file(const void *data, size_t len, uint64_t said, size_t step,
 {
 	struct data_reader *r = NULL;
 	struct feed f = { data, len, 0, step };
-	int ret = data_reader_new(give, &f, said, &r, e);
+	int ret = data_reader_new(feed_give, &f, said, &r, e);
 
 	*count = 0;
 	if (ret == 0)
@@ -210,7 +189,7 @@ START_TEST(members_may_be_passed_over)
 	write_sample(&file);
 	f.data = file.data;
 	f.len = file.len;
-	OK(data_reader_new(give, &f, file.len, &r, &e));
+	OK(data_reader_new(feed_give, &f, file.len, &r, &e));
 	OK(read_members(r, true, &count, &e));
 	ck_assert_uint_eq(count, SAMPLES);
 	data_reader_free(r);
@@ -393,7 +372,7 @@ START_TEST(a_flipped_bit_is_an_error_or_other_content)
 
 		file.data[bit / 8] ^= (uint8_t)(1U << bit % 8);
 		f = (struct feed){ file.data, file.len, 0, 4096 };
-		ret = data_reader_new(give, &f, file.len, &r, &e);
+		ret = data_reader_new(feed_give, &f, file.len, &r, &e);
 		if (ret == 0) {
 			ret = read_members(r, true, &count, &e);
 			data_reader_free(r);

@@ -10,41 +10,9 @@
 #include "common/fsat.h"
 #include "common/zst.h"
 #include "tests/delta_apply.h"
+#include "tests/feed.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.msg)
-
-/* A delta_sink. */
-static int
-collect(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct buf *b = arg;
-
-	(void)e;
-	buf_add(b, data, len);
-	return b->failed;
-}
-
-/* A delta_source: a delta in memory, some bytes at a time. */
-struct feed {
-	const uint8_t *data;
-	size_t len, pos, step;
-};
-
-static int
-give(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->pos;
-
-	(void)e;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	if (n > 0)
-		memcpy(dst, f->data + f->pos, n);
-	f->pos += n;
-	*got = n;
-	return 0;
-}
 
 static int
 file_of(const struct buf *b)
@@ -92,7 +60,7 @@ make(const struct buf *basis, const struct buf *content, uint32_t block,
 	int ret;
 
 	buf_init(delta, 64U << 20);
-	ret = delta_make(&pair, collect, delta, &e);
+	ret = delta_make(&pair, feed_collect, delta, &e);
 	close(pair.basis_fd);
 	close(pair.new_fd);
 	return ret;
@@ -105,9 +73,9 @@ apply(const struct buf *basis, const void *delta, size_t len, uint64_t max,
 	struct err e = ERR_INIT;
 	struct feed feed = { delta, len, 0, 1000 };
 	struct delta_apply patch = { .basis_fd = file_of(basis),
-		.source = give,
+		.source = feed_give,
 		.source_arg = &feed,
-		.sink = collect,
+		.sink = feed_collect,
 		.sink_arg = out,
 		.max_bytes = max };
 	int ret;
@@ -403,7 +371,7 @@ START_TEST(errors_of_source_and_sink_are_passed_on)
 	ck_assert_str_eq(e.msg, "gone");
 	feed.data = delta.data;
 	feed.len = delta.len;
-	patch.source = give;
+	patch.source = feed_give;
 	patch.source_arg = &feed;
 	ck_assert_int_eq(delta_apply(&patch, &e), ERR_SYS);
 	ck_assert_str_eq(e.msg, "disk full");

@@ -10,42 +10,10 @@
 #include "common/buf.h"
 #include "common/fsat.h"
 #include "tests/delta_apply.h"
+#include "tests/feed.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define ROOM     (64U << 20)
-
-/* A delta_source: bytes in memory, some at a time. */
-struct feed {
-	const uint8_t *data;
-	size_t len, pos, step;
-};
-
-static int
-give(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->pos;
-
-	(void)e;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	if (n > 0)
-		memcpy(dst, f->data + f->pos, n);
-	f->pos += n;
-	*got = n;
-	return 0;
-}
-
-/* A delta_sink. */
-static int
-collect(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct buf *b = arg;
-
-	(void)e;
-	buf_add(b, data, len);
-	return b->failed;
-}
 
 static int
 walk(const struct buf *basis, const struct buf *content, size_t step,
@@ -54,12 +22,12 @@ walk(const struct buf *basis, const struct buf *content, size_t step,
 	struct err e = ERR_INIT;
 	struct feed was = { basis->data, basis->len, 0, step };
 	struct feed now = { content->data, content->len, 0, step };
-	struct delta_stream old = { give, &was, basis->len };
-	struct delta_stream new = { give, &now, content->len };
+	struct delta_stream old = { feed_give, &was, basis->len };
+	struct delta_stream new = { feed_give, &now, content->len };
 	int ret;
 
 	buf_init(delta, ROOM);
-	ret = delta_walk(&old, &new, max_bytes, collect, delta, &e);
+	ret = delta_walk(&old, &new, max_bytes, feed_collect, delta, &e);
 	if (ret != 0)
 		ck_assert_str_ne(e.msg, "");
 	return ret;
@@ -72,9 +40,9 @@ assert_rebuilds(
 	struct err e = ERR_INIT;
 	struct buf out;
 	struct feed feed = { delta->data, delta->len, 0, 10000 };
-	struct delta_apply patch = { .source = give,
+	struct delta_apply patch = { .source = feed_give,
 		.source_arg = &feed,
-		.sink = collect,
+		.sink = feed_collect,
 		.sink_arg = &out,
 		.max_bytes = content->len };
 
@@ -395,8 +363,8 @@ START_TEST(errors_end_the_walk)
 	uint8_t some[100] = { 1 };
 	struct feed feed = { some, sizeof(some), 0, 10 };
 	struct feed other = { some, sizeof(some), 0, 10 };
-	struct delta_stream good = { give, &feed, sizeof(some) };
-	struct delta_stream more = { give, &other, sizeof(some) - 1 };
+	struct delta_stream good = { feed_give, &feed, sizeof(some) };
+	struct delta_stream more = { feed_give, &other, sizeof(some) - 1 };
 	struct delta_stream bad = { fail_read, NULL, 5000 };
 	size_t bytes = 0;
 

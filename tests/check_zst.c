@@ -5,19 +5,9 @@
 #include <stdbool.h>
 
 #include "common/limits.h"
+#include "tests/feed.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s", e.msg)
-
-/* A zst_sink. */
-static int
-collect(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct buf *b = arg;
-
-	(void)e;
-	buf_add(b, data, len);
-	return b->failed;
-}
 
 static void
 fill(struct buf *b, size_t len, bool random)
@@ -57,7 +47,7 @@ decode(const void *data, size_t len, size_t step, uint64_t max, struct buf *out,
 		ret = zst_decode_begin(z, max, e);
 	for (size_t at = 0; ret == 0 && at < len; at += step)
 		ret = zst_decode_feed(z, p + at,
-		    step < len - at ? step : len - at, collect, out, e);
+		    step < len - at ? step : len - at, feed_collect, out, e);
 	if (ret == 0)
 		ret = zst_decode_end(z, e);
 	zst_decoder_free(z);
@@ -102,13 +92,13 @@ START_TEST(streamed_content_comes_back)
 	/* Twice, as a failed stream must leave the encoder usable. */
 	OK(zst_begin(z, 7, &e));
 	ck_assert_int_eq(
-	    zst_feed(z, "12345678", 8, collect, &frame, &e), ERR_CHANGED);
+	    zst_feed(z, "12345678", 8, feed_collect, &frame, &e), ERR_CHANGED);
 	OK(zst_begin(z, _i % 2 == 0 ? content.len : ZST_SIZE_UNKNOWN, &e));
 	for (size_t at = 0; at < content.len; at += 70000)
 		OK(zst_feed(z, content.data + at,
 		    content.len - at < 70000 ? content.len - at : 70000,
-		    collect, &frame, &e));
-	OK(zst_end(z, collect, &frame, &e));
+		    feed_collect, &frame, &e));
+	OK(zst_end(z, feed_collect, &frame, &e));
 	OK(decode(frame.data, frame.len, 4096, content.len, &out, &e));
 	ck_assert_uint_eq(out.len, content.len);
 	if (content.len > 0)
@@ -129,8 +119,8 @@ START_TEST(content_shorter_than_announced_is_told)
 	buf_init(&frame, 1024);
 	OK(zst_encoder_new(3, &z, &e));
 	OK(zst_begin(z, 9, &e));
-	OK(zst_feed(z, "12345678", 8, collect, &frame, &e));
-	ck_assert_int_eq(zst_end(z, collect, &frame, &e), ERR_CHANGED);
+	OK(zst_feed(z, "12345678", 8, feed_collect, &frame, &e));
+	ck_assert_int_eq(zst_end(z, feed_collect, &frame, &e), ERR_CHANGED);
 	ck_assert_str_eq(e.msg, "content of 8 bytes was announced as 9");
 	zst_encoder_free(z);
 	buf_release(&frame);
@@ -225,34 +215,12 @@ START_TEST(what_is_no_frame_of_ours_is_refused)
 }
 END_TEST
 
-/* A zst_source: some of a frame in memory. */
-struct feed {
-	const uint8_t *data;
-	size_t len, pos, step;
-};
-
-static int
-give(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	struct feed *f = arg;
-	size_t n = f->len - f->pos;
-
-	(void)e;
-	n = n < f->step ? n : f->step;
-	n = n < size ? n : size;
-	if (n > 0)
-		memcpy(dst, f->data + f->pos, n);
-	f->pos += n;
-	*got = n;
-	return 0;
-}
-
 /* Pulled in pieces of `piece` bytes. */
 static int
 pull(struct feed *feed, size_t piece, uint64_t max, struct buf *out,
     struct err *e)
 {
-	const struct zst_source source = { give, feed };
+	const struct zst_source source = { feed_give, feed };
 	struct zst_decoder *z = NULL;
 	size_t got = 1;
 	int ret = zst_decoder_new(&z, e);
