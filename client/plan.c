@@ -223,7 +223,8 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	int rc;
 
 	p->has_links = p->has_links ||
-	    (diff->want != NULL && diff->want->m.type == MANIFEST_HARDLINK) ||
+	    (diff->kind != COMPARE_DELETE &&
+	        diff->want->m.type == MANIFEST_HARDLINK) ||
 	    (diff->have != NULL && S_ISREG(diff->have->mode) &&
 	        diff->have->nlink > 1);
 	if (diff->kind == COMPARE_DELETE)
