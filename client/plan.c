@@ -225,7 +225,7 @@ plan_add(void *plan, const struct compare_diff *diff, struct err *e)
 	p->has_links = p->has_links ||
 	    (diff->kind != COMPARE_DELETE &&
 	        diff->want->m.type == MANIFEST_HARDLINK) ||
-	    (diff->have != NULL && S_ISREG(diff->have->mode) &&
+	    (diff->kind != COMPARE_CREATE && S_ISREG(diff->have->mode) &&
 	        diff->have->nlink > 1);
 	if (diff->kind == COMPARE_DELETE)
 		return add_delete(p, diff, e);
