@@ -1,5 +1,5 @@
-/* What is heard goes on the board; who signs and who is asked for the state of
- * this server read it there. */
+/* Asking mirrors for another origin.  What is heard goes on the board: who signs
+ * and who is asked for the state of this server read it there. */
 #include "server/lookout.h"
 
 #include <string.h>
