@@ -28,13 +28,19 @@ take_item(struct content *c, uint64_t number, const struct kept_item *kept,
 static int
 take_run(struct content *c, uint64_t number, struct err *e)
 {
+	struct kept_facts facts = { .content_bytes = 0 };
 	struct err why = ERR_INIT;
 	struct kept_item item;
 	struct kept *k = NULL;
 	bool more = true;
-	int rc = 0;
+	int state = c->s->state.dir, rc;
 
-	if (kept_open(c->s->state.dir, number, &k, &why) != 0) {
+	rc = kept_read_facts(state, number, &facts, &why);
+	if (rc == 0 && facts.content_bytes == 0)
+		return 0;
+	if (rc == 0)
+		rc = kept_open(state, number, &k, &why);
+	if (rc != 0) {
 		log_err(LOG_WARNING, "kept run passed over", &why, NULL);
 		return 0;
 	}

@@ -15,6 +15,9 @@
 #define LINE_BYTES \
  ((size_t)4 * LIMIT_PATH_BYTES + (size_t)4 * LIMIT_NAME_BYTES + 256)
 #define HEAD_LINES 5
+#define END_LINES  2
+/* More than what comes behind the paths. */
+#define END_BYTES ((size_t)256)
 
 struct kept_path {
 	char *path;
@@ -289,6 +292,28 @@ parse_body(struct kept *k, struct err *e)
 	return rc == 0 ? parse_end(k, e) : rc;
 }
 
+/* To the last lines of what is summed up. */
+static int
+skip_paths(struct facts_text *t, struct err *e)
+{
+	off_t back = t->left < END_BYTES ? (off_t)t->left : (off_t)END_BYTES;
+	size_t lines = 0;
+	int rc;
+
+	if (lseek(t->fd, (off_t)t->left - back, SEEK_SET) < 0)
+		return err_sys(e, "kept");
+	t->left = (uint64_t)back;
+	t->at = t->window.len;
+	rc = fill(t, e);
+	t->at = t->window.len;
+	while (rc == 0 && t->at > 0 && lines <= END_LINES)
+		if (t->window.data[--t->at] == '\n')
+			lines++;
+	if (lines > END_LINES)
+		t->at++;
+	return rc;
+}
+
 static int
 check_sum(const char *line, const struct digest *got, struct err *e)
 {
@@ -395,8 +420,30 @@ rewind_paths(struct kept *k, struct err *e)
 	return k->left > 0 ? next_path(k, e) : 0;
 }
 
+/* All but the paths. */
 static int
-read_facts(int state, uint64_t number, struct kept **out, struct err *e)
+parse_ends(struct kept *k, struct err *e)
+{
+	int rc = parse_head(k, e);
+
+	k->text.left = k->end_at;
+	if (rc == 0)
+		rc = skip_paths(&k->text, e);
+	return rc == 0 ? parse_end(k, e) : rc;
+}
+
+static int
+parse_all(struct kept *k, struct err *e)
+{
+	int rc = parse_body(k, e);
+
+	return rc == 0 ? rewind_paths(k, e) : rc;
+}
+
+static int
+read_facts(int state, uint64_t number,
+    int (*parse)(struct kept *k, struct err *e), struct kept **out,
+    struct err *e)
 {
 	char path[KEPT_PATH_BYTES];
 	struct kept *k = kept_new(e);
@@ -412,9 +459,7 @@ read_facts(int state, uint64_t number, struct kept **out, struct err *e)
 		rc = check_text(&k->text, e);
 	k->end_at = k->text.left;
 	if (rc == 0)
-		rc = parse_body(k, e);
-	if (rc == 0)
-		rc = rewind_paths(k, e);
+		rc = parse(k, e);
 	if (rc != 0) {
 		kept_free(k);
 		return err_prefix(e, "%s", path);
@@ -428,7 +473,7 @@ kept_read_facts(
     int state, uint64_t number, struct kept_facts *out, struct err *e)
 {
 	struct kept *k = NULL;
-	int rc = read_facts(state, number, &k, e);
+	int rc = read_facts(state, number, parse_ends, &k, e);
 
 	if (rc == 0) {
 		*out = k->facts;
@@ -467,7 +512,7 @@ int
 kept_open(int state, uint64_t number, struct kept **out, struct err *e)
 {
 	struct kept *k = NULL;
-	int rc = read_facts(state, number, &k, e);
+	int rc = read_facts(state, number, parse_all, &k, e);
 
 	if (rc == 0)
 		rc = open_before(k, state, e);

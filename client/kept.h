@@ -74,7 +74,7 @@ const struct kept_facts *kept_facts(const struct kept *k);
  * ERR_FORMAT: paths and manifest contradict each other. */
 MUST_CHECK int kept_next(
     struct kept *k, struct kept_item *item, bool *more, struct err *e);
-/* Facts alone, without the paths. */
+/* Facts alone: the sum is checked, the paths are not looked at. */
 MUST_CHECK int kept_read_facts(
     int state, uint64_t number, struct kept_facts *out, struct err *e);
 /* Parses a facts file; for tests too.  Paths are only judged. */

@@ -131,6 +131,22 @@ static const struct was all_kinds[] = {
 	{ KEPT_CONTEXT, 0, NULL, NULL, 0 },
 };
 
+/* Facts alone say what they say with the paths. */
+static void
+expect_facts(const struct kept *k)
+{
+	const struct kept_facts *want = kept_facts(k);
+	struct err e = ERR_INIT;
+	struct kept_facts f;
+
+	OK(kept_read_facts(session.state.dir, want->number, &f, &e));
+	ck_assert_uint_eq(f.number, want->number);
+	ck_assert_int_eq(f.when, want->when);
+	ck_assert_uint_eq(f.was.serial, want->was.serial);
+	ck_assert_str_eq(f.now.profile, want->now.profile);
+	ck_assert_uint_eq(f.content_bytes, want->content_bytes);
+}
+
 START_TEST(a_record_is_read_back_as_it_was_written)
 {
 	const struct was *want = all_kinds;
@@ -146,6 +162,7 @@ START_TEST(a_record_is_read_back_as_it_was_written)
 	ck_assert_uint_eq(kept_facts(k)->was.serial, 3);
 	ck_assert_str_eq(kept_facts(k)->now.profile, "web");
 	ck_assert_uint_eq(kept_facts(k)->content_bytes, 3);
+	expect_facts(k);
 	for (; want->path != NULL; want++) {
 		OK(kept_next(k, &item, &more, &e));
 		ck_assert(more);
@@ -189,8 +206,10 @@ START_TEST(a_long_record_is_read_back_too)
 		longest[i] = i % 16 == 15 ? '/' : '\n';
 	longest[0] = 'x';
 	list[COUNT + 1] = (struct was){ KEPT_ABSENT, 0, longest, NULL, 0 };
-	keep(3, 4, NOW, 0, list);
+	keep(3, 4, NOW, 99, list);
 	OK(kept_open(session.state.dir, 1, &k, &e));
+	ck_assert_uint_eq(kept_facts(k)->content_bytes, 99);
+	expect_facts(k);
 	for (size_t i = 0; i < COUNT + 2; i++) {
 		OK(kept_next(k, &item, &more, &e));
 		ck_assert(more);
@@ -232,6 +251,27 @@ START_TEST(every_truncation_and_every_flipped_byte_is_refused)
 		text.data[i] ^= 1;
 	}
 	buf_release(&text);
+}
+END_TEST
+
+START_TEST(facts_alone_are_refused_when_cut_off)
+{
+	struct err e = ERR_INIT;
+	struct kept_facts f;
+	struct fsat_stat st;
+	int fd = -1;
+
+	keep(3, 4, NOW, 3, all_kinds);
+	OK(fsat_stat(session.state.dir, "kept/1/facts", &st, &e));
+	OK(kept_read_facts(session.state.dir, 1, &f, &e));
+	OK(fsat_open_write(session.state.dir, "kept/1/facts", 0, &fd, &e));
+	for (off_t len = (off_t)st.size_bytes - 1; len >= 0; len--) {
+		ck_assert_int_eq(ftruncate(fd, len), 0);
+		ck_assert_int_ne(
+		    kept_read_facts(session.state.dir, 1, &f, &e), 0);
+	}
+	close(fd);
+	ck_assert_ptr_nonnull(strstr(e.msg, "kept/1/facts: "));
 }
 END_TEST
 
@@ -592,6 +632,7 @@ main(void)
 	tcase_add_test(t, a_record_is_read_back_as_it_was_written);
 	tcase_add_test(t, a_long_record_is_read_back_too);
 	tcase_add_test(t, every_truncation_and_every_flipped_byte_is_refused);
+	tcase_add_test(t, facts_alone_are_refused_when_cut_off);
 	tcase_add_test(t, a_damaged_manifest_is_refused);
 	tcase_add_test(t, facts_that_contradict_the_manifest_are_refused);
 	tcase_add_test(t, runs_are_numbered_upwards_and_only_whole_ones);
