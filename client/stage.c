@@ -14,6 +14,8 @@
 #include "transcripts/manifest.h"
 
 #define COPY_BYTES 65536
+/* So long a file is on its way to the disk while the next ones are made. */
+#define WRITE_OUT_BYTES ((uint64_t)1024 * 1024)
 
 struct stage {
 	int root;
@@ -214,6 +216,8 @@ stage_file_end(struct stage *s, struct err *e)
 
 	if (has_holes(s->item) && fsat_end_hole(s->fd, e) != 0)
 		return err_prefix(e, "%s", s->item->path);
+	if (s->item->size_bytes >= WRITE_OUT_BYTES)
+		fsat_write_out(s->fd);
 	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
 	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)
 		return rc;

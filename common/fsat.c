@@ -705,6 +705,12 @@ fsat_fsync(int fd, struct err *e)
 	return fscalls()->fsync(fd) != 0 ? err_sys(e, "fsync") : 0;
 }
 
+void
+fsat_write_out(int fd)
+{
+	(void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 int
 fsat_syncfs(int fd, struct err *e)
 {

@@ -186,6 +186,9 @@ MUST_CHECK int fsat_end_hole(int fd, struct err *e);
 MUST_CHECK int fsat_close(int *fd, const char *what, struct err *e);
 MUST_CHECK int fsat_fsync(int fd, struct err *e);
 MUST_CHECK int fsat_syncfs(int fd, struct err *e);
+/* Begins to write the file's data to disk and does not wait; makes nothing
+ * durable by itself.  A sync later tells what failed. */
+void fsat_write_out(int fd);
 
 /* Takes an exclusive flock on the open file; ERR_CONFLICT when wait_ms pass
  * (0: at once) and somebody else still holds it. */
