@@ -3,11 +3,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/pool.h"
 #include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
 
 /* Small enough to stay in a core's cache until it is written. */
 #define BODY_BYTES ((size_t)128 * 1024)
+
+/* What is hashed by another thread. */
+struct aside {
+	struct pool *pool; /* of one thread; NULL: none yet, or none to be had */
+	struct digest_state *hash;
+	const uint8_t *data;
+	size_t len;
+};
 
 /* A member's result, gathered: its pieces may be few bytes each. */
 struct body {
@@ -17,15 +26,66 @@ struct body {
 	int basis_fd;
 	uint64_t left; /* of its signed size */
 	char bad[256]; /* why nothing more is taken of it, or "" */
+	struct aside aside;
 	size_t held;
-	uint8_t bytes[BODY_BYTES];
+	uint8_t *bytes; /* where they are gathered: one of the buffers */
+	uint8_t buffers[2][BODY_BYTES];
 };
+
+/* A pool_fn. */
+static int
+hash_aside(void *arg, struct err *e)
+{
+	const struct aside *a = arg;
+
+	(void)e;
+	digest_add(a->hash, a->data, a->len);
+	return 0;
+}
+
+/* All that was passed on is hashed. */
+static int
+settle(struct body *b, struct err *e)
+{
+	return b->aside.pool != NULL ? pool_wait(b->aside.pool, e) : 0;
+}
 
 static int
 pass_on(struct body *b, const void *data, size_t len, struct err *e)
 {
+	int rc = settle(b, e);
+
+	if (rc != 0)
+		return rc;
 	digest_add(b->f->hash, data, len);
 	return b->u->data(b->u->arg, data, len, e);
+}
+
+/* A full buffer is hashed while it is written and the other one is filled. */
+static int
+pass_buffer(struct body *b, struct err *e)
+{
+	const uint8_t *data = b->bytes;
+	int rc = settle(b, e);
+
+	if (rc != 0)
+		return rc;
+	b->aside.hash = b->f->hash;
+	b->aside.data = data;
+	b->aside.len = BODY_BYTES;
+	pool_submit(b->aside.pool, hash_aside, &b->aside);
+	b->bytes = b->buffers[data == b->buffers[0] ? 1 : 0];
+	return b->u->data(b->u->arg, data, BODY_BYTES, e);
+}
+
+/* Where there is another processor for it, and a thread to be had. */
+static bool
+hashes_aside(struct body *b)
+{
+	if (b->aside.pool == NULL && pool_cpus() > 1 &&
+	    pool_new(1, 1, &b->aside.pool, NULL) != 0)
+		b->aside.pool = NULL;
+	return b->aside.pool != NULL;
 }
 
 static int
@@ -34,6 +94,8 @@ pass_held(struct body *b, struct err *e)
 	size_t len = b->held;
 
 	b->held = 0;
+	if (len == BODY_BYTES && hashes_aside(b))
+		return pass_buffer(b, e);
 	return len == 0 ? 0 : pass_on(b, b->bytes, len, e);
 }
 
@@ -118,6 +180,8 @@ end_body(struct body *b, const struct ipc_msg *msg, struct err *e)
 	struct digest got;
 	int rc = b->bad[0] == '\0' ? pass_held(b, e) : 0;
 
+	if (rc == 0)
+		rc = settle(b, e);
 	if (rc != 0)
 		return rc;
 	if (b->bad[0] == '\0')
@@ -219,7 +283,7 @@ answer_member(struct body *b, uint8_t follows, struct err *e)
 static int
 unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
 {
-	struct body *b = malloc(sizeof(*b));
+	struct body *b = calloc(1, sizeof(*b));
 	struct fetch_member m;
 	struct ipc_msg msg;
 	uint8_t follows = 0;
@@ -230,11 +294,13 @@ unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
 	b->f = f;
 	b->u = u;
 	b->m = &m;
+	b->bytes = b->buffers[0];
 	while (
 	    (rc = fetch_next_reply(f, &msg, 0, e)) == 0 && msg.type != WIRE_OK)
 		if ((rc = read_member(f, &msg, &m, &follows, e)) != 0 ||
 		    (rc = answer_member(b, follows, e)) != 0)
 			break;
+	pool_free(b->aside.pool);
 	free(b);
 	return rc;
 }
