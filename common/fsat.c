@@ -708,7 +708,7 @@ fsat_fsync(int fd, struct err *e)
 void
 fsat_write_out(int fd)
 {
-	(void)!sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+	(void)!fscalls()->sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 int

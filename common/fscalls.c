@@ -1,6 +1,7 @@
 /* The kernel's own calls; every process uses them. */
 #include "common/fscalls.h"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -82,6 +83,7 @@ const struct fscalls fscalls_kernel = {
 	.setflags = kernel_setflags,
 	.fsync = fsync,
 	.syncfs = syncfs,
+	.sync_file_range = sync_file_range,
 };
 
 #ifdef PECIA_PROVE

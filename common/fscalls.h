@@ -62,6 +62,7 @@ struct fscalls {
 	/* Durability. */
 	int (*fsync)(int fd);
 	int (*syncfs)(int fd);
+	int (*sync_file_range)(int fd, off_t from, off_t len, unsigned flags);
 };
 
 extern const struct fscalls fscalls_kernel;

@@ -644,6 +644,13 @@ call_syncfs(int fd)
 	return (int)done(0);
 }
 
+/* What it writes counts as not written until a sync says so. */
+static int
+call_sync_file_range(int fd, off_t from, off_t len, unsigned flags)
+{
+	return fscalls_kernel.sync_file_range(fd, from, len, flags);
+}
+
 static const struct fscalls table = {
 	.openat2 = call_openat2,
 	.statx = call_statx,
@@ -671,6 +678,7 @@ static const struct fscalls table = {
 	.setflags = call_setflags,
 	.fsync = call_fsync,
 	.syncfs = call_syncfs,
+	.sync_file_range = call_sync_file_range,
 };
 
 void
