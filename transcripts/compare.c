@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/limits.h"
+#include "transcripts/compare_ahead.h"
 #include "transcripts/compare_ids.h"
 #include "transcripts/compare_shared.h"
 #include "transcripts/compare_unlisted.h"
@@ -578,11 +579,14 @@ enter(const struct pair *p, int *fd, struct err *e)
  * is one; -1 otherwise. */
 static int
 compare_entry(
-    struct walk *w, const struct layer_entry *entry, int *fd, struct err *e)
+    struct walk *w, const struct compare_seen *seen, int *fd, struct err *e)
 {
+	const struct layer_entry *entry = &seen->entry;
 	const char *slash = strrchr(entry->m.path, '/');
 	struct frame *f = last_frame(w);
-	struct pair p = { .entry = entry, .m = &entry->m, .frame = f };
+	struct pair p = {
+		.entry = entry, .m = &entry->m, .frame = f, .st = seen->st
+	};
 	struct err mine = ERR_INIT;
 	int rc;
 
@@ -596,7 +600,7 @@ compare_entry(
 		if (rc != 0)
 			return rc;
 	}
-	rc = fsat_stat(f->dir.fd, p.name, &p.st, &mine);
+	rc = seen->is_seen ? 0 : fsat_stat(f->dir.fd, p.name, &p.st, &mine);
 	if (rc == ERR_NOT_FOUND)
 		return compare_missing(w, entry, e);
 	if (rc != 0) {
@@ -634,32 +638,33 @@ compare_root(struct walk *w, const struct layer_entry *entry, struct err *e)
 }
 
 static int
-compare_next(struct walk *w, const struct layer_entry *entry, struct err *e)
+compare_next(struct walk *w, const struct compare_seen *seen, struct err *e)
 {
+	const struct layer_entry *entry = &seen->entry;
 	int fd, rc;
 
 	if (strcmp(entry->m.path, ".") == 0)
 		return compare_root(w, entry, e);
 	rc = go_to_parent(w, entry->m.path, e);
 	if (rc == 0)
-		rc = compare_entry(w, entry, &fd, e);
+		rc = compare_entry(w, seen, &fd, e);
 	if (rc != 0 || entry->m.type != MANIFEST_DIR)
 		return rc;
 	return frame_push(w, entry->m.path, fd, entry->exact, e);
 }
 
 static int
-compare_wanted(struct walk *w, struct err *e)
+compare_wanted(struct walk *w, struct compare_ahead *ahead, struct err *e)
 {
-	const struct layer_entry *entry;
+	const struct compare_seen *seen;
 	int rc;
 
 	for (;;) {
-		rc = layer_next(w->o->want, &entry, e);
-		if (rc == 0 && entry == NULL)
+		rc = compare_ahead_next(ahead, &seen, e);
+		if (rc == 0 && seen == NULL)
 			break;
 		if (rc == 0)
-			rc = compare_next(w, entry, e);
+			rc = compare_next(w, seen, e);
 		if (rc != 0)
 			return rc;
 		progress_set(
@@ -702,6 +707,7 @@ compare_run(const struct compare_options *options, compare_fn fn, void *arg,
 		.users.kind = COMPARE_USERS,
 		.groups.kind = COMPARE_GROUPS,
 	};
+	struct compare_ahead *ahead = NULL;
 	int fd = -1, rc;
 
 	buf_init(&w.xattrs, LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES * 2);
@@ -710,7 +716,10 @@ compare_run(const struct compare_options *options, compare_fn fn, void *arg,
 	if (rc == 0)
 		rc = frame_push(&w, "", fd, false, e);
 	if (rc == 0)
-		rc = compare_wanted(&w, e);
+		rc = compare_ahead_new(options->want, options->root, &ahead, e);
+	if (rc == 0)
+		rc = compare_wanted(&w, ahead, e);
+	compare_ahead_free(ahead);
 	walk_release(&w);
 	if (rc == 0)
 		*totals = w.totals;

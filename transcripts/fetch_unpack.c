@@ -12,7 +12,8 @@
 
 /* What is hashed by another thread. */
 struct aside {
-	struct pool *pool; /* of one thread; NULL: none yet, or none to be had */
+	struct pool
+	    *pool; /* of one thread; NULL: none yet, or none to be had */
 	struct digest_state *hash;
 	const uint8_t *data;
 	size_t len;

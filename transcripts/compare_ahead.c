@@ -1,0 +1,240 @@
+/* Two batches: one is filled while the other is used. */
+#include "transcripts/compare_ahead.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/dirstack.h"
+#include "common/pool.h"
+
+#define BATCH_ENTRIES 256
+#define BATCH_BYTES   ((size_t)256 * 1024) /* of texts: then it is full */
+
+/* Where the texts of an entry are; its pointers are set when all are there. */
+struct places {
+	size_t path, owner, group, target, xattrs;
+};
+
+struct batch {
+	struct compare_ahead *ahead;
+	struct compare_seen seen[BATCH_ENTRIES];
+	struct places places[BATCH_ENTRIES];
+	struct buf texts;
+	size_t count;
+	bool is_last;
+	int rc; /* what came behind its entries */
+	struct err e;
+};
+
+struct compare_ahead {
+	struct layer *want;
+	struct dirstack *dirs;
+	struct pool *pool; /* of one thread; NULL: there is no use for it */
+	struct batch *batches[2];
+	unsigned current;
+	size_t next; /* of the current batch */
+	/* A directory that is not there, or something else; or "". */
+	char absent[LIMIT_PATH_BYTES + 1];
+	size_t absent_len;
+};
+
+/* ---- filling ---- */
+
+static size_t
+add_text(struct batch *b, const char *text)
+{
+	size_t at = b->texts.len;
+
+	if (text != NULL)
+		buf_add(&b->texts, text, strlen(text) + 1);
+	return at;
+}
+
+static void
+note_absent(struct compare_ahead *a, const char *path, size_t len)
+{
+	memcpy(a->absent, path, len);
+	a->absent_len = len;
+}
+
+/* Its directory was not there when another entry was looked for. */
+static bool
+is_absent(const struct compare_ahead *a, const char *path)
+{
+	return a->absent_len > 0 &&
+	    strncmp(path, a->absent, a->absent_len) == 0 &&
+	    path[a->absent_len] == '/';
+}
+
+static void
+look(struct compare_ahead *a, struct compare_seen *seen)
+{
+	const struct manifest_entry *m = &seen->entry.m;
+	const char *slash = strrchr(m->path, '/'), *name;
+	int dir;
+
+	seen->is_seen = false;
+	if (is_absent(a, m->path))
+		return;
+	if (dirstack_at(a->dirs, m->path, &dir, &name, NULL) != 0) {
+		if (slash != NULL)
+			note_absent(a, m->path, (size_t)(slash - m->path));
+		return;
+	}
+	seen->is_seen = fsat_stat(dir, name, &seen->st, NULL) == 0;
+	if (!seen->is_seen && m->type == MANIFEST_DIR)
+		note_absent(a, m->path, strlen(m->path));
+}
+
+static void
+add(struct batch *b, const struct layer_entry *entry)
+{
+	const struct manifest_entry *m = &entry->m;
+	struct places *p = &b->places[b->count];
+
+	b->seen[b->count].entry = *entry;
+	p->path = add_text(b, m->path);
+	p->owner = add_text(b, m->owner);
+	p->group = add_text(b, m->group);
+	p->target = add_text(b, m->target);
+	p->xattrs = b->texts.len;
+	buf_add(&b->texts, m->xattrs.text, m->xattrs.len);
+	look(b->ahead, &b->seen[b->count++]);
+}
+
+static const char *
+text_at(const struct batch *b, const char *was, size_t at)
+{
+	return was == NULL ? NULL : (const char *)b->texts.data + at;
+}
+
+static void
+set_texts(struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		struct manifest_entry *m = &b->seen[i].entry.m;
+		const struct places *p = &b->places[i];
+
+		m->path = text_at(b, m->path, p->path);
+		m->owner = text_at(b, m->owner, p->owner);
+		m->group = text_at(b, m->group, p->group);
+		m->target = text_at(b, m->target, p->target);
+		m->xattrs.text = text_at(b, m->xattrs.text, p->xattrs);
+	}
+}
+
+/* A pool_fn; what goes wrong is kept for its turn. */
+static int
+fill(void *arg, struct err *e)
+{
+	struct batch *b = arg;
+	const struct layer_entry *entry;
+
+	(void)e;
+	b->count = 0;
+	buf_clear(&b->texts);
+	while (b->rc == 0 && !b->is_last && b->count < BATCH_ENTRIES &&
+	    b->texts.len < BATCH_BYTES) {
+		b->rc = layer_next(b->ahead->want, &entry, &b->e);
+		b->is_last = b->rc == 0 && entry == NULL;
+		if (b->rc == 0 && entry != NULL)
+			add(b, entry);
+	}
+	if (b->rc == 0)
+		b->rc = buf_check(&b->texts, "entries", &b->e);
+	if (b->rc == ERR_NO_MEMORY)
+		b->count = 0;
+	set_texts(b);
+	return 0;
+}
+
+/* ---- using ---- */
+
+static int
+batch_new(struct compare_ahead *a, struct batch **out, struct err *e)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return err_memory(e);
+	b->ahead = a;
+	buf_init(&b->texts, SIZE_MAX / 2);
+	*out = b;
+	return 0;
+}
+
+int
+compare_ahead_new(
+    struct layer *want, int root, struct compare_ahead **out, struct err *e)
+{
+	struct compare_ahead *a = calloc(1, sizeof(*a));
+	int rc;
+
+	if (a == NULL)
+		return err_memory(e);
+	a->want = want;
+	a->current = 1;
+	if ((rc = dirstack_new(root, &a->dirs, e)) != 0 ||
+	    (rc = batch_new(a, &a->batches[0], e)) != 0 ||
+	    (rc = batch_new(a, &a->batches[1], e)) != 0) {
+		compare_ahead_free(a);
+		return rc;
+	}
+	/* Without a thread it works as well. */
+	if (pool_cpus() > 1 && pool_new(1, 1, &a->pool, NULL) != 0)
+		a->pool = NULL;
+	if (a->pool != NULL)
+		pool_submit(a->pool, fill, a->batches[0]);
+	*out = a;
+	return 0;
+}
+
+void
+compare_ahead_free(struct compare_ahead *a)
+{
+	if (a == NULL)
+		return;
+	pool_free(a->pool);
+	for (size_t i = 0; i < 2; i++) {
+		if (a->batches[i] != NULL)
+			buf_release(&a->batches[i]->texts);
+		free(a->batches[i]);
+	}
+	dirstack_free(a->dirs);
+	free(a);
+}
+
+/* The other batch, and when it is there, the one before it is filled again. */
+static int
+next_batch(struct compare_ahead *a, struct err *e)
+{
+	struct batch *b = a->batches[a->current ^= 1];
+	int rc;
+
+	a->next = 0;
+	if (a->pool == NULL)
+		return fill(b, e);
+	rc = pool_wait(a->pool, e);
+	if (rc == 0 && b->rc == 0 && !b->is_last)
+		pool_submit(a->pool, fill, a->batches[a->current ^ 1]);
+	return rc;
+}
+
+int
+compare_ahead_next(
+    struct compare_ahead *a, const struct compare_seen **seen, struct err *e)
+{
+	const struct batch *b = a->batches[a->current];
+	int rc = 0;
+
+	*seen = NULL;
+	if (a->next == b->count && b->rc == 0 && !b->is_last) {
+		rc = next_batch(a, e);
+		b = a->batches[a->current];
+	}
+	if (rc == 0 && a->next < b->count)
+		*seen = &b->seen[a->next++];
+	else if (rc == 0 && b->rc != 0)
+		*e = b->e;
+	return rc != 0 || *seen != NULL ? rc : b->rc;
+}
