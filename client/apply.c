@@ -45,31 +45,19 @@ keep_state(const struct session *s, char **path, struct err *e)
 	return 0;
 }
 
-/* What the former release listed; where its manifests were lost or damaged,
- * nobody knows any more, and it stays. */
+/* The tree that the former release listed: what it lists and the new one does
+ * not is to go.  Where its manifests were lost or damaged, nobody knows any more,
+ * and it stays: *was is NULL. */
 static int
-find_dropped(struct session *s, const struct apply_tree *t,
-    struct protect *protect, struct err *e)
+open_was(struct session *s, struct tree **was, struct err *e)
 {
-	struct tree *was = NULL, *want = NULL;
-	int rc;
+	int rc = tree_open(&s->state, &s->was, s->was_profile, was, e);
 
-	if (!s->has_applied)
-		return 0;
-	rc = tree_open(&s->state, &s->was, s->was_profile, &was, e);
-	if (rc == ERR_NOT_FOUND || rc == ERR_VERIFY) {
-		log_err(LOG_WARNING, "what was dropped stays", e, NULL);
-		err_clear(e);
-		return 0;
-	}
-	if (rc == 0)
-		rc = tree_open(&s->state, t->release, t->profile, &want, e);
-	if (rc == 0)
-		rc = compare_dropped(s->root, tree_layer(was), tree_layer(want),
-		    protect_add, protect, e);
-	tree_free(was);
-	tree_free(want);
-	return rc;
+	if (rc != ERR_NOT_FOUND && rc != ERR_VERIFY)
+		return rc;
+	log_err(LOG_WARNING, "what was dropped stays", e, NULL);
+	err_clear(e);
+	return 0;
 }
 
 int
@@ -95,6 +83,7 @@ apply_look(struct session *s, const struct apply_look *look,
 		struct compare_options o = {
 			.root = s->root,
 			.want = look->want,
+			.was = look->was,
 			.cache = cache.reader,
 			.progress = s->progress,
 			.dir_times = look->dir_times,
@@ -153,20 +142,22 @@ apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
 		.read_all = t->read_all, .fn = protect_add, .arg = &protect
 	};
 	char id[APPLY_ID_BYTES];
-	struct tree *want = NULL;
+	struct tree *want = NULL, *was = NULL;
 	int rc;
 
 	plan_spill(plan, s->state.dir);
 	rc = tree_open(&s->state, t->release, t->profile, &want, e);
+	if (rc == 0 && s->has_applied && is_other_tree(s, t->profile))
+		rc = open_was(s, &was, e);
 	if (rc == 0) {
 		look.want = tree_layer(want);
+		look.was = was != NULL ? tree_layer(was) : NULL;
 		look.entries = count_entries(t);
 		rc = apply_look(s, &look, totals, e);
 	}
 	tree_free(want);
+	tree_free(was);
 	want = NULL;
-	if (rc == 0 && is_other_tree(s, t->profile))
-		rc = find_dropped(s, t, &protect, e);
 	if (rc == 0)
 		rc = protect_finish(&protect, e);
 	if (rc != 0 || plan_is_empty(plan))

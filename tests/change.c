@@ -93,19 +93,6 @@ open_part(struct change *c, const char *name)
 	return fd;
 }
 
-static void
-add_dropped(struct change *c, const struct source *was)
-{
-	struct err e = ERR_INIT;
-	struct wanted before;
-
-	wanted_open(&before, was, 1);
-	wanted_rewind(&c->wanted);
-	OK(compare_dropped(
-	    c->root, before.layer, c->wanted.layer, plan_add, &c->plan, &e));
-	wanted_close(&before);
-}
-
 void
 change_begin(struct change *c, const struct spec *before,
     const struct source *after, const struct source *was)
@@ -113,6 +100,7 @@ change_begin(struct change *c, const struct spec *before,
 	struct compare_totals totals;
 	struct compare_options o = { 0 };
 	struct err e = ERR_INIT;
+	struct wanted listed;
 
 	umask(022);
 	scratch_make(&c->top);
@@ -124,9 +112,13 @@ change_begin(struct change *c, const struct spec *before,
 	plan_init(&c->plan);
 	o.root = c->root;
 	o.want = c->wanted.layer;
+	if (was != NULL) {
+		wanted_open(&listed, was, 1);
+		o.was = listed.layer;
+	}
 	OK(compare_run(&o, plan_add, &c->plan, &totals, &e));
 	if (was != NULL)
-		add_dropped(c, was);
+		wanted_close(&listed);
 	wanted_rewind(&c->wanted);
 	OK(plan_finish(&c->plan, c->wanted.layer, CHANGE_RUN, &e));
 }

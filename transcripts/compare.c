@@ -6,6 +6,7 @@
 
 #include "common/limits.h"
 #include "transcripts/compare_ahead.h"
+#include "transcripts/compare_dropped.h"
 #include "transcripts/compare_ids.h"
 #include "transcripts/compare_shared.h"
 #include "transcripts/compare_unlisted.h"
@@ -28,6 +29,8 @@ struct walk {
 	compare_fn fn;
 	void *arg;
 	struct compare_totals totals;
+	struct compare_ahead *ahead;
+	struct compare_dropped *dropped; /* NULL: nothing was applied before */
 	struct frame *frames;
 	size_t depth, room;
 	struct unlisted unlisted; /* with the path of the last frame */
@@ -654,13 +657,16 @@ compare_next(struct walk *w, const struct compare_seen *seen, struct err *e)
 }
 
 static int
-compare_wanted(struct walk *w, struct compare_ahead *ahead, struct err *e)
+compare_wanted(struct walk *w, struct err *e)
 {
 	const struct compare_seen *seen;
 	int rc;
 
 	for (;;) {
-		rc = compare_ahead_next(ahead, &seen, e);
+		rc = compare_ahead_next(w->ahead, &seen, e);
+		if (rc == 0 && w->dropped != NULL)
+			rc = compare_dropped_pass(w->dropped,
+			    seen == NULL ? NULL : seen->entry.m.path, e);
 		if (rc == 0 && seen == NULL)
 			break;
 		if (rc == 0)
@@ -678,9 +684,29 @@ compare_wanted(struct walk *w, struct compare_ahead *ahead, struct err *e)
 	return 0;
 }
 
+static int
+walk_begin(struct walk *w, struct err *e)
+{
+	const struct compare_options *o = w->o;
+	int fd = -1, rc;
+
+	buf_init(&w->xattrs, LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES * 2);
+	buf_init(&w->waived, SIZE_MAX / 2);
+	rc = fsat_open_dir(o->root, ".", &fd, e);
+	if (rc == 0)
+		rc = frame_push(w, "", fd, false, e);
+	if (rc == 0)
+		rc = compare_ahead_new(o->want, o->root, &w->ahead, e);
+	if (rc == 0 && o->was != NULL)
+		rc = compare_dropped_new(o, w->fn, w->arg, &w->dropped, e);
+	return rc;
+}
+
 static void
 walk_release(struct walk *w)
 {
+	compare_ahead_free(w->ahead);
+	compare_dropped_free(w->dropped);
 	while (w->depth > 0)
 		frame_drop(w);
 	free(w->frames);
@@ -707,19 +733,10 @@ compare_run(const struct compare_options *options, compare_fn fn, void *arg,
 		.users.kind = COMPARE_USERS,
 		.groups.kind = COMPARE_GROUPS,
 	};
-	struct compare_ahead *ahead = NULL;
-	int fd = -1, rc;
+	int rc = walk_begin(&w, e);
 
-	buf_init(&w.xattrs, LIMIT_XATTRS * (size_t)LIMIT_XATTR_BYTES * 2);
-	buf_init(&w.waived, SIZE_MAX / 2);
-	rc = fsat_open_dir(options->root, ".", &fd, e);
 	if (rc == 0)
-		rc = frame_push(&w, "", fd, false, e);
-	if (rc == 0)
-		rc = compare_ahead_new(options->want, options->root, &ahead, e);
-	if (rc == 0)
-		rc = compare_wanted(&w, ahead, e);
-	compare_ahead_free(ahead);
+		rc = compare_wanted(&w, e);
 	walk_release(&w);
 	if (rc == 0)
 		*totals = w.totals;

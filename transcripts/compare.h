@@ -51,6 +51,7 @@ typedef int (*compare_fn)(
 struct compare_options {
 	int root; /* held directory that paths are below */
 	struct layer *want;
+	struct layer *was;              /* the tree applied before, or NULL */
 	struct statcache_reader *cache; /* NULL: everything is read */
 	struct progress *progress;      /* or NULL */
 	bool dir_times; /* of all listed directories, not of exact ones alone */
@@ -73,16 +74,11 @@ int compare_paths(const char *a, const char *b);
 /* Calls `fn` for each difference: creations and changes in path order, the
  * deletions below exact targets as they are come upon, children first.  What
  * is in a directory that something else takes the place of goes too, in any
- * mode.  A damaged stat cache is not used further; that is no error.
+ * mode, and what `was` lists and `want` does not, parents first and perhaps told
+ * twice; implied directories never go.  A damaged stat cache is not used further; that is no error.
  * ERR_UNSUPPORTED: an owner unknown here, a target's parent that is no
  * directory; in the way, a mount point or what is kept or excluded. */
 MUST_CHECK int compare_run(const struct compare_options *options, compare_fn fn,
     void *arg, struct compare_totals *totals, struct err *e);
-
-/* Reports as COMPARE_DELETE what `was`, the tree applied before, lists and
- * `want` does not, and is there still.  Implied directories never go.  May
- * tell again what compare_run told. */
-MUST_CHECK int compare_dropped(int root, struct layer *was, struct layer *want,
-    compare_fn fn, void *arg, struct err *e);
 
 #endif

@@ -1,8 +1,18 @@
 /* What a former tree listed and the present one does not; runs in the client. */
+#include "transcripts/compare_dropped.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
 #include "common/dirstack.h"
-#include "transcripts/compare.h"
+
+struct compare_dropped {
+	const struct compare_options *o;
+	compare_fn fn;
+	void *arg;
+	struct dirstack *dirs;
+	const struct layer_entry *old; /* the next; NULL at the end */
+};
 
 int
 compare_paths(const char *a, const char *b)
@@ -19,8 +29,7 @@ is_gone(int rc, const struct err *e)
 }
 
 static int
-report_dropped(struct dirstack *dirs, const char *path, compare_fn fn,
-    void *arg, struct err *e)
+report(const struct compare_dropped *d, const char *path, struct err *e)
 {
 	struct compare_diff diff = { .kind = COMPARE_DELETE, .path = path };
 	struct err mine = ERR_INIT;
@@ -28,7 +37,7 @@ report_dropped(struct dirstack *dirs, const char *path, compare_fn fn,
 	const char *name;
 	int dir, rc;
 
-	rc = dirstack_at(dirs, path, &dir, &name, &mine);
+	rc = dirstack_at(d->dirs, path, &dir, &name, &mine);
 	if (rc == 0)
 		rc = fsat_stat(dir, name, &st, &mine);
 	if (is_gone(rc, &mine))
@@ -38,29 +47,7 @@ report_dropped(struct dirstack *dirs, const char *path, compare_fn fn,
 		return rc;
 	}
 	diff.have = &st;
-	return fn(arg, &diff, e);
-}
-
-/* Moves *entry, of a layer that did not end, to the first that is not before
- * `old`; *same says whether it is of the same path. */
-static int
-catch_up(struct layer *want, const struct layer_entry **entry,
-    const struct layer_entry *old, bool *same, struct err *e)
-{
-	int order, rc;
-
-	*same = false;
-	while (*entry != NULL) {
-		order = compare_paths((*entry)->m.path, old->m.path);
-		if (order >= 0) {
-			*same = order == 0;
-			return 0;
-		}
-		rc = layer_next(want, entry, e);
-		if (rc != 0)
-			return rc;
-	}
-	return 0;
+	return d->fn(d->arg, &diff, e);
 }
 
 static bool
@@ -71,25 +58,50 @@ may_go(const struct layer *want, const struct layer_entry *old)
 }
 
 int
-compare_dropped(int root, struct layer *was, struct layer *want, compare_fn fn,
-    void *arg, struct err *e)
+compare_dropped_new(const struct compare_options *options, compare_fn fn,
+    void *arg, struct compare_dropped **out, struct err *e)
 {
-	const struct layer_entry *old, *entry = NULL;
-	struct dirstack *dirs = NULL;
-	bool same;
+	struct compare_dropped *d = calloc(1, sizeof(*d));
 	int rc;
 
-	rc = dirstack_new(root, &dirs, e);
+	if (d == NULL)
+		return err_memory(e);
+	d->o = options;
+	d->fn = fn;
+	d->arg = arg;
+	rc = dirstack_new(options->root, &d->dirs, e);
 	if (rc == 0)
-		rc = layer_next(want, &entry, e);
-	while (rc == 0) {
-		rc = layer_next(was, &old, e);
-		if (rc != 0 || old == NULL)
+		rc = layer_next(options->was, &d->old, e);
+	if (rc == 0)
+		*out = d;
+	else
+		compare_dropped_free(d);
+	return rc;
+}
+
+void
+compare_dropped_free(struct compare_dropped *d)
+{
+	if (d == NULL)
+		return;
+	dirstack_free(d->dirs);
+	free(d);
+}
+
+int
+compare_dropped_pass(struct compare_dropped *d, const char *path, struct err *e)
+{
+	int order = -1, rc = 0;
+
+	while (rc == 0 && d->old != NULL) {
+		if (path != NULL)
+			order = compare_paths(d->old->m.path, path);
+		if (order > 0)
 			break;
-		rc = catch_up(want, &entry, old, &same, e);
-		if (rc == 0 && !same && may_go(want, old))
-			rc = report_dropped(dirs, old->m.path, fn, arg, e);
+		if (order < 0 && may_go(d->o->want, d->old))
+			rc = report(d, d->old->m.path, e);
+		if (rc == 0)
+			rc = layer_next(d->o->was, &d->old, e);
 	}
-	dirstack_free(dirs);
 	return rc;
 }
