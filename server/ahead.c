@@ -101,8 +101,7 @@ struct answer {
 struct visit {
 	struct origin *o;
 	const struct roster_mirror *mirror;
-	const char *const *channels;
-	size_t count;
+	const char *channel; /* NULL: all */
 	struct learn learn;
 	struct answer *answer;
 };
@@ -183,14 +182,28 @@ ask_channel(struct visit *v, const char *channel, struct err *e)
 	return rc == ERR_NET || rc == ERR_TIMEOUT ? rc : 0;
 }
 
+static int
+ask_channels(struct visit *v, struct err *e)
+{
+	const struct roster *r = &v->o->roster;
+	int rc = 0;
+
+	if (v->channel != NULL)
+		return ask_channel(v, v->channel, e);
+	for (size_t i = 0;
+	     rc == 0 && i < r->channel_count && !v->answer->is_ahead; i++)
+		rc = ask_channel(v, r->channels[i], e);
+	return rc;
+}
+
 /* At one address. */
 static int
 ask(struct visit *v, struct err *e)
 {
 	int rc = learn_roots(&v->learn, e);
 
-	for (size_t i = 0; rc == 0 && i < v->count && !v->answer->is_ahead; i++)
-		rc = ask_channel(v, v->channels[i], e);
+	if (rc == 0)
+		rc = ask_channels(v, e);
 	if (rc == 0)
 		judge_chain(v);
 	return rc;
@@ -400,11 +413,10 @@ end_all(struct look *l)
 }
 
 int
-ahead_look(struct origin *o, const char *const *channels, size_t count,
-    const struct digest *self, struct ahead *out, struct err *e)
+ahead_look(struct origin *o, const char *channel, const struct digest *self,
+    struct ahead *out, struct err *e)
 {
-	struct look l = { .visit = {
-		              .o = o, .channels = channels, .count = count } };
+	struct look l = { .visit = { .o = o, .channel = channel } };
 	struct answer answer = { .is_ahead = false };
 	unsigned answered = 0;
 	int rc = start_all(&l, self, e);

@@ -12,11 +12,11 @@ struct ahead {
 
 /* Asks up to LIMIT_LOOK_MIRRORS mirrors that have addresses and another key
  * than `self` (may be NULL), each site's first before its others, all at once,
- * for LIMIT_LOOK_MS together, for their heads of `channels`.  Who does not
- * answer in time, or nothing that is signed, does not count.
+ * for LIMIT_LOOK_MS together, for their heads of `channel`, or, if it is NULL, of
+ * all that the roster has.  Who does not answer in time, or nothing that is signed, does not count.
  * ERR_CONFLICT, with who and what, when one has a newer head, root or roster,
  * or another release of the same serial.  Nothing is written. */
-MUST_CHECK int ahead_look(struct origin *o, const char *const *channels,
-    size_t count, const struct digest *self, struct ahead *out, struct err *e);
+MUST_CHECK int ahead_look(struct origin *o, const char *channel,
+    const struct digest *self, struct ahead *out, struct err *e);
 
 #endif

@@ -48,21 +48,14 @@ int
 ctl_look(const struct ctl_options *o, struct origin *origin,
     const char *channel, struct err *e)
 {
-	const char *channels[LIMIT_CHANNELS];
 	struct ahead found = { 0, 0 };
 	struct digest self;
-	size_t count = 0;
 	int ret;
 
 	if (o->offline)
 		return 0;
-	if (channel != NULL)
-		channels[count++] = channel;
-	for (size_t i = 0; channel == NULL && i < origin->roster.channel_count;
-	     i++)
-		channels[count++] = origin->roster.channels[i];
-	ret = ahead_look(origin, channels, count,
-	    own_key(o, &self) ? &self : NULL, &found, e);
+	ret = ahead_look(
+	    origin, channel, own_key(o, &self) ? &self : NULL, &found, e);
 	if (ret == ERR_CONFLICT)
 		return explain(origin, e);
 	if (ret == 0 && found.asked > 0 && found.answered == 0)

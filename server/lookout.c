@@ -19,22 +19,15 @@
 static int
 look(const struct lookout_options *o, struct err *e)
 {
-	const char *channels[LIMIT_CHANNELS];
 	struct ahead found = { 0, 0 };
 	struct origin origin;
-	size_t count = 0;
 	int rc;
 
 	rc = origin_open(o->repo, &origin, e);
 	if (rc == 0)
 		rc = origin_load(&origin, e);
-	if (rc == 0) {
-		while (count < origin.roster.channel_count) {
-			channels[count] = origin.roster.channels[count];
-			count++;
-		}
-		rc = ahead_look(&origin, channels, count, o->self, &found, e);
-	}
+	if (rc == 0)
+		rc = ahead_look(&origin, NULL, o->self, &found, e);
 	origin_release(&origin);
 	return rc;
 }
