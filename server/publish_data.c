@@ -7,7 +7,6 @@
 #include "transcripts/data.h"
 
 #define PIECE_BYTES ((size_t)128 * 1024)
-#define GZIP_LEVEL  6
 
 /* As good as a few hundredths of a second allow.  From: 1.8 MB of deltas and
  * new contents: level 7 takes 0.03 s and 540 kB, 12 the same and twice the
@@ -78,7 +77,7 @@ publish_put_manifest(struct publish_tree *t, struct err *e)
 	int ret = repo_temp_new(r, &temp, e);
 
 	if (ret == 0)
-		ret = gzip_writer_new(GZIP_LEVEL, write_temp, &temp, &gz, e);
+		ret = gzip_writer_new(write_temp, &temp, &gz, e);
 	if (ret == 0)
 		ret = compress(t, gz, e);
 	repo_path_manifest(path, &t->t->manifest);
