@@ -43,6 +43,11 @@ struct publish {
 	struct timespec started;
 };
 
+/* A delta in the spool; of 0 bytes: there is none. */
+struct publish_spooled {
+	uint64_t at, bytes;
+};
+
 /* A content that the new manifest has and the old one has not at the same
  * path. */
 struct publish_wanted {
@@ -53,7 +58,7 @@ struct publish_wanted {
 	bool has_basis;
 	struct digest basis;
 	uint64_t basis_bytes;
-	uint64_t delta_at, delta_bytes; /* in the spool; 0: no delta */
+	struct publish_spooled delta;
 	char path[];
 };
 
@@ -76,6 +81,7 @@ struct publish_tree {
 	int was_fd;             /* of the manifest before, -1 */
 	int spool_fd;           /* of deltas, one after another */
 	uint64_t spool_bytes;
+	bool was_begun; /* was_fd is being made */
 	bool used_cache;
 	bool cache_is_wrong; /* it named a content that is not there */
 
@@ -84,7 +90,7 @@ struct publish_tree {
 	size_t wanted_count;
 	struct publish_removed *removed;
 	size_t removed_count, removed_room;
-	uint64_t manifest_delta_bytes; /* at the spool's start; 0: in full */
+	struct publish_spooled manifest_delta; /* none: it goes in full */
 };
 
 /* publish_kit.c: a free set of tools, made when there is none. */
@@ -92,6 +98,13 @@ MUST_CHECK int publish_kit_take(
     struct publish *p, struct publish_kit **out, struct err *e);
 void publish_kit_give(struct publish *p, struct publish_kit *kit);
 void publish_kits_free(struct publish *p);
+/* What is left of a part of a file, for delta_walk and data_writer_add. */
+struct publish_part {
+	int fd;
+	uint64_t at, left;
+};
+MUST_CHECK int publish_read_part(
+    void *part, void *dst, size_t size, size_t *got, struct err *e);
 /* A nameless file; in memory for noop. */
 MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
 
@@ -99,14 +112,17 @@ MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
 MUST_CHECK int publish_actions(const struct publish *p, struct err *e);
 
 /* publish_scan.c: reads the tree; stores objects, writes the manifest to
- * text_fd, sets all of t->t but the data transcript. */
+ * text_fd, sets all of t->t but the data transcript.  The pool may still be
+ * unpacking the manifest before when it returns, also after an error. */
 MUST_CHECK int publish_scan(
     struct publish_tree *t, bool use_cache, struct err *e);
 /* The stat cache of this scan is the next one's, once what it says is durable.
  * What goes wrong costs time and nothing else. */
 void publish_keep_cache(struct publish_tree *t);
 
-/* publish_diff.c: compares with the manifest before, counts and tells what
+/* publish_diff.c: unpacks the manifest before to was_fd. */
+MUST_CHECK int publish_open_was(struct publish_tree *t, struct err *e);
+/* Compares with the manifest before, counts and tells what
  * changed, and finds the contents that a holder of it lacks.  ERR_NOT_FOUND
  * with cache_is_wrong: scan again without the cache. */
 MUST_CHECK int publish_diff(struct publish_tree *t, struct err *e);
@@ -116,7 +132,9 @@ void publish_diff_forget(struct publish_tree *t);
  * removed one they resemble most. */
 MUST_CHECK int publish_match(struct publish_tree *t, struct err *e);
 
-/* publish_delta.c: the deltas that are worth it, into the spool. */
+/* publish_delta.c: the manifest's delta, into the spool; a pool_fn on a tree. */
+MUST_CHECK int publish_manifest_delta(void *tree, struct err *e);
+/* The deltas that are worth it, into the spool. */
 MUST_CHECK int publish_deltas(struct publish_tree *t, struct err *e);
 
 /* publish_data.c: installs the manifest; writes and installs the data

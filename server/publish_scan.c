@@ -104,7 +104,14 @@ take_content(void *arg, struct err *e)
 	return 0;
 }
 
-/* scan_options.want */
+/* A pool_fn. */
+static int
+open_was(void *arg, struct err *e)
+{
+	return publish_open_was(arg, e);
+}
+
+/* scan_options.want: the first one tells that the manifest will be another. */
 static int
 want(void *arg, struct scan_job *job, struct err *e)
 {
@@ -113,6 +120,10 @@ want(void *arg, struct scan_job *job, struct err *e)
 
 	if (c == NULL)
 		return err_memory(e);
+	if (pass->t->was != NULL && !pass->t->was_begun) {
+		pass->t->was_begun = true;
+		pool_submit(pass->t->p->pool, open_was, pass->t);
+	}
 	c->t = pass->t;
 	c->job = job;
 	pool_submit(pass->t->p->pool, take_content, c);
