@@ -9,6 +9,8 @@
 #include "transcripts/scan.h"
 
 #define CACHE_PATH_BYTES 160
+/* Content up to this size is no work to wake a thread for. */
+#define SHORT_BYTES 131072
 
 /* One pass over a tree. */
 struct pass {
@@ -126,7 +128,10 @@ want(void *arg, struct scan_job *job, struct err *e)
 	}
 	c->t = pass->t;
 	c->job = job;
-	pool_submit(pass->t->p->pool, take_content, c);
+	if (job->st.size_bytes <= SHORT_BYTES)
+		pool_submit_short(pass->t->p->pool, take_content, c);
+	else
+		pool_submit(pass->t->p->pool, take_content, c);
 	return 0;
 }
 
