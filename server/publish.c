@@ -22,6 +22,8 @@ static void
 tree_close(struct publish_tree *t)
 {
 	publish_diff_forget(t);
+	publish_forget_originals(t);
+	close_fd(&t->dir);
 	close_fd(&t->text_fd);
 	close_fd(&t->was_fd);
 	t->was_begun = false;
@@ -100,7 +102,7 @@ tree_init(struct publish *p, size_t i)
 	t->source = &p->options->file->sources[i];
 	t->t = &p->now.transcripts[i];
 	t->result = &p->result->transcripts[i];
-	t->text_fd = t->was_fd = t->spool_fd = t->cache.fd = -1;
+	t->dir = t->text_fd = t->was_fd = t->spool_fd = t->cache.fd = -1;
 	memcpy(t->result->name, t->t->name, sizeof(t->result->name));
 	if (p->has_head)
 		t->was = release_find_transcript(&p->was, t->t->name);

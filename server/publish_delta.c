@@ -149,26 +149,55 @@ delta_file(
  * look around in, a delta that is not small calls for librsync. */
 static int
 walk(struct publish_tree *t, const struct publish_wanted *w, struct making *m,
-    uint64_t *frame_bytes, struct err *e)
+    const struct delta_stream *content, struct err *e)
 {
 	struct delta_stream basis = { object_stream_read, m->kit->basis,
 		w->basis_bytes };
-	struct delta_stream content = { object_stream_read, m->kit->content,
-		w->size_bytes };
 	uint64_t max = w->size_bytes;
 	int ret = object_stream_open(
 	    m->kit->basis, &w->basis, w->basis_bytes, NULL, e);
 
-	if (ret == 0)
-		ret = object_stream_open(
-		    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
 	if (is_far(w))
 		max = max / FAR_SHARE > FAR_MIN ? max / FAR_SHARE : FAR_MIN;
 	if (ret == 0)
 		ret = delta_file(t, m, max, e);
 	if (ret == 0)
-		ret = delta_walk(&basis, &content, max, keep_piece, m, e);
+		ret = delta_walk(&basis, content, max, keep_piece, m, e);
 	return ret;
+}
+
+/* *done: the file still was what the object was made from. */
+static int
+walk_original(struct publish_tree *t, const struct publish_wanted *w,
+    struct making *m, bool *done, struct err *e)
+{
+	struct publish_file file;
+	struct delta_stream content = { publish_read_part, &file.part,
+		w->size_bytes };
+	int ret;
+
+	*done = publish_open_original(t, w, &file);
+	if (!*done)
+		return 0;
+	ret = walk(t, w, m, &content, e);
+	*done = publish_close_original(&file);
+	return ret;
+}
+
+static int
+walk_either(struct publish_tree *t, const struct publish_wanted *w,
+    struct making *m, uint64_t *frame_bytes, struct err *e)
+{
+	struct delta_stream content = { object_stream_read, m->kit->content,
+		w->size_bytes };
+	bool done = false;
+	int ret = object_stream_open(
+	    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
+
+	if (ret != 0)
+		return ret;
+	ret = walk_original(t, w, m, &done, e);
+	return done ? ret : walk(t, w, m, &content, e);
 }
 
 /* What moved far is found by block sums of all of the basis. */
@@ -205,7 +234,7 @@ delta_of(struct publish_tree *t, struct publish_wanted *w,
 	struct making m = { .kit = kit, .fd = -1 };
 	uint64_t frame_bytes = 0;
 	bool worth = false;
-	int ret = walk(t, w, &m, &frame_bytes, e);
+	int ret = walk_either(t, w, &m, &frame_bytes, e);
 
 	if (ret == ERR_LIMIT && is_far(w))
 		ret = sum_blocks(t, w, &m, e);

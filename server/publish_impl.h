@@ -12,6 +12,7 @@
 #include "transcripts/manifest.h"
 #include "transcripts/object.h"
 #include "transcripts/object_stream.h"
+#include "transcripts/scan.h"
 
 /* Less than this is never worth a delta. */
 #define PUBLISH_DELTA_MIN 128
@@ -77,6 +78,7 @@ struct publish_tree {
 	const struct release_transcript *was; /* NULL: the first of its name */
 	struct publish_transcript *result;
 	struct repo_temp cache; /* the next stat cache */
+	int dir;                /* the tree, held */
 	int text_fd;            /* of the manifest */
 	int was_fd;             /* of the manifest before, -1 */
 	int spool_fd;           /* of deltas, one after another */
@@ -84,6 +86,8 @@ struct publish_tree {
 	bool was_begun; /* was_fd is being made */
 	bool used_cache;
 	bool cache_is_wrong; /* it named a content that is not there */
+
+	struct table originals;
 
 	struct table table;
 	struct publish_wanted **wanted; /* those not held */
@@ -119,6 +123,22 @@ MUST_CHECK int publish_scan(
 /* The stat cache of this scan is the next one's, once what it says is durable.
  * What goes wrong costs time and nothing else. */
 void publish_keep_cache(struct publish_tree *t);
+
+/* publish_original.c: notes the file of a content that was stored; from any
+ * thread. */
+MUST_CHECK int publish_keep_original(struct publish_tree *t,
+    const struct scan_job *job, const struct digest *digest, struct err *e);
+/* A file that still has the content by what stat says of it, for
+ * publish_read_part. */
+struct publish_file {
+	struct publish_part part;
+	const struct publish_original *original;
+};
+bool publish_open_original(const struct publish_tree *t,
+    const struct publish_wanted *w, struct publish_file *out);
+/* False: it changed, and what was read may be anything. */
+MUST_CHECK bool publish_close_original(const struct publish_file *f);
+void publish_forget_originals(struct publish_tree *t);
 
 /* publish_diff.c: unpacks the manifest before to was_fd. */
 MUST_CHECK int publish_open_was(struct publish_tree *t, struct err *e);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
@@ -15,6 +16,7 @@
 #include "tests/scratch.h"
 #include "transcripts/data.h"
 #include "transcripts/object.h"
+#include "transcripts/statcache.h"
 
 static struct scratch scratch;
 static struct key *key; /* of all roles */
@@ -416,6 +418,74 @@ START_TEST(a_data_transcript_makes_the_new_of_the_old)
 }
 END_TEST
 
+/* Until a change would show in the file's times. */
+static void
+wait_until_old(const char *path)
+{
+	const struct timespec tick = { 0, 50000000 };
+	struct fsat_stat st;
+
+	OK(fsat_stat(scratch.fd, path, &st, &e));
+	while (time(NULL) - st.ctime.tv_sec <= STATCACHE_SLACK_S)
+		(void)nanosleep(&tick, NULL);
+}
+
+static void
+damage_object_of(const char *file_path)
+{
+	char path[REPO_PATH_BYTES];
+	struct digest d;
+	int fd = -1;
+
+	OK(fsat_open_file(scratch.fd, file_path, &fd, &e));
+	OK(digest_of_fd(fd, 1 << 24, &d, NULL, &e));
+	close(fd);
+	repo_path_object(path, &d);
+	OK(fsat_open_write(repo_fd(origin.repo), path, 0644, &fd, &e));
+	OK(fsat_write_all(fd, "no zstd", 7, &e));
+	OK(fsat_close(&fd, path, &e));
+}
+
+/* publish_options.change: between scan and deltas. */
+static void
+interfere(void *arg, const char *transcript, enum publish_change kind,
+    const char *path)
+{
+	(void)arg;
+	(void)transcript;
+	(void)kind;
+	if (strcmp(path, "stays") == 0)
+		damage_object_of("tree/stays");
+	if (strcmp(path, "changes again") == 0)
+		put_noise("tree/changes again", 2000000, 4);
+	if (strcmp(path, "goes") == 0)
+		OK(fsat_unlink(scratch.fd, "tree/goes", &e));
+}
+
+START_TEST(a_delta_is_of_the_content_that_was_stored)
+{
+	struct holder h;
+
+	put_noise("tree/stays", 2000000, 1);
+	put_noise("tree/changes again", 2000000, 2);
+	put_noise("tree/goes", 2000000, 3);
+	OK(publish());
+	put_edited("tree/stays", 2000000, 1, "here");
+	put_edited("tree/changes again", 2000000, 2, "there");
+	put_edited("tree/goes", 2000000, 3, "everywhere");
+	wait_until_old("tree/goes");
+	options.change = interfere;
+	OK(publish());
+	ck_assert_uint_eq(result.transcripts[0].deltas, 3);
+	ck_assert_uint_lt(result.transcripts[0].data_bytes, 3000);
+	unpack(&h);
+	ck_assert_uint_eq(h.members[DATA_DELTA], 3);
+	/* Not by its object: that one is of no use. */
+	ck_assert(has_got(&h, "tree/stays"));
+	ck_assert(!has_got(&h, "tree/changes again"));
+}
+END_TEST
+
 START_TEST(a_new_transcript_has_no_data_and_a_dropped_one_is_gone)
 {
 	char pair[400];
@@ -750,6 +820,7 @@ main(void)
 	tcase_add_test(t, the_first_release_says_what_was_asked_for);
 	tcase_add_test(t, what_is_unchanged_makes_no_release);
 	tcase_add_test(t, a_data_transcript_makes_the_new_of_the_old);
+	tcase_add_test(t, a_delta_is_of_the_content_that_was_stored);
 	tcase_add_test(
 	    t, a_new_transcript_has_no_data_and_a_dropped_one_is_gone);
 	tcase_add_test(t, noop_tells_and_writes_nothing);
