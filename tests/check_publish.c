@@ -12,7 +12,6 @@
 #include "server/history.h"
 #include "tests/holder.h"
 #include "tests/scratch.h"
-#include "transcripts/object.h"
 #include "transcripts/statcache.h"
 
 static struct scratch scratch;
