@@ -285,54 +285,50 @@ is_special(int dir, const char *path)
 
 struct opened {
 	int fd;
-	uint64_t size_bytes;
+	struct fsat_stat st;
 };
 
 static int
 open_regular(int dir, const char *path, int flags, unsigned mode,
     struct opened *out, struct err *e)
 {
-	struct stat st;
-	int file, ret;
+	struct opened o;
+	int ret = check_path(path, e);
 
-	ret = check_path(path, e);
 	if (ret != 0)
 		return ret;
-	file = place_open(dir, path, flags | O_NONBLOCK, mode);
-	if (file < 0)
+	o.fd = place_open(dir, path, flags | O_NONBLOCK, mode);
+	if (o.fd < 0)
 		return is_special(dir, path) ? not_regular(path, e)
 		                             : place_fail("open", path, e);
-	if (fstat(file, &st) != 0) {
-		ret = place_fail("stat", path, e);
-		close(file);
-		return ret;
-	}
-	if (!S_ISREG(st.st_mode)) {
-		close(file);
-		return not_regular(path, e);
-	}
-	*out = (struct opened){ file, (uint64_t)st.st_size };
-	return 0;
+	ret = fsat_stat_fd(o.fd, &o.st, e);
+	if (ret == 0 && !S_ISREG(o.st.mode))
+		ret = not_regular(path, e);
+	if (ret == 0)
+		*out = o;
+	else
+		close(o.fd);
+	return ret;
 }
 
 int
 fsat_open_file(int dir, const char *path, int *fd, struct err *e)
 {
-	uint64_t size;
+	struct fsat_stat st;
 
-	return fsat_open_sized(dir, path, fd, &size, e);
+	return fsat_open_stat(dir, path, fd, &st, e);
 }
 
 int
-fsat_open_sized(
-    int dir, const char *path, int *fd, uint64_t *size_bytes, struct err *e)
+fsat_open_stat(
+    int dir, const char *path, int *fd, struct fsat_stat *st, struct err *e)
 {
 	struct opened o;
 	int ret = open_regular(dir, path, O_RDONLY, 0, &o, e);
 
 	if (ret == 0) {
 		*fd = o.fd;
-		*size_bytes = o.size_bytes;
+		*st = o.st;
 	}
 	return ret;
 }

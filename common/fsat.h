@@ -62,9 +62,9 @@ MUST_CHECK int fsat_hold(int dir, const char *path, int *fd, struct err *e);
  * waited for). */
 MUST_CHECK int fsat_open_file(
     int dir, const char *path, int *fd, struct err *e);
-/* The same, with its size when it was opened. */
-MUST_CHECK int fsat_open_sized(
-    int dir, const char *path, int *fd, uint64_t *size_bytes, struct err *e);
+/* The same, with what fsat_stat_fd says of it: no call more. */
+MUST_CHECK int fsat_open_stat(
+    int dir, const char *path, int *fd, struct fsat_stat *st, struct err *e);
 /* A new file for reading and writing, exclusively made. */
 MUST_CHECK int fsat_create(
     int dir, const char *path, mode_t mode, int *fd, struct err *e);

@@ -12,6 +12,14 @@
 #define GZIP_WINDOW (15 + 16) /* 32 KiB window, gzip wrapping */
 #define GZIP_MEMORY 8
 #define OS_UNKNOWN  255 /* RFC 1952 section 2.3.1 */
+/* The lowest level that looks for a longer match at the next byte; then how
+ * long a match is good, not followed by such a look, and taken at once, and how
+ * many places are tried. */
+#define GZIP_LEVEL   4
+#define SEARCH_GOOD  4
+#define SEARCH_LAZY  4
+#define SEARCH_NICE  16
+#define SEARCH_CHAIN 2
 
 struct gzip_writer {
 	z_stream z;
@@ -29,8 +37,8 @@ piece_of(size_t len)
 }
 
 int
-gzip_writer_new(int level, gzip_sink sink, void *arg, struct gzip_writer **out,
-    struct err *e)
+gzip_writer_new(
+    gzip_sink sink, void *arg, struct gzip_writer **out, struct err *e)
 {
 	struct gzip_writer *g = calloc(1, sizeof(*g));
 
@@ -39,14 +47,13 @@ gzip_writer_new(int level, gzip_sink sink, void *arg, struct gzip_writer **out,
 	g->sink = sink;
 	g->arg = arg;
 	g->header.os = OS_UNKNOWN;
-	if (deflateInit2(&g->z, level, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
-	        Z_DEFAULT_STRATEGY) != Z_OK) {
+	if (deflateInit2(&g->z, GZIP_LEVEL, Z_DEFLATED, GZIP_WINDOW,
+	        GZIP_MEMORY, Z_FILTERED) != Z_OK) {
 		free(g);
-		return err_set(e, ERR_NO_MEMORY,
-		    "gzip: cannot start at "
-		    "level %d",
-		    level);
+		return err_memory(e);
 	}
+	(void)deflateTune(
+	    &g->z, SEARCH_GOOD, SEARCH_LAZY, SEARCH_NICE, SEARCH_CHAIN);
 	(void)deflateSetHeader(&g->z, &g->header);
 	*out = g;
 	return 0;

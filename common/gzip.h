@@ -1,5 +1,5 @@
-/* gzip (RFC 1952) of manifests and HTTP text; the only file that includes
- * <zlib.h>.  Output is canonical: no name, time 0, one member. */
+/* gzip (RFC 1952) of manifests; the only file that includes <zlib.h>.  Output is
+ * canonical: no name, time 0, one member. */
 #ifndef COMMON_GZIP_H
 #define COMMON_GZIP_H
 
@@ -8,9 +8,13 @@
 typedef int (*gzip_sink)(
     void *arg, const void *data, size_t len, struct err *e);
 
+/* Searches as it pays for manifests, half of which are digests: a match of five
+ * bytes or less is chance there, and so is most of what a long search finds.
+ * From: a manifest of 4.1 MB takes 1,202 kB in 46 ms so, 1,261 kB in 81 ms at
+ * zlib's level 6, 1,347 kB in 39 ms at its level 1. */
 struct gzip_writer;
-MUST_CHECK int gzip_writer_new(int level, gzip_sink sink, void *arg,
-    struct gzip_writer **out, struct err *e);
+MUST_CHECK int gzip_writer_new(
+    gzip_sink sink, void *arg, struct gzip_writer **out, struct err *e);
 MUST_CHECK int gzip_writer_feed(
     struct gzip_writer *g, const void *src, size_t len, struct err *e);
 /* Flushes the last bytes to the sink. */

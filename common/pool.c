@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+/* Short jobs that wait before one more thread is woken for them. */
+#define SHORT_JOBS 16
+
 struct job {
 	pool_fn *fn;
 	void *arg;
@@ -19,6 +22,7 @@ struct pool {
 	struct job *ring;
 	size_t depth, first, queued;
 	unsigned running, threads;
+	unsigned sleeping; /* threads that wait for work and were not called */
 	bool ending;
 	int ret; /* of the first job that failed */
 	struct err e;
@@ -63,8 +67,10 @@ work(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	for (;;) {
-		while (p->queued == 0 && !p->ending)
+		while (p->queued == 0 && !p->ending) {
+			p->sleeping++;
 			pthread_cond_wait(&p->work, &p->lock);
+		}
 		if (p->queued == 0)
 			break;
 		work_one(p);
@@ -137,15 +143,44 @@ pool_free(struct pool *p)
 	free(p);
 }
 
+/* One that woke by itself is counted still: it may be called once more, but
+ * none that sleeps is taken for awake. */
+static void
+call_thread(struct pool *p)
+{
+	if (p->sleeping == 0)
+		return;
+	p->sleeping--;
+	pthread_cond_signal(&p->work);
+}
+
+/* Returns with the lock held. */
+static void
+enqueue(struct pool *p, pool_fn *fn, void *arg)
+{
+	pthread_mutex_lock(&p->lock);
+	while (p->queued == p->depth) {
+		call_thread(p);
+		pthread_cond_wait(&p->room, &p->lock);
+	}
+	p->ring[(p->first + p->queued) % p->depth] = (struct job){ fn, arg };
+	p->queued++;
+}
+
 void
 pool_submit(struct pool *p, pool_fn *fn, void *arg)
 {
-	pthread_mutex_lock(&p->lock);
-	while (p->queued == p->depth)
-		pthread_cond_wait(&p->room, &p->lock);
-	p->ring[(p->first + p->queued) % p->depth] = (struct job){ fn, arg };
-	p->queued++;
-	pthread_cond_signal(&p->work);
+	enqueue(p, fn, arg);
+	call_thread(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+pool_submit_short(struct pool *p, pool_fn *fn, void *arg)
+{
+	enqueue(p, fn, arg);
+	if (p->sleeping >= p->threads || p->queued >= SHORT_JOBS)
+		call_thread(p);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -166,6 +201,8 @@ pool_wait(struct pool *p, struct err *e)
 	int ret;
 
 	pthread_mutex_lock(&p->lock);
+	if (p->queued > 0)
+		call_thread(p);
 	while (p->queued > 0 || p->running > 0)
 		pthread_cond_wait(&p->idle, &p->lock);
 	ret = p->ret;

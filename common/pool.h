@@ -27,6 +27,10 @@ void pool_free(struct pool *p);
 
 /* Waits while the queue is full, and then until half of it is free. */
 void pool_submit(struct pool *p, pool_fn *fn, void *arg);
+/* The same of a job that takes less time than waking a thread for it does: one
+ * that is awake takes it when it gets there, and sleeping ones are woken when
+ * there are many. */
+void pool_submit_short(struct pool *p, pool_fn *fn, void *arg);
 /* Whether a job failed since the last pool_wait; from any thread. */
 bool pool_has_failed(struct pool *p);
 /* Waits until nothing is queued or running.  0, or the error of the first job

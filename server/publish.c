@@ -22,9 +22,14 @@ static void
 tree_close(struct publish_tree *t)
 {
 	publish_diff_forget(t);
+	publish_forget_originals(t);
+	close_fd(&t->dir);
 	close_fd(&t->text_fd);
 	close_fd(&t->was_fd);
+	t->was_begun = false;
 	close_fd(&t->spool_fd);
+	t->spool_bytes = 0;
+	t->manifest_delta = (struct publish_spooled){ 0 };
 }
 
 /* As before the scan. */
@@ -37,20 +42,30 @@ tree_again(struct publish_tree *t)
 }
 
 static int
-tree_read(struct publish_tree *t, struct err *e)
+scan_and_compare(struct publish_tree *t, bool use_cache, struct err *e)
 {
-	int ret = publish_scan(t, !t->p->options->full, e);
+	int ret = publish_scan(t, use_cache, e);
+	int done = pool_wait(t->p->pool, ret == 0 ? e : NULL);
 
+	/* The tools of the scan are large. */
+	publish_kits_free(t->p);
 	if (ret == 0)
-		ret = publish_diff(t, e);
-	if (ret == 0 || !t->cache_is_wrong)
-		return ret;
-	tree_again(t);
-	ret = publish_scan(t, false, e);
+		ret = done;
 	return ret == 0 ? publish_diff(t, e) : ret;
 }
 
-/* A pool_fn: beside the deltas. */
+static int
+tree_read(struct publish_tree *t, struct err *e)
+{
+	int ret = scan_and_compare(t, !t->p->options->full, e);
+
+	if (ret == 0 || !t->cache_is_wrong)
+		return ret;
+	tree_again(t);
+	return scan_and_compare(t, false, e);
+}
+
+/* A pool_fn: beside the packing, which is one thread's. */
 static int
 put_manifest(void *arg, struct err *e)
 {
@@ -60,21 +75,21 @@ put_manifest(void *arg, struct err *e)
 static int
 tree_write(struct publish_tree *t, struct err *e)
 {
-	int ret, written;
+	int ret = 0, written;
 
 	if (t->was != NULL && digest_equal(&t->was->manifest, &t->t->manifest))
 		return 0;
-	/* The tools of the scan are large. */
-	publish_kits_free(t->p);
-	ret = t->was != NULL ? publish_match(t, e) : 0;
-	pool_submit(t->p->pool, put_manifest, t);
+	if (t->was != NULL)
+		ret = publish_match(t, e);
 	if (ret == 0 && t->was != NULL)
 		ret = publish_deltas(t, e);
+	if (ret == 0)
+		pool_submit(t->p->pool, put_manifest, t);
+	if (ret == 0 && t->was != NULL)
+		ret = publish_put_data(t, e);
 	written = pool_wait(t->p->pool, ret == 0 ? e : NULL);
 	if (ret == 0)
 		ret = written;
-	if (ret == 0 && t->was != NULL)
-		ret = publish_put_data(t, e);
 	return ret == 0 ? 0 : err_prefix(e, "transcript %s", t->t->name);
 }
 
@@ -87,7 +102,7 @@ tree_init(struct publish *p, size_t i)
 	t->source = &p->options->file->sources[i];
 	t->t = &p->now.transcripts[i];
 	t->result = &p->result->transcripts[i];
-	t->text_fd = t->was_fd = t->spool_fd = t->cache.fd = -1;
+	t->dir = t->text_fd = t->was_fd = t->spool_fd = t->cache.fd = -1;
 	memcpy(t->result->name, t->t->name, sizeof(t->result->name));
 	if (p->has_head)
 		t->was = release_find_transcript(&p->was, t->t->name);

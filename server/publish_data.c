@@ -7,7 +7,6 @@
 #include "transcripts/data.h"
 
 #define PIECE_BYTES ((size_t)128 * 1024)
-#define GZIP_LEVEL  6
 
 /* As good as a few hundredths of a second allow.  From: 1.8 MB of deltas and
  * new contents: level 7 takes 0.03 s and 540 kB, 12 the same and twice the
@@ -20,30 +19,6 @@ level_for(uint64_t bytes)
 	return bytes <= (uint64_t)64 << 20 ? 7 : 3;
 }
 
-/* Part of a file. */
-struct part {
-	int fd;
-	uint64_t at, left;
-};
-
-/* A data_source. */
-static int
-read_part(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	struct part *part = arg;
-	ssize_t n;
-
-	if (size > part->left)
-		size = (size_t)part->left;
-	n = pread(part->fd, dst, size, (off_t)part->at);
-	if (n < 0)
-		return err_sys(e, "read");
-	part->at += (uint64_t)n;
-	part->left -= (uint64_t)n;
-	*got = (size_t)n;
-	return 0;
-}
-
 /* A gzip_sink. */
 static int
 write_temp(void *arg, const void *data, size_t len, struct err *e)
@@ -54,13 +29,13 @@ write_temp(void *arg, const void *data, size_t len, struct err *e)
 static int
 compress(struct publish_tree *t, struct gzip_writer *gz, struct err *e)
 {
-	struct part text = { t->text_fd, 0, t->t->manifest_bytes };
+	struct publish_part text = { t->text_fd, 0, t->t->manifest_bytes };
 	uint8_t *piece = malloc(PIECE_BYTES);
 	size_t got = 1;
 	int ret = piece == NULL ? err_memory(e) : 0;
 
 	while (ret == 0 && got > 0) {
-		ret = read_part(&text, piece, PIECE_BYTES, &got, e);
+		ret = publish_read_part(&text, piece, PIECE_BYTES, &got, e);
 		if (ret == 0 && got > 0)
 			ret = gzip_writer_feed(gz, piece, got, e);
 	}
@@ -78,7 +53,7 @@ publish_put_manifest(struct publish_tree *t, struct err *e)
 	int ret = repo_temp_new(r, &temp, e);
 
 	if (ret == 0)
-		ret = gzip_writer_new(GZIP_LEVEL, write_temp, &temp, &gz, e);
+		ret = gzip_writer_new(write_temp, &temp, &gz, e);
 	if (ret == 0)
 		ret = compress(t, gz, e);
 	repo_path_manifest(path, &t->t->manifest);
@@ -89,22 +64,27 @@ publish_put_manifest(struct publish_tree *t, struct err *e)
 	return ret;
 }
 
+static struct publish_part
+spooled(const struct publish_tree *t, const struct publish_spooled *delta)
+{
+	return (struct publish_part){ t->spool_fd, delta->at, delta->bytes };
+}
+
 static int
 add_manifest(struct publish_tree *t, struct data_writer *w, struct err *e)
 {
 	struct data_member m = { .kind = DATA_MANIFEST,
 		.digest = t->t->manifest,
 		.size_bytes = t->t->manifest_bytes };
-	struct part part = { t->text_fd, 0, 0 };
+	struct publish_part part = { t->text_fd, 0, t->t->manifest_bytes };
 
-	if (t->manifest_delta_bytes > 0) {
+	if (t->manifest_delta.bytes > 0) {
 		m.kind = DATA_MANIFEST_DELTA;
 		m.basis = t->was->manifest;
-		m.size_bytes = t->manifest_delta_bytes;
-		part.fd = t->spool_fd;
+		m.size_bytes = t->manifest_delta.bytes;
+		part = spooled(t, &t->manifest_delta);
 	}
-	part.left = m.size_bytes;
-	return data_writer_add(w, &m, read_part, &part, e);
+	return data_writer_add(w, &m, publish_read_part, &part, e);
 }
 
 static int
@@ -114,12 +94,11 @@ add_delta(struct publish_tree *t, struct data_writer *w,
 	struct data_member m = { .kind = DATA_DELTA,
 		.digest = wanted->digest,
 		.basis = wanted->basis,
-		.size_bytes = wanted->delta_bytes };
-	struct part part = { t->spool_fd, wanted->delta_at,
-		wanted->delta_bytes };
+		.size_bytes = wanted->delta.bytes };
+	struct publish_part part = spooled(t, &wanted->delta);
 
 	t->result->deltas++;
-	return data_writer_add(w, &m, read_part, &part, e);
+	return data_writer_add(w, &m, publish_read_part, &part, e);
 }
 
 static int
@@ -129,7 +108,7 @@ add_object(struct publish_tree *t, struct data_writer *w,
 	struct data_member m = { .kind = DATA_OBJECT,
 		.digest = wanted->digest,
 		.size_bytes = wanted->size_bytes };
-	struct part part = { -1, 0, wanted->size_bytes };
+	struct publish_part part = { -1, 0, wanted->size_bytes };
 	struct publish_kit *kit = NULL;
 	int ret = publish_kit_take(t->p, &kit, e);
 
@@ -141,7 +120,7 @@ add_object(struct publish_tree *t, struct data_writer *w,
 	if (ret != 0)
 		return ret;
 	t->result->full_objects++;
-	ret = data_writer_add(w, &m, read_part, &part, e);
+	ret = data_writer_add(w, &m, publish_read_part, &part, e);
 	close(part.fd);
 	progress_add(t->p->options->progress, 1, wanted->size_bytes);
 	return ret;
@@ -153,10 +132,10 @@ add_all(struct publish_tree *t, struct data_writer *w, struct err *e)
 	int ret = add_manifest(t, w, e);
 
 	for (size_t i = 0; ret == 0 && i < t->wanted_count; i++)
-		if (t->wanted[i]->delta_bytes > 0)
+		if (t->wanted[i]->delta.bytes > 0)
 			ret = add_delta(t, w, t->wanted[i], e);
 	for (size_t i = 0; ret == 0 && i < t->wanted_count; i++)
-		if (t->wanted[i]->delta_bytes == 0)
+		if (t->wanted[i]->delta.bytes == 0)
 			ret = add_object(t, w, t->wanted[i], e);
 	return ret;
 }
@@ -164,12 +143,12 @@ add_all(struct publish_tree *t, struct data_writer *w, struct err *e)
 static uint64_t
 total_bytes(const struct publish_tree *t)
 {
-	uint64_t total = t->manifest_delta_bytes > 0 ? t->manifest_delta_bytes
+	uint64_t total = t->manifest_delta.bytes > 0 ? t->manifest_delta.bytes
 	                                             : t->t->manifest_bytes;
 
 	for (size_t i = 0; i < t->wanted_count; i++)
-		total += t->wanted[i]->delta_bytes > 0
-		    ? t->wanted[i]->delta_bytes
+		total += t->wanted[i]->delta.bytes > 0
+		    ? t->wanted[i]->delta.bytes
 		    : t->wanted[i]->size_bytes;
 	return total;
 }

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
-#include "common/fscalls.h"
 #include "server/publish_impl.h"
 #include "transcripts/delta.h"
 #include "transcripts/delta_walk.h"
@@ -116,16 +115,15 @@ is_worth(struct making *m, uint64_t frame_bytes, bool *worth, struct err *e)
 
 /* Behind what is in the spool. */
 static int
-spool(struct publish_tree *t, struct publish_wanted *w, const struct making *m,
-    struct err *e)
+spool(struct publish_tree *t, const struct making *m,
+    struct publish_spooled *out, struct err *e)
 {
 	int ret;
 
 	pthread_mutex_lock(&t->p->lock);
 	ret = read_delta(m, write_spool, t, e);
-	w->delta_at = t->spool_bytes;
 	if (ret == 0) {
-		w->delta_bytes = m->bytes;
+		*out = (struct publish_spooled){ t->spool_bytes, m->bytes };
 		t->spool_bytes += m->bytes;
 	}
 	pthread_mutex_unlock(&t->p->lock);
@@ -151,26 +149,55 @@ delta_file(
  * look around in, a delta that is not small calls for librsync. */
 static int
 walk(struct publish_tree *t, const struct publish_wanted *w, struct making *m,
-    uint64_t *frame_bytes, struct err *e)
+    const struct delta_stream *content, struct err *e)
 {
 	struct delta_stream basis = { object_stream_read, m->kit->basis,
 		w->basis_bytes };
-	struct delta_stream content = { object_stream_read, m->kit->content,
-		w->size_bytes };
 	uint64_t max = w->size_bytes;
 	int ret = object_stream_open(
 	    m->kit->basis, &w->basis, w->basis_bytes, NULL, e);
 
-	if (ret == 0)
-		ret = object_stream_open(
-		    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
 	if (is_far(w))
 		max = max / FAR_SHARE > FAR_MIN ? max / FAR_SHARE : FAR_MIN;
 	if (ret == 0)
 		ret = delta_file(t, m, max, e);
 	if (ret == 0)
-		ret = delta_walk(&basis, &content, max, keep_piece, m, e);
+		ret = delta_walk(&basis, content, max, keep_piece, m, e);
 	return ret;
+}
+
+/* *done: the file still was what the object was made from. */
+static int
+walk_original(struct publish_tree *t, const struct publish_wanted *w,
+    struct making *m, bool *done, struct err *e)
+{
+	struct publish_file file;
+	struct delta_stream content = { publish_read_part, &file.part,
+		w->size_bytes };
+	int ret;
+
+	*done = publish_open_original(t, w, &file);
+	if (!*done)
+		return 0;
+	ret = walk(t, w, m, &content, e);
+	*done = publish_close_original(&file);
+	return ret;
+}
+
+static int
+walk_either(struct publish_tree *t, const struct publish_wanted *w,
+    struct making *m, uint64_t *frame_bytes, struct err *e)
+{
+	struct delta_stream content = { object_stream_read, m->kit->content,
+		w->size_bytes };
+	bool done = false;
+	int ret = object_stream_open(
+	    m->kit->content, &w->digest, w->size_bytes, frame_bytes, e);
+
+	if (ret != 0)
+		return ret;
+	ret = walk_original(t, w, m, &done, e);
+	return done ? ret : walk(t, w, m, &content, e);
 }
 
 /* What moved far is found by block sums of all of the basis. */
@@ -207,7 +234,7 @@ delta_of(struct publish_tree *t, struct publish_wanted *w,
 	struct making m = { .kit = kit, .fd = -1 };
 	uint64_t frame_bytes = 0;
 	bool worth = false;
-	int ret = walk(t, w, &m, &frame_bytes, e);
+	int ret = walk_either(t, w, &m, &frame_bytes, e);
 
 	if (ret == ERR_LIMIT && is_far(w))
 		ret = sum_blocks(t, w, &m, e);
@@ -216,7 +243,7 @@ delta_of(struct publish_tree *t, struct publish_wanted *w,
 	else if (ret == ERR_LIMIT)
 		ret = 0;
 	if (ret == 0 && worth)
-		ret = spool(t, w, &m, e);
+		ret = spool(t, &m, &w->delta, e);
 	if (m.fd >= 0)
 		close(m.fd);
 	return ret;
@@ -244,53 +271,24 @@ run_job(void *arg, struct err *e)
 	return ret;
 }
 
-/* A delta_sink. */
-static int
-keep_manifest_piece(void *arg, const void *data, size_t len, struct err *e)
+int
+publish_manifest_delta(void *tree, struct err *e)
 {
-	struct publish_tree *t = arg;
-
-	t->manifest_delta_bytes += len;
-	return fsat_write_all(t->spool_fd, data, len, e);
-}
-
-/* A delta_source: a file from where it stands. */
-static int
-read_text(void *arg, void *dst, size_t size, size_t *got, struct err *e)
-{
-	const int *fd = arg;
-	ssize_t n = read(*fd, dst, size);
-
-	if (n < 0)
-		return err_sys(e, "manifest");
-	*got = (size_t)n;
-	return 0;
-}
-
-static int
-manifest_delta(struct publish_tree *t, struct err *e)
-{
-	struct delta_stream was = { read_text, &t->was_fd,
-		t->was->manifest_bytes };
-	struct delta_stream now = { read_text, &t->text_fd,
-		t->t->manifest_bytes };
-	int ret = lseek(t->was_fd, 0, SEEK_SET) == 0 &&
-	        lseek(t->text_fd, 0, SEEK_SET) == 0
-	    ? 0
-	    : err_sys(e, "manifest");
+	struct publish_tree *t = tree;
+	struct publish_part old = { t->was_fd, 0, t->was->manifest_bytes };
+	struct publish_part new = { t->text_fd, 0, t->t->manifest_bytes };
+	struct delta_stream was = { publish_read_part, &old, old.left };
+	struct delta_stream now = { publish_read_part, &new, new.left };
+	struct making m = { .fd = -1 };
+	int ret = delta_file(t, &m, now.bytes, e);
 
 	if (ret == 0)
-		ret = delta_walk(
-		    &was, &now, now.bytes, keep_manifest_piece, t, e);
-	if (ret == ERR_LIMIT) {
-		t->manifest_delta_bytes = 0;
-		ret = fscalls()->ftruncate(t->spool_fd, 0) == 0 &&
-		        lseek(t->spool_fd, 0, SEEK_SET) == 0
-		    ? 0
-		    : err_sys(e, "spool");
-	}
-	t->spool_bytes = t->manifest_delta_bytes;
-	return ret;
+		ret = delta_walk(&was, &now, now.bytes, keep_piece, &m, e);
+	if (ret == 0)
+		ret = spool(t, &m, &t->manifest_delta, e);
+	if (m.fd >= 0)
+		close(m.fd);
+	return ret == ERR_LIMIT ? 0 : ret;
 }
 
 static int
@@ -346,13 +344,10 @@ submit_all(struct publish_tree *t, struct err *e)
 int
 publish_deltas(struct publish_tree *t, struct err *e)
 {
-	int ret = publish_scratch(t->p, &t->spool_fd, e), done;
+	int ret, done;
 
 	progress_begin(t->p->options->progress, "deltas", t->t->name);
-	if (ret == 0)
-		ret = manifest_delta(t, e);
-	if (ret == 0)
-		ret = submit_all(t, e);
+	ret = submit_all(t, e);
 	done = pool_wait(t->p->pool, ret == 0 ? e : NULL);
 	return ret == 0 ? done : ret;
 }

@@ -411,9 +411,8 @@ unpack_was(struct publish_tree *t, int fd, struct err *e)
 	return ret;
 }
 
-/* The manifest before, as text. */
-static int
-open_was(struct publish_tree *t, struct err *e)
+int
+publish_open_was(struct publish_tree *t, struct err *e)
 {
 	char path[REPO_PATH_BYTES];
 	int fd = -1, ret;
@@ -429,23 +428,45 @@ open_was(struct publish_tree *t, struct err *e)
 	return ret == 0 ? 0 : err_prefix(e, "%s", path);
 }
 
-int
-publish_diff(struct publish_tree *t, struct err *e)
+static int
+compare(struct publish_tree *t, struct err *e)
 {
-	int ret = 0;
+	int ret = merge(t, e);
 
-	if (t->was != NULL && digest_equal(&t->was->manifest, &t->t->manifest))
-		return 0;
-	progress_begin(t->p->options->progress, "comparing", t->t->name);
-	if (t->was != NULL)
-		ret = open_was(t, e);
-	if (ret == 0)
-		ret = merge(t, e);
 	if (ret == 0 && t->was != NULL)
 		ret = mark_held(t, e);
 	if (ret == 0)
 		ret = collect(t, e);
 	return ret == 0 ? check_cache(t, e) : ret;
+}
+
+/* What needs no more than both texts, beside the comparison. */
+static int
+begin_spool(struct publish_tree *t, struct err *e)
+{
+	int ret = publish_scratch(t->p, &t->spool_fd, e);
+
+	if (ret == 0)
+		pool_submit(t->p->pool, publish_manifest_delta, t);
+	return ret;
+}
+
+int
+publish_diff(struct publish_tree *t, struct err *e)
+{
+	int ret = 0, done;
+
+	if (t->was != NULL && digest_equal(&t->was->manifest, &t->t->manifest))
+		return 0;
+	progress_begin(t->p->options->progress, "comparing", t->t->name);
+	if (t->was != NULL && !t->was_begun)
+		ret = publish_open_was(t, e);
+	if (ret == 0 && t->was != NULL && !t->p->options->noop)
+		ret = begin_spool(t, e);
+	if (ret == 0)
+		ret = compare(t, e);
+	done = pool_wait(t->p->pool, ret == 0 ? e : NULL);
+	return ret == 0 ? done : ret;
 }
 
 void

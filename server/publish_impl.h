@@ -12,6 +12,7 @@
 #include "transcripts/manifest.h"
 #include "transcripts/object.h"
 #include "transcripts/object_stream.h"
+#include "transcripts/scan.h"
 
 /* Less than this is never worth a delta. */
 #define PUBLISH_DELTA_MIN 128
@@ -43,6 +44,11 @@ struct publish {
 	struct timespec started;
 };
 
+/* A delta in the spool; of 0 bytes: there is none. */
+struct publish_spooled {
+	uint64_t at, bytes;
+};
+
 /* A content that the new manifest has and the old one has not at the same
  * path. */
 struct publish_wanted {
@@ -53,7 +59,7 @@ struct publish_wanted {
 	bool has_basis;
 	struct digest basis;
 	uint64_t basis_bytes;
-	uint64_t delta_at, delta_bytes; /* in the spool; 0: no delta */
+	struct publish_spooled delta;
 	char path[];
 };
 
@@ -72,19 +78,23 @@ struct publish_tree {
 	const struct release_transcript *was; /* NULL: the first of its name */
 	struct publish_transcript *result;
 	struct repo_temp cache; /* the next stat cache */
+	int dir;                /* the tree, held */
 	int text_fd;            /* of the manifest */
 	int was_fd;             /* of the manifest before, -1 */
 	int spool_fd;           /* of deltas, one after another */
 	uint64_t spool_bytes;
+	bool was_begun; /* was_fd is being made */
 	bool used_cache;
 	bool cache_is_wrong; /* it named a content that is not there */
+
+	struct table originals;
 
 	struct table table;
 	struct publish_wanted **wanted; /* those not held */
 	size_t wanted_count;
 	struct publish_removed *removed;
 	size_t removed_count, removed_room;
-	uint64_t manifest_delta_bytes; /* at the spool's start; 0: in full */
+	struct publish_spooled manifest_delta; /* none: it goes in full */
 };
 
 /* publish_kit.c: a free set of tools, made when there is none. */
@@ -92,6 +102,13 @@ MUST_CHECK int publish_kit_take(
     struct publish *p, struct publish_kit **out, struct err *e);
 void publish_kit_give(struct publish *p, struct publish_kit *kit);
 void publish_kits_free(struct publish *p);
+/* What is left of a part of a file, for delta_walk and data_writer_add. */
+struct publish_part {
+	int fd;
+	uint64_t at, left;
+};
+MUST_CHECK int publish_read_part(
+    void *part, void *dst, size_t size, size_t *got, struct err *e);
 /* A nameless file; in memory for noop. */
 MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
 
@@ -99,14 +116,33 @@ MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);
 MUST_CHECK int publish_actions(const struct publish *p, struct err *e);
 
 /* publish_scan.c: reads the tree; stores objects, writes the manifest to
- * text_fd, sets all of t->t but the data transcript. */
+ * text_fd, sets all of t->t but the data transcript.  The pool may still be
+ * unpacking the manifest before when it returns, also after an error. */
 MUST_CHECK int publish_scan(
     struct publish_tree *t, bool use_cache, struct err *e);
 /* The stat cache of this scan is the next one's, once what it says is durable.
  * What goes wrong costs time and nothing else. */
 void publish_keep_cache(struct publish_tree *t);
 
-/* publish_diff.c: compares with the manifest before, counts and tells what
+/* publish_original.c: notes the file of a content that was stored; from any
+ * thread. */
+MUST_CHECK int publish_keep_original(struct publish_tree *t,
+    const struct scan_job *job, const struct digest *digest, struct err *e);
+/* A file that still has the content by what stat says of it, for
+ * publish_read_part. */
+struct publish_file {
+	struct publish_part part;
+	const struct publish_original *original;
+};
+bool publish_open_original(const struct publish_tree *t,
+    const struct publish_wanted *w, struct publish_file *out);
+/* False: it changed, and what was read may be anything. */
+MUST_CHECK bool publish_close_original(const struct publish_file *f);
+void publish_forget_originals(struct publish_tree *t);
+
+/* publish_diff.c: unpacks the manifest before to was_fd. */
+MUST_CHECK int publish_open_was(struct publish_tree *t, struct err *e);
+/* Compares with the manifest before, counts and tells what
  * changed, and finds the contents that a holder of it lacks.  ERR_NOT_FOUND
  * with cache_is_wrong: scan again without the cache. */
 MUST_CHECK int publish_diff(struct publish_tree *t, struct err *e);
@@ -116,7 +152,9 @@ void publish_diff_forget(struct publish_tree *t);
  * removed one they resemble most. */
 MUST_CHECK int publish_match(struct publish_tree *t, struct err *e);
 
-/* publish_delta.c: the deltas that are worth it, into the spool. */
+/* publish_delta.c: the manifest's delta, into the spool; a pool_fn on a tree. */
+MUST_CHECK int publish_manifest_delta(void *tree, struct err *e);
+/* The deltas that are worth it, into the spool. */
 MUST_CHECK int publish_deltas(struct publish_tree *t, struct err *e);
 
 /* publish_data.c: installs the manifest; writes and installs the data

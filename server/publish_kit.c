@@ -2,6 +2,7 @@
  * so that each thread gets one for a while and none is made for nothing. */
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "server/publish_impl.h"
 
@@ -77,6 +78,24 @@ publish_kits_free(struct publish *p)
 		p->kits = kit->next;
 		kit_free(kit);
 	}
+}
+
+int
+publish_read_part(
+    void *part, void *dst, size_t size, size_t *got, struct err *e)
+{
+	struct publish_part *p = part;
+	ssize_t n;
+
+	if (size > p->left)
+		size = (size_t)p->left;
+	n = pread(p->fd, dst, size, (off_t)p->at);
+	if (n < 0)
+		return err_sys(e, "read");
+	p->at += (uint64_t)n;
+	p->left -= (uint64_t)n;
+	*got = (size_t)n;
+	return 0;
 }
 
 int

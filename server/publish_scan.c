@@ -6,9 +6,10 @@
 
 #include "common/fsat.h"
 #include "server/publish_impl.h"
-#include "transcripts/scan.h"
 
 #define CACHE_PATH_BYTES 160
+/* Content up to this size is no work to wake a thread for. */
+#define SHORT_BYTES 131072
 
 /* One pass over a tree. */
 struct pass {
@@ -16,7 +17,7 @@ struct pass {
 	struct manifest_writer *writer;
 	struct statcache_reader *was;
 	struct statcache_writer *now;
-	int dir, was_fd;
+	int was_fd;
 };
 
 struct content_job {
@@ -76,6 +77,8 @@ store(struct publish_tree *t, struct scan_job *job, struct digest *d,
 	while (ret == 0 && !settled)
 		ret = put(kit, job, &o, &settled, e);
 	publish_kit_give(t->p, kit);
+	if (ret == 0 && o.stored)
+		ret = publish_keep_original(t, job, &o.digest, e);
 	if (ret != 0)
 		return ret;
 	count_object(t, &o);
@@ -104,7 +107,14 @@ take_content(void *arg, struct err *e)
 	return 0;
 }
 
-/* scan_options.want */
+/* A pool_fn. */
+static int
+open_was(void *arg, struct err *e)
+{
+	return publish_open_was(arg, e);
+}
+
+/* scan_options.want: the first one tells that the manifest will be another. */
 static int
 want(void *arg, struct scan_job *job, struct err *e)
 {
@@ -113,9 +123,16 @@ want(void *arg, struct scan_job *job, struct err *e)
 
 	if (c == NULL)
 		return err_memory(e);
+	if (pass->t->was != NULL && !pass->t->was_begun) {
+		pass->t->was_begun = true;
+		pool_submit(pass->t->p->pool, open_was, pass->t);
+	}
 	c->t = pass->t;
 	c->job = job;
-	pool_submit(pass->t->p->pool, take_content, c);
+	if (job->st.size_bytes <= SHORT_BYTES)
+		pool_submit_short(pass->t->p->pool, take_content, c);
+	else
+		pool_submit(pass->t->p->pool, take_content, c);
 	return 0;
 }
 
@@ -176,7 +193,7 @@ start_pass(struct pass *pass, bool use_cache, struct err *e)
 	struct publish *p = t->p;
 	int ret;
 
-	ret = fsat_operator_dir(t->source->path, false, 0, &pass->dir, e);
+	ret = fsat_operator_dir(t->source->path, false, 0, &t->dir, e);
 	if (ret == 0)
 		ret = publish_scratch(p, &t->text_fd, e);
 	if (ret == 0)
@@ -196,7 +213,7 @@ static int
 run_pass(struct pass *pass, struct scan_totals *totals, struct err *e)
 {
 	const struct publish_tree *t = pass->t;
-	struct scan_options options = { .dir = pass->dir,
+	struct scan_options options = { .dir = t->dir,
 		.excludes = t->t->excludes,
 		.exclude_count = t->t->exclude_count,
 		.numeric_owner = t->source->numeric_owner,
@@ -246,14 +263,12 @@ pass_release(struct pass *pass)
 	statcache_writer_free(pass->now);
 	if (pass->was_fd >= 0)
 		close(pass->was_fd);
-	if (pass->dir >= 0)
-		close(pass->dir);
 }
 
 int
 publish_scan(struct publish_tree *t, bool use_cache, struct err *e)
 {
-	struct pass pass = { .t = t, .dir = -1, .was_fd = -1 };
+	struct pass pass = { .t = t, .was_fd = -1 };
 	struct scan_totals totals = { 0 };
 	int ret;
 

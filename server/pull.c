@@ -10,7 +10,6 @@
 #include "transcripts/manifest.h"
 
 #define OBJECT_LEVEL 3
-#define GZIP_LEVEL   6
 /* Objects above this come one by one into a file that a cut transfer goes on
  * with; below it a cut costs at most this much again. */
 #define LARGE_BYTES 8388608
@@ -149,7 +148,7 @@ compress(int text, int out, struct err *e)
 
 	if (lseek(text, 0, SEEK_SET) < 0)
 		return err_sys(e, "manifest");
-	rc = gzip_writer_new(GZIP_LEVEL, write_fd, &out, &gz, e);
+	rc = gzip_writer_new(write_fd, &out, &gz, e);
 	while (rc == 0 && (n = read(text, block, sizeof(block))) > 0)
 		rc = gzip_writer_feed(gz, block, (size_t)n, e);
 	if (rc == 0 && n < 0)

@@ -37,12 +37,15 @@ open_object(
     const struct batch *b, const uint8_t *digest, int *fd, uint64_t *size)
 {
 	struct err e = ERR_INIT;
+	struct fsat_stat st;
 	char path[96];
 	int rc;
 
 	object_path(path, digest);
 	*fd = -1;
-	rc = fsat_open_sized(b->repo, path, fd, size, &e);
+	rc = fsat_open_stat(b->repo, path, fd, &st, &e);
+	if (rc == 0)
+		*size = st.size_bytes;
 	if (rc != 0 && rc != ERR_NOT_FOUND)
 		serve_warn(b->slot, "cannot serve object", &e, path);
 }

@@ -160,10 +160,8 @@ serve_files_handle(struct serve_files *f, struct http_request *r,
 	struct err e = ERR_INIT;
 	char tag[TAG_BYTES];
 	struct fsat_stat st;
-	int fd = -1, rc = fsat_open_file(f->repo, path->file, &fd, &e);
+	int fd = -1, rc = fsat_open_stat(f->repo, path->file, &fd, &st, &e);
 
-	if (rc == 0)
-		rc = fsat_stat_fd(fd, &st, &e);
 	if (rc == 0)
 		rc = make_tag(f, path, fd, &st, tag, &e);
 	if (rc == 0) {

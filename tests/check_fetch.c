@@ -404,7 +404,7 @@ compress(const char *text, size_t len, struct buf *out)
 	struct err e = ERR_INIT;
 
 	buf_init(out, 1 << 20);
-	ck_assert_int_eq(gzip_writer_new(6, gather, out, &g, &e), 0);
+	ck_assert_int_eq(gzip_writer_new(gather, out, &g, &e), 0);
 	ck_assert_int_eq(gzip_writer_feed(g, text, len, &e), 0);
 	ck_assert_int_eq(gzip_writer_end(g, &e), 0);
 	gzip_writer_free(g);

@@ -135,7 +135,7 @@ START_TEST(only_regular_files_are_opened)
 {
 	static const char *const special[] = { "fifo", "dir", "file-link" };
 	struct err e = ERR_INIT;
-	uint64_t size = 0;
+	struct fsat_stat st;
 	size_t i;
 	int fd;
 
@@ -148,7 +148,7 @@ START_TEST(only_regular_files_are_opened)
 	ck_assert_int_eq(
 	    fsat_open_file(pair.in, "none", &fd, &e), ERR_NOT_FOUND);
 	ck_assert_int_eq(
-	    fsat_open_sized(pair.in, "none", &fd, &size, &e), ERR_NOT_FOUND);
+	    fsat_open_stat(pair.in, "none", &fd, &st, &e), ERR_NOT_FOUND);
 	OK(fsat_open_file(pair.in, "file", &fd, &e));
 	ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
 	close(fd);
@@ -159,8 +159,8 @@ START_TEST(only_regular_files_are_opened)
 	OK(fsat_close(&fd, "new", &e));
 	ck_assert_int_eq(fd, -1);
 	fsat_pair_check_text(pair.in, "dir/new", "abc");
-	OK(fsat_open_sized(pair.in, "dir/new", &fd, &size, &e));
-	ck_assert_uint_eq(size, 3);
+	OK(fsat_open_stat(pair.in, "dir/new", &fd, &st, &e));
+	ck_assert_uint_eq(st.size_bytes, 3);
 	close(fd);
 }
 END_TEST

@@ -35,7 +35,7 @@ compress(const struct buf *text, size_t piece, struct buf *out)
 	struct gzip_writer *g;
 
 	buf_init(out, SIZE_MAX - 1);
-	ck_assert_int_eq(gzip_writer_new(6, to_buf, out, &g, &e), 0);
+	ck_assert_int_eq(gzip_writer_new(to_buf, out, &g, &e), 0);
 	for (size_t at = 0; at < text->len; at += piece) {
 		size_t n = text->len - at < piece ? text->len - at : piece;
 
@@ -284,7 +284,7 @@ START_TEST(an_error_of_the_sink_comes_through)
 	struct err e = ERR_INIT;
 	struct gzip_writer *g;
 
-	ck_assert_int_eq(gzip_writer_new(1, no_sink, NULL, &g, &e), 0);
+	ck_assert_int_eq(gzip_writer_new(no_sink, NULL, &g, &e), 0);
 	/* zlib may hold the header back until the end. */
 	if (gzip_writer_feed(g, "x", 1, &e) == 0)
 		ck_assert_int_eq(gzip_writer_end(g, &e), ERR_SYS);

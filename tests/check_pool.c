@@ -39,7 +39,8 @@ START_TEST(runs_every_job_once)
 		atomic_store(&most_busy, 0);
 		OK(pool_new(threads[i], 3, &p, &e));
 		for (j = 0; j < 5000; j++)
-			pool_submit(p, count_one, NULL);
+			(j % 3 == 0 ? pool_submit : pool_submit_short)(
+			    p, count_one, NULL);
 		OK(pool_wait(p, &e));
 		ck_assert_uint_eq(atomic_load(&done), 5000);
 		pool_submit(p, count_one, NULL); /* pool_free waits for it */
@@ -107,6 +108,15 @@ wait_at(void *arg, struct err *e)
 	return 0;
 }
 
+static void
+open_gate(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->is_open = true;
+	pthread_cond_broadcast(&g->open);
+	pthread_mutex_unlock(&g->lock);
+}
+
 struct submitter {
 	struct pool *pool;
 	struct gate *gate;
@@ -142,14 +152,68 @@ START_TEST(a_full_queue_holds_the_submitter)
 	/* Two run and three wait; a queue that was full takes more only when
 	 * half of it is free, so it may be less. */
 	ck_assert_uint_le(atomic_load(&s.submitted), 5);
-	pthread_mutex_lock(&g.lock);
-	g.is_open = true;
-	pthread_cond_broadcast(&g.open);
-	pthread_mutex_unlock(&g.lock);
+	open_gate(&g);
 	pthread_join(t, NULL);
 	OK(pool_wait(s.pool, &e));
 	ck_assert_uint_eq(atomic_load(&s.submitted), 10);
 	pool_free(s.pool);
+}
+END_TEST
+
+START_TEST(short_jobs_need_no_others_to_be_run)
+{
+	struct gate g = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+		false };
+	struct err e = ERR_INIT;
+	struct pool *p = NULL;
+
+	atomic_store(&done, 0);
+	OK(pool_new(2, 64, &p, &e));
+	pool_submit_short(p, count_one, NULL);
+	while (atomic_load(&done) < 1)
+		sched_yield();
+	/* Many do not wait for the one thread that is awake. */
+	pool_submit(p, wait_at, &g);
+	for (int i = 0; i < 50; i++)
+		pool_submit_short(p, count_one, NULL);
+	while (atomic_load(&done) < 30)
+		sched_yield();
+	open_gate(&g);
+	OK(pool_wait(p, &e));
+	ck_assert_uint_eq(atomic_load(&done), 51);
+	pool_free(p);
+}
+END_TEST
+
+/* pool_wait calls them all. */
+static void *
+wait_for_all(void *arg)
+{
+	struct err e = ERR_INIT;
+
+	OK(pool_wait(arg, &e));
+	return NULL;
+}
+
+START_TEST(few_short_jobs_are_shared_once_somebody_waits)
+{
+	struct gate g = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+		false };
+	struct err e = ERR_INIT;
+	struct pool *p = NULL;
+	pthread_t t;
+
+	atomic_store(&done, 0);
+	OK(pool_new(2, 64, &p, &e));
+	pool_submit(p, wait_at, &g);
+	for (int i = 0; i < 3; i++)
+		pool_submit_short(p, count_one, NULL);
+	ck_assert_int_eq(pthread_create(&t, NULL, wait_for_all, p), 0);
+	while (atomic_load(&done) < 3)
+		sched_yield();
+	open_gate(&g);
+	pthread_join(t, NULL);
+	pool_free(p);
 }
 END_TEST
 
@@ -171,6 +235,8 @@ main(void)
 	tcase_add_test(t, runs_every_job_once);
 	tcase_add_test(t, keeps_the_first_error_and_goes_on);
 	tcase_add_test(t, a_full_queue_holds_the_submitter);
+	tcase_add_test(t, short_jobs_need_no_others_to_be_run);
+	tcase_add_test(t, few_short_jobs_are_shared_once_somebody_waits);
 	tcase_add_test(t, there_is_a_processor);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

@@ -5,16 +5,14 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/fsat.h"
-#include "common/gzip.h"
 #include "server/history.h"
-#include "tests/delta_apply.h"
+#include "tests/holder.h"
 #include "tests/scratch.h"
-#include "transcripts/data.h"
-#include "transcripts/object.h"
+#include "transcripts/statcache.h"
 
 static struct scratch scratch;
 static struct key *key; /* of all roles */
@@ -221,140 +219,16 @@ START_TEST(what_is_unchanged_makes_no_release)
 }
 END_TEST
 
-/* What a holder of the release before makes of a data transcript. */
-struct holder {
-	struct object_reader *objects;
-	struct data_reader *data;
-	size_t members[DATA_OBJECT + 1];
-	struct digest got[16];
-	size_t count;
-};
-
-static int
-memory_file(void)
-{
-	int fd = memfd_create("check", MFD_CLOEXEC);
-
-	ck_assert_int_ge(fd, 0);
-	return fd;
-}
-
-/* An object_sink and delta_sink. */
-static int
-write_fd(void *arg, const void *data, size_t len, struct err *err)
-{
-	const int *fd = arg;
-
-	return fsat_write_all(*fd, data, len, err);
-}
-
-static int
-manifest_text(const struct digest *d)
-{
-	struct gzip_reader *gz = NULL;
-	char path[REPO_PATH_BYTES];
-	uint8_t piece[4096];
-	int packed = -1, fd = memory_file();
-	size_t got = 1;
-
-	repo_path_manifest(path, d);
-	OK(repo_open_file(origin.repo, path, &packed, NULL, &e));
-	OK(gzip_reader_new(packed, 1 << 24, &gz, &e));
-	while (got > 0) {
-		OK(gzip_reader_read(gz, piece, sizeof(piece), &got, &e));
-		OK(fsat_write_all(fd, piece, got, &e));
-	}
-	gzip_reader_free(gz);
-	close(packed);
-	return fd;
-}
-
-static int
-object_content(struct holder *h, const struct digest *d)
-{
-	int fd = memory_file();
-
-	OK(object_read(h->objects, d, 1 << 24, write_fd, &fd, &e));
-	return fd;
-}
-
-static void
-assert_digest(int fd, const struct digest *want)
-{
-	struct digest d;
-
-	ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
-	OK(digest_of_fd(fd, 1 << 24, &d, NULL, &e));
-	ck_assert(digest_equal(&d, want));
-	close(fd);
-}
-
-static void
-take_delta(struct holder *h, const struct data_member *m, int basis)
-{
-	int fd = memory_file();
-	struct delta_apply patch = { .basis_fd = basis,
-		.source = data_reader_read,
-		.source_arg = h->data,
-		.sink = write_fd,
-		.sink_arg = &fd,
-		.max_bytes = 1 << 24 };
-
-	OK(delta_apply(&patch, &e));
-	assert_digest(fd, &m->digest);
-	close(basis);
-}
-
-static void
-take_content(struct holder *h, const struct data_member *m)
-{
-	uint8_t piece[4096];
-	int fd = memory_file();
-	size_t got = 1;
-
-	while (got > 0) {
-		OK(data_reader_read(h->data, piece, sizeof(piece), &got, &e));
-		OK(fsat_write_all(fd, piece, got, &e));
-	}
-	assert_digest(fd, &m->digest);
-}
-
-/* Unpacks the newest release's data transcript; *h gets what was in it. */
+/* What the newest release's data transcript makes of the release before. */
 static void
 unpack(struct holder *h)
 {
-	struct data_member m;
-	char path[REPO_PATH_BYTES];
-	uint64_t size = 0;
 	struct release r;
-	bool more = true;
-	int fd = -1;
 
-	memset(h, 0, sizeof(*h));
 	newest(&r);
 	ck_assert(r.transcripts[0].has_data);
-	repo_path_data(path, &r.transcripts[0].data);
+	holder_unpack(h, origin.repo, &r.transcripts[0].data);
 	release_release(&r);
-	OK(repo_open_file(origin.repo, path, &fd, &size, &e));
-	OK(object_reader_new(origin.repo, &h->objects, &e));
-	OK(data_reader_open(fd, size, &h->data, &e));
-	while (more) {
-		OK(data_reader_next(h->data, &m, &more, &e));
-		if (!more)
-			break;
-		h->members[m.kind]++;
-		ck_assert_uint_lt(h->count, 16);
-		h->got[h->count++] = m.digest;
-		if (m.kind == DATA_MANIFEST_DELTA)
-			take_delta(h, &m, manifest_text(&m.basis));
-		else if (m.kind == DATA_DELTA)
-			take_delta(h, &m, object_content(h, &m.basis));
-		else
-			take_content(h, &m);
-	}
-	data_reader_free(h->data);
-	object_reader_free(h->objects);
-	close(fd);
 }
 
 static bool
@@ -366,10 +240,7 @@ has_got(const struct holder *h, const char *file_path)
 	OK(fsat_open_file(scratch.fd, file_path, &fd, &e));
 	OK(digest_of_fd(fd, 1 << 24, &d, NULL, &e));
 	close(fd);
-	for (size_t i = 0; i < h->count; i++)
-		if (digest_equal(&h->got[i], &d))
-			return true;
-	return false;
+	return holder_has(h, &d);
 }
 
 START_TEST(a_data_transcript_makes_the_new_of_the_old)
@@ -413,6 +284,74 @@ START_TEST(a_data_transcript_makes_the_new_of_the_old)
 	ck_assert(!has_got(&h, "tree/dir/moved"));
 	ck_assert(!has_got(&h, "tree/same"));
 	assert_whole();
+}
+END_TEST
+
+/* Until a change would show in the file's times. */
+static void
+wait_until_old(const char *path)
+{
+	const struct timespec tick = { 0, 50000000 };
+	struct fsat_stat st;
+
+	OK(fsat_stat(scratch.fd, path, &st, &e));
+	while (time(NULL) - st.ctime.tv_sec <= STATCACHE_SLACK_S)
+		(void)nanosleep(&tick, NULL);
+}
+
+static void
+damage_object_of(const char *file_path)
+{
+	char path[REPO_PATH_BYTES];
+	struct digest d;
+	int fd = -1;
+
+	OK(fsat_open_file(scratch.fd, file_path, &fd, &e));
+	OK(digest_of_fd(fd, 1 << 24, &d, NULL, &e));
+	close(fd);
+	repo_path_object(path, &d);
+	OK(fsat_open_write(repo_fd(origin.repo), path, 0644, &fd, &e));
+	OK(fsat_write_all(fd, "no zstd", 7, &e));
+	OK(fsat_close(&fd, path, &e));
+}
+
+/* publish_options.change: between scan and deltas. */
+static void
+interfere(void *arg, const char *transcript, enum publish_change kind,
+    const char *path)
+{
+	(void)arg;
+	(void)transcript;
+	(void)kind;
+	if (strcmp(path, "stays") == 0)
+		damage_object_of("tree/stays");
+	if (strcmp(path, "changes again") == 0)
+		put_noise("tree/changes again", 2000000, 4);
+	if (strcmp(path, "goes") == 0)
+		OK(fsat_unlink(scratch.fd, "tree/goes", &e));
+}
+
+START_TEST(a_delta_is_of_the_content_that_was_stored)
+{
+	struct holder h;
+
+	put_noise("tree/stays", 2000000, 1);
+	put_noise("tree/changes again", 2000000, 2);
+	put_noise("tree/goes", 2000000, 3);
+	OK(publish());
+	put_edited("tree/stays", 2000000, 1, "here");
+	put_edited("tree/changes again", 2000000, 2, "there");
+	put_edited("tree/goes", 2000000, 3, "everywhere");
+	wait_until_old("tree/goes");
+	options.change = interfere;
+	OK(publish());
+	ck_assert_uint_eq(result.transcripts[0].deltas, 3);
+	ck_assert_uint_lt(result.transcripts[0].data_bytes, 3000);
+	unpack(&h);
+	ck_assert_uint_eq(h.members[DATA_DELTA], 3);
+	/* Not by its object: that one is of no use. */
+	ck_assert(has_got(&h, "tree/stays"));
+	ck_assert(!has_got(&h, "tree/changes again"));
 }
 END_TEST
 
@@ -750,6 +689,7 @@ main(void)
 	tcase_add_test(t, the_first_release_says_what_was_asked_for);
 	tcase_add_test(t, what_is_unchanged_makes_no_release);
 	tcase_add_test(t, a_data_transcript_makes_the_new_of_the_old);
+	tcase_add_test(t, a_delta_is_of_the_content_that_was_stored);
 	tcase_add_test(
 	    t, a_new_transcript_has_no_data_and_a_dropped_one_is_gone);
 	tcase_add_test(t, noop_tells_and_writes_nothing);

@@ -101,7 +101,7 @@ put_manifest(struct sample_repo *s, size_t n, struct manifest_totals *totals)
 	struct err e = ERR_INIT;
 
 	OK(repo_temp_new(s->repo, &g.temp, &e));
-	OK(gzip_writer_new(6, store, &g, &g.gzip, &e));
+	OK(gzip_writer_new(store, &g, &g.gzip, &e));
 	OK(manifest_writer_new(compress, &g, &w, &e));
 	add_dir(w, ".");
 	add_dir(w, "etc");

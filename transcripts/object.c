@@ -95,17 +95,17 @@ flush_frame(struct object_writer *w, struct err *e)
 	return ret;
 }
 
-/* A zst_sink: collects the frame, so that a small one is one write.  Pieces
- * are far smaller than what the collection may hold, or are passed on. */
+/* A zst_sink: collects the frame, so that a small one is one write, and a long
+ * one is written while the processor's cache holds it. */
 static int
 add_frame(void *arg, const void *data, size_t len, struct err *e)
 {
 	struct object_writer *w = arg;
 	int ret = 0;
 
-	if (len > w->frame.max - w->frame.len)
+	if (w->frame.len + len > PIECE_BYTES)
 		ret = flush_frame(w, e);
-	if (ret == 0 && len > w->frame.max)
+	if (ret == 0 && len > PIECE_BYTES)
 		return repo_temp_write(&w->temp, data, len, e);
 	if (ret == 0)
 		buf_add(&w->frame, data, len);

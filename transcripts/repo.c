@@ -292,20 +292,11 @@ open_file(
     int dir, const char *path, int *fd, uint64_t *size_bytes, struct err *e)
 {
 	struct fsat_stat st;
-	int f = -1, ret = fsat_open_file(dir, path, &f, e);
+	int ret = fsat_open_stat(dir, path, fd, &st, e);
 
-	if (ret != 0)
-		return ret;
-	if (size_bytes != NULL) {
-		ret = fsat_stat_fd(f, &st, e);
-		if (ret != 0) {
-			close(f);
-			return ret;
-		}
+	if (ret == 0 && size_bytes != NULL)
 		*size_bytes = st.size_bytes;
-	}
-	*fd = f;
-	return 0;
+	return ret;
 }
 
 int

@@ -263,12 +263,10 @@ static int
 open_content(struct scan *s, struct object *x, struct err *e)
 {
 	uint64_t dev = x->st.dev, ino = x->st.ino;
-	int rc = fsat_open_file(x->dir, x->name, &x->fd, e);
+	int rc = fsat_open_stat(x->dir, x->name, &x->fd, &x->st, e);
 
 	if (rc == ERR_UNSUPPORTED)
 		rc = ERR_NOT_FOUND; /* no regular file any more */
-	if (rc == 0)
-		rc = fsat_stat_fd(x->fd, &x->st, e);
 	if (rc == 0 && (x->st.dev != dev || x->st.ino != ino))
 		rc = ERR_NOT_FOUND;
 	if (rc != 0) {

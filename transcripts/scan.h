@@ -35,6 +35,8 @@ struct scan_job {
 	struct digest likely;
 };
 
+/* Whether a file has, by size and times, the content it had. */
+bool scan_is_same(const struct fsat_stat *a, const struct fsat_stat *b);
 /* Says that all of job->fd was read: false when the file changed meanwhile;
  * it is then rewound and job->st is new, to be read once more.  ERR_CHANGED
  * after the third time. */

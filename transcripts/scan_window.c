@@ -333,8 +333,8 @@ window_wait(struct window *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static bool
-is_same(const struct fsat_stat *a, const struct fsat_stat *b)
+bool
+scan_is_same(const struct fsat_stat *a, const struct fsat_stat *b)
 {
 	return a->size_bytes == b->size_bytes &&
 	    a->mtime.tv_sec == b->mtime.tv_sec &&
@@ -359,7 +359,7 @@ scan_job_settled(struct scan_job *job, bool *settled, struct err *e)
 
 	if (rc != 0)
 		return failed(job, rc, e);
-	*settled = is_same(&st, &job->st);
+	*settled = scan_is_same(&st, &job->st);
 	if (*settled)
 		return 0;
 	if (++j->tries >= TRIES)
