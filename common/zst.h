@@ -24,9 +24,9 @@ MUST_CHECK int zst_encoder_set_short(struct zst_encoder *z, struct err *e);
  * than some 100 kB.  The level given to zst_encoder_new counts no more. */
 MUST_CHECK int zst_encoder_set_fast_window(
     struct zst_encoder *z, unsigned window_log, struct err *e);
-/* Finds repetitions no further back than 2^window_log bytes, 10 to
- * LIMIT_ZSTD_WINDOW_LOG; a stream takes so much memory. */
-MUST_CHECK int zst_encoder_limit_window(
+/* For contents of no more than 2^window_log bytes: zst_encoder_set_short, with
+ * tables that stay in a cache.  A stream takes so much memory. */
+MUST_CHECK int zst_encoder_set_near(
     struct zst_encoder *z, unsigned window_log, struct err *e);
 /* Frames without a checksum, for contents of which a digest is kept. */
 MUST_CHECK int zst_encoder_omit_checksum(struct zst_encoder *z, struct err *e);

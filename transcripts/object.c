@@ -60,7 +60,7 @@ object_writer_new(
 	if (ret == 0)
 		ret = zst_encoder_new(level, &w->encoder, e);
 	if (ret == 0)
-		ret = zst_encoder_limit_window(w->encoder, OBJECT_WHOLE_LOG, e);
+		ret = zst_encoder_set_near(w->encoder, OBJECT_WHOLE_LOG, e);
 	if (ret == 0)
 		ret = zst_encoder_omit_checksum(w->encoder, e);
 	if (ret == 0)
