@@ -25,6 +25,7 @@ struct serve {
 	struct http_server *server;
 	struct serve_heads *heads;
 	struct serve_files files;
+	struct serve_numbers numbers;
 	struct serve_view view;
 	struct http_timer *judging, *trimming;
 	uint64_t trimmed; /* connections accepted until then */
@@ -47,6 +48,8 @@ handle(void *arg, struct http_request *r)
 	serve_path_parse(http_request_path(r), &path);
 	if (path.kind == SERVE_NONE) {
 		http_reply_text(r, 404, "no such path");
+	} else if (post && path.kind == SERVE_MANIFEST) {
+		serve_batch_select(&s->numbers, r, &path);
 	} else if (post != (path.kind == SERVE_BATCH)) {
 		refuse_method(r, post ? "GET, HEAD" : "POST");
 	} else if (path.kind == SERVE_BATCH) {
@@ -94,6 +97,8 @@ done(void *arg, struct http_request *r)
 	serve_heads_forget(s->heads, r);
 	http_request_result(r, &result);
 	serve_path_parse(http_request_path(r), &path);
+	if (http_request_method(r) == HTTP_POST && path.kind == SERVE_MANIFEST)
+		path.kind = SERVE_BATCH;
 	serve_stats_request(s->slot, path.kind, &result);
 	if (s->options->access_log)
 		log_request(r, &result);
@@ -154,6 +159,7 @@ set_up(struct serve *s, struct err *e)
 		rc = serve_heads_new(s->server, o->repo, s->slot, &s->heads, e);
 	s->files.repo = o->repo;
 	s->files.slot = s->slot;
+	serve_numbers_init(&s->numbers, o->repo, s->slot);
 	s->view = (struct serve_view){ .repo = o->repo,
 		.self = o->self,
 		.heads = s->heads,
@@ -187,5 +193,6 @@ serve_run(const struct serve_options *options, struct err *e)
 	health_memory_free(s.view.memory);
 	serve_heads_free(s.heads);
 	http_server_free(s.server);
+	serve_numbers_release(&s.numbers);
 	return rc;
 }
