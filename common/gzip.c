@@ -40,7 +40,7 @@ gzip_writer_new(int level, gzip_sink sink, void *arg, struct gzip_writer **out,
 	g->arg = arg;
 	g->header.os = OS_UNKNOWN;
 	if (deflateInit2(&g->z, level, Z_DEFLATED, GZIP_WINDOW, GZIP_MEMORY,
-	        Z_DEFAULT_STRATEGY) != Z_OK) {
+	        Z_FILTERED) != Z_OK) {
 		free(g);
 		return err_set(e, ERR_NO_MEMORY,
 		    "gzip: cannot start at "

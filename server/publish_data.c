@@ -7,7 +7,7 @@
 #include "transcripts/data.h"
 
 #define PIECE_BYTES ((size_t)128 * 1024)
-#define GZIP_LEVEL  6
+#define GZIP_LEVEL  5
 
 /* As good as a few hundredths of a second allow.  From: 1.8 MB of deltas and
  * new contents: level 7 takes 0.03 s and 540 kB, 12 the same and twice the

@@ -10,7 +10,7 @@
 #include "transcripts/manifest.h"
 
 #define OBJECT_LEVEL 3
-#define GZIP_LEVEL   6
+#define GZIP_LEVEL   5
 /* Objects above this come one by one into a file that a cut transfer goes on
  * with; below it a cut costs at most this much again. */
 #define LARGE_BYTES 8388608
