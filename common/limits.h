@@ -55,8 +55,8 @@
 #define LIMIT_SELECT_FILES     131072   /* of a manifest: 4 MiB of digests */
 #define LIMIT_SELECT_TEXT      33554432 /* bytes of it: read in 0.2 s */
 #define LIMIT_SELECT_MANIFESTS 4        /* kept by a worker */
-#define LIMIT_DELTA_MEMBERS   10000000
-#define LIMIT_CLOSURE         67108864 /* files that kept releases need: 512 MiB */
+#define LIMIT_DELTA_MEMBERS    10000000
+#define LIMIT_CLOSURE          67108864 /* files that kept releases need: 512 MiB */
 
 /* Keeping a repository. */
 #define LIMIT_KEPT_RELEASES    100000   /* that retention tells apart */
