@@ -200,17 +200,24 @@ sum_blocks(struct publish_tree *t, const struct publish_wanted *w,
 	return ret;
 }
 
+/* Takes a kit, and gives it back. */
 static int
-delta_of(struct publish_tree *t, struct publish_wanted *w,
-    struct publish_kit *kit, struct err *e)
+delta_of(struct publish_tree *t, struct publish_wanted *w, struct err *e)
 {
-	struct making m = { .kit = kit, .fd = -1 };
+	struct making m = { .kit = NULL, .fd = -1 };
 	uint64_t frame_bytes = 0;
 	bool worth = false;
-	int ret = walk(t, w, &m, &frame_bytes, e);
+	int ret = publish_kit_take(t->p, &m.kit, e);
 
-	if (ret == ERR_LIMIT && is_far(w))
-		ret = sum_blocks(t, w, &m, e);
+	if (ret == 0)
+		ret = walk(t, w, &m, &frame_bytes, e);
+	if (ret == ERR_LIMIT && is_far(w)) {
+		publish_kit_free(m.kit);
+		m.kit = NULL;
+		ret = publish_kit_take(t->p, &m.kit, e);
+		if (ret == 0)
+			ret = sum_blocks(t, w, &m, e);
+	}
 	if (ret == 0)
 		ret = is_worth(&m, frame_bytes, &worth, e);
 	else if (ret == ERR_LIMIT)
@@ -219,6 +226,10 @@ delta_of(struct publish_tree *t, struct publish_wanted *w,
 		ret = spool(t, w, &m, e);
 	if (m.fd >= 0)
 		close(m.fd);
+	if (is_far(w))
+		publish_kit_free(m.kit);
+	else if (m.kit != NULL)
+		publish_kit_give(t->p, m.kit);
 	return ret;
 }
 
@@ -228,18 +239,18 @@ run_job(void *arg, struct err *e)
 {
 	struct delta_job *j = arg;
 	struct publish *p = j->t->p;
-	struct publish_kit *kit = NULL;
 	int ret = 0;
 
-	if (!pool_has_failed(p->pool))
-		ret = publish_kit_take(p, &kit, e);
-	if (kit != NULL) {
-		ret = delta_of(j->t, j->w, kit, e);
-		publish_kit_give(p, kit);
+	if (is_far(j->w))
+		pthread_mutex_lock(&p->far);
+	if (!pool_has_failed(p->pool)) {
+		ret = delta_of(j->t, j->w, e);
 		progress_add(p->options->progress, 1, j->w->size_bytes);
 		if (ret != 0)
 			err_prefix(e, "delta for %s", j->w->path);
 	}
+	if (is_far(j->w))
+		pthread_mutex_unlock(&p->far);
 	free(j);
 	return ret;
 }
@@ -348,6 +359,8 @@ publish_deltas(struct publish_tree *t, struct err *e)
 {
 	int ret = publish_scratch(t->p, &t->spool_fd, e), done;
 
+	/* Nobody works with them now, and they may have met long contents. */
+	publish_kits_free(t->p);
 	progress_begin(t->p->options->progress, "deltas", t->t->name);
 	if (ret == 0)
 		ret = manifest_delta(t, e);

@@ -34,6 +34,8 @@ struct publish {
 	struct pool *pool;
 	pthread_mutex_t lock; /* of kits, and of what jobs add to a tree */
 	struct publish_kit *kits;
+	pthread_mutex_t far; /* one delta of long contents at a time: they need
+			      * a window each */
 
 	bool has_head;
 	struct head head;
@@ -91,6 +93,8 @@ struct publish_tree {
 MUST_CHECK int publish_kit_take(
     struct publish *p, struct publish_kit **out, struct err *e);
 void publish_kit_give(struct publish *p, struct publish_kit *kit);
+/* In place of giving it: what long contents took of memory goes. */
+void publish_kit_free(struct publish_kit *kit);
 void publish_kits_free(struct publish *p);
 /* A nameless file; in memory for noop. */
 MUST_CHECK int publish_scratch(struct publish *p, int *fd, struct err *e);

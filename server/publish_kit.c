@@ -7,9 +7,11 @@
 
 #define ESTIMATE_LEVEL 3
 
-static void
-kit_free(struct publish_kit *kit)
+void
+publish_kit_free(struct publish_kit *kit)
 {
+	if (kit == NULL)
+		return;
 	object_writer_free(kit->writer);
 	object_reader_free(kit->reader);
 	object_stream_free(kit->basis);
@@ -39,7 +41,7 @@ kit_new(struct publish *p, struct publish_kit **out, struct err *e)
 	if (ret == 0)
 		*out = kit;
 	else
-		kit_free(kit);
+		publish_kit_free(kit);
 	return ret;
 }
 
@@ -75,7 +77,7 @@ publish_kits_free(struct publish *p)
 		struct publish_kit *kit = p->kits;
 
 		p->kits = kit->next;
-		kit_free(kit);
+		publish_kit_free(kit);
 	}
 }
 
