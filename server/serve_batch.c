@@ -205,9 +205,8 @@ serve_batch_handle(int repo, struct serve_slot *slot, struct http_request *r)
 
 /* ---- by number ---- */
 
-/* How many there are, and the number behind the last. */
-static bool
-count_ranges(struct reader ranges, uint64_t *count, uint64_t *end)
+bool
+serve_batch_ranges(struct reader ranges, uint64_t *count, uint64_t *end)
 {
 	uint64_t run;
 
@@ -236,7 +235,7 @@ serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
 	uint64_t count, end;
 
 	reader_init(&b.ranges, body, len);
-	if (!count_ranges(b.ranges, &count, &end)) {
+	if (!serve_batch_ranges(b.ranges, &count, &end)) {
 		http_reply_text(r, 400,
 		    "the body must be ranges of 1 to 8192 files, of the first "
 		    "131072");

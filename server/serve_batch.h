@@ -24,5 +24,8 @@ void serve_batch_handle(
     int repo, struct serve_slot *slot, struct http_request *r);
 void serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
     const struct serve_path *path);
+/* A request by number: *count gets how many files it takes, *end the number
+ * behind the last.  False: it is none, or beyond a limit. */
+bool serve_batch_ranges(struct reader ranges, uint64_t *count, uint64_t *end);
 
 #endif
