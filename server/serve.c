@@ -48,10 +48,10 @@ handle(void *arg, struct http_request *r)
 	serve_path_parse(http_request_path(r), &path);
 	if (path.kind == SERVE_NONE) {
 		http_reply_text(r, 404, "no such path");
-	} else if (post && path.kind == SERVE_MANIFEST) {
-		serve_batch_select(&s->numbers, r, &path);
 	} else if (post != (path.kind == SERVE_BATCH)) {
 		refuse_method(r, post ? "GET, HEAD" : "POST");
+	} else if (path.by_number) {
+		serve_batch_select(&s->numbers, r, &path.digest);
 	} else if (path.kind == SERVE_BATCH) {
 		serve_batch_handle(s->options->repo, s->slot, r);
 	} else if (path.kind == SERVE_CHANNEL) {
@@ -97,8 +97,6 @@ done(void *arg, struct http_request *r)
 	serve_heads_forget(s->heads, r);
 	http_request_result(r, &result);
 	serve_path_parse(http_request_path(r), &path);
-	if (http_request_method(r) == HTTP_POST && path.kind == SERVE_MANIFEST)
-		path.kind = SERVE_BATCH;
 	serve_stats_request(s->slot, path.kind, &result);
 	if (s->options->access_log)
 		log_request(r, &result);

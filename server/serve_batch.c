@@ -224,7 +224,7 @@ serve_batch_ranges(struct reader ranges, uint64_t *count, uint64_t *end)
 
 void
 serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
-    const struct serve_path *path)
+    const struct digest *manifest)
 {
 	struct batch b = {
 		.repo = numbers->repo, .slot = numbers->slot, .fd = -1
@@ -241,8 +241,7 @@ serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
 		    "131072");
 		return;
 	}
-	if (serve_numbers_take(
-	        numbers, &path->digest, path->file, &b.numbered, &e) != 0) {
+	if (serve_numbers_take(numbers, manifest, &b.numbered, &e) != 0) {
 		http_reply_text(r, 404, e.msg);
 		return;
 	}

@@ -5,7 +5,7 @@
  * length of the stored frame as 8 bytes big endian, and the frame; all ones
  * in place of the length, and no frame, when the object is not here.
  *
- * POST /v1/manifest/<sha256>, of a manifest that is numbered (serve_numbers.h).
+ * POST /v1/objects/<sha256>, of a manifest that is numbered (serve_numbers.h).
  * Request: how many files to pass over and how many to take, by turns, as
  * varint_write has them, 1 to LIMIT_BATCH_OBJECTS to take in all.  Answer: for
  * each of these the length of the stored frame and 1, written so, and the
@@ -15,7 +15,6 @@
 
 #include "common/http_server.h"
 #include "server/serve_numbers.h"
-#include "server/serve_path.h"
 
 #define SERVE_BATCH_MISSING UINT64_MAX
 
@@ -23,7 +22,7 @@
 void serve_batch_handle(
     int repo, struct serve_slot *slot, struct http_request *r);
 void serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
-    const struct serve_path *path);
+    const struct digest *manifest);
 /* A request by number: *count gets how many files it takes, *end the number
  * behind the last.  False: it is none, or beyond a limit. */
 bool serve_batch_ranges(struct reader ranges, uint64_t *count, uint64_t *end);

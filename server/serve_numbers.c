@@ -87,14 +87,16 @@ find(struct serve_numbers *n, const struct digest *manifest)
 }
 
 static int
-fill(struct serve_numbers *n, struct serve_numbered *to, const char *file,
-    struct err *e)
+fill(struct serve_numbers *n, struct serve_numbered *to, struct err *e)
 {
+	char hex[DIGEST_HEX], file[96];
 	uint64_t begin = clock_ms(), end;
 	int rc;
 
 	if (begin < n->due_ms)
 		return err_set(e, ERR_NOT_FOUND, "too many manifests");
+	digest_hex(&to->manifest, hex);
+	(void)snprintf(file, sizeof(file), "v1/manifest/%s", hex);
 	rc = read_manifest(n->repo, file, to, e);
 	end = clock_ms();
 	n->due_ms = end + PAUSE * (end - begin);
@@ -108,7 +110,7 @@ fill(struct serve_numbers *n, struct serve_numbered *to, const char *file,
 
 int
 serve_numbers_take(struct serve_numbers *n, const struct digest *manifest,
-    const char *file, struct serve_numbered **out, struct err *e)
+    struct serve_numbered **out, struct err *e)
 {
 	struct serve_numbered *it = find(n, manifest);
 	int rc = 0;
@@ -118,7 +120,7 @@ serve_numbers_take(struct serve_numbers *n, const struct digest *manifest,
 	if (it->digests.len == 0 || !digest_equal(&it->manifest, manifest)) {
 		buf_release(&it->digests);
 		it->manifest = *manifest;
-		rc = fill(n, it, file, e);
+		rc = fill(n, it, e);
 	}
 	if (rc != 0)
 		return rc;

@@ -24,12 +24,10 @@ struct serve_numbers {
 void serve_numbers_init(
     struct serve_numbers *n, int repo, struct serve_slot *slot);
 void serve_numbers_release(struct serve_numbers *n);
-/* `file`: of the manifest, relative to the repository.  ERR_NOT_FOUND: it is
- * not here, is longer than LIMIT_SELECT_* or damaged, or too many others are
+/* ERR_NOT_FOUND: it is not here, is longer than LIMIT_SELECT_* or damaged, or too many others are
  * asked for: reading takes a tenth of a worker's time at most. */
 MUST_CHECK int serve_numbers_take(struct serve_numbers *n,
-    const struct digest *manifest, const char *file,
-    struct serve_numbered **out, struct err *e);
+    const struct digest *manifest, struct serve_numbered **out, struct err *e);
 void serve_numbers_give(struct serve_numbered *numbered);
 
 #endif

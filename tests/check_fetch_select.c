@@ -21,7 +21,7 @@ set_up(void)
 	digest_of("manifest", 8, &manifest);
 	digest_hex(&manifest, hex);
 	(void)snprintf(
-	    by_number, sizeof(by_number), "POST /v1/manifest/%s", hex);
+	    by_number, sizeof(by_number), "POST /v1/objects/%s", hex);
 	for (size_t i = 0; i < FILES; i++) {
 		files[i] = wants[i % 2 == 0 ? SMALL : OTHER];
 		files[i].number = 7 + i * 3;

@@ -268,7 +268,8 @@ select_files(const char *manifest, const uint64_t *ranges, size_t count,
 	buf_init(&body, LIMIT_HTTP_BODY_BYTES);
 	for (size_t i = 0; i < count; i++)
 		buf_add_varint(&body, ranges[i]);
-	(void)snprintf(line, sizeof(line), "POST /%s HTTP/1.1", manifest);
+	(void)snprintf(line, sizeof(line), "POST /v1/objects/%s HTTP/1.1",
+	    manifest + strlen("v1/manifest/"));
 	(void)snprintf(
 	    length, sizeof(length), "Content-Length: %zu\r\n", body.len);
 	peer_connect(&p, site_port);
@@ -360,8 +361,7 @@ START_TEST(refuses_numbers_that_are_none)
 	    select_status("v1/manifest/" SITE_NAME, first, 2), 404);
 	ck_assert_uint_eq(
 	    select_status("v1/manifest/" SITE_RELEASE, first, 2), 404);
-	ck_assert_uint_eq(
-	    select_status("v1/release/" SITE_NAME, first, 2), 405);
+	ck_assert_uint_eq(site_status_of("/v1/objects/" SITE_NAME, ""), 405);
 }
 END_TEST
 

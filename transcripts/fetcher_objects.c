@@ -313,7 +313,7 @@ post_selection(struct stream *s, struct http_response *resp, struct err *e)
 	if (reader_copy(&r, d.b, DIGEST_BYTES) != 0)
 		return err_set(e, ERR_FORMAT, "objects request");
 	digest_hex(&d, hex);
-	(void)snprintf(path, sizeof(path), "/v1/manifest/%s", hex);
+	(void)snprintf(path, sizeof(path), "/v1/objects/%s", hex);
 	req.body_len = reader_left(&r);
 	req.body = s->f->select.data + r.pos;
 	s->by_number = true;
