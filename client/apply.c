@@ -146,7 +146,9 @@ apply_compare(struct session *s, const struct apply_tree *t, struct plan *plan,
 	int rc;
 
 	plan_spill(plan, s->state.dir);
-	rc = tree_open(&s->state, t->release, t->profile, &want, e);
+	rc = plan_note_manifests(plan, t->release, t->profile, e);
+	if (rc == 0)
+		rc = tree_open(&s->state, t->release, t->profile, &want, e);
 	if (rc == 0 && s->has_applied && is_other_tree(s, t->profile))
 		rc = open_was(s, &was, e);
 	if (rc == 0) {

@@ -6,6 +6,15 @@
 #include "common/log.h"
 
 #define WANTS 65536 /* asked for in one go */
+#define MANY  256   /* files of one manifest are asked for by themselves */
+
+struct asking {
+	struct content *c;
+	struct fetch_taker taker;
+	struct fetch_want *wants;
+	const struct plan_item *cut_off; /* goes first, or NULL */
+	size_t *files; /* wanted of each of the plan's manifests */
+};
 
 int
 content_drop_part(struct content *c, struct err *e)
@@ -87,50 +96,111 @@ object_missing(void *arg, const struct fetch_want *want, struct err *e)
 static void
 add_want(struct fetch_want *wants, size_t *count, const struct plan_item *item)
 {
-	wants[*count].digest = item->digest;
-	wants[(*count)++].size_bytes = item->size_bytes;
+	wants[(*count)++] =
+	    (struct fetch_want){ item->digest, item->size_bytes, item->number };
+}
+
+/* Which of the plan's manifests its number is of; their count, when so few are
+ * wanted of it that they are asked for together with those of others. */
+static size_t
+group_of(const struct asking *a, const struct plan_item *item)
+{
+	size_t count = a->c->plan->manifest_count;
+
+	return item->source < count && a->files[item->source] >= MANY
+	    ? item->source
+	    : count;
 }
 
 /* The first file of each content not yet there, in the order of paths, from the
- * item *at on.  One that was cut off comes first. */
+ * item *at on. */
 static size_t
-list_wants(const struct content *c, struct fetch_want *wants, size_t *at)
+list_wants(const struct asking *a, size_t group, size_t *at)
 {
-	const struct plan *p = c->plan;
+	const struct plan *p = a->c->plan;
 	size_t n = 0;
 
-	if (*at == 0 && c->current != NULL)
-		add_want(wants, &n, c->current);
 	while (*at < p->item_count && n < WANTS) {
 		const struct plan_item *item = plan_item(p, (*at)++);
 
-		if (item != c->current && content_is_wanted(item) &&
-		    content_find(c, &item->digest) == item)
-			add_want(wants, &n, item);
+		if (item != a->cut_off && content_is_wanted(item) &&
+		    group_of(a, item) == group &&
+		    content_find(a->c, &item->digest) == item)
+			add_want(a->wants, &n, item);
 	}
 	return n;
+}
+
+static void
+count_files(struct asking *a)
+{
+	const struct plan *p = a->c->plan;
+
+	for (size_t i = 0; i < p->item_count; i++) {
+		const struct plan_item *item = plan_item(p, i);
+
+		if (content_is_wanted(item) && item->source < p->manifest_count)
+			a->files[item->source]++;
+	}
+}
+
+static int
+ask_group(struct asking *a, size_t group, struct err *e)
+{
+	const struct plan *p = a->c->plan;
+	size_t at = 0, count;
+	int rc = 0;
+
+	if (group < p->manifest_count && a->files[group] < MANY)
+		return 0;
+	a->taker.manifest =
+	    group < p->manifest_count ? &p->manifests[group] : NULL;
+	while (rc == 0 && (count = list_wants(a, group, &at)) > 0)
+		rc = fetch_objects(
+		    a->c->s->fetch, a->wants, count, &a->taker, e);
+	return rc;
+}
+
+/* For the fetcher to go on with it. */
+static int
+ask_cut_off(struct asking *a, struct err *e)
+{
+	size_t count = 0;
+
+	a->taker.manifest = NULL;
+	a->cut_off = a->c->current;
+	if (a->cut_off == NULL)
+		return 0;
+	add_want(a->wants, &count, a->cut_off);
+	return fetch_objects(a->c->s->fetch, a->wants, count, &a->taker, e);
 }
 
 static int
 ask_objects(struct content *c, struct err *e)
 {
-	struct fetch_taker taker = { .form = FETCH_CONTENT,
+	const struct fetch_taker taker = { .form = FETCH_CONTENT,
 		.arg = c,
 		.begin = object_begin,
 		.data = object_data,
 		.end = object_end,
 		.missing = object_missing,
 		.rest = object_rest };
-	struct fetch_want *wants = calloc(WANTS, sizeof(*wants));
-	size_t at = 0, count;
-	int rc = 0;
+	const size_t groups = c->plan->manifest_count + 1;
+	struct asking a = { .c = c,
+		.taker = taker,
+		.wants = calloc(WANTS, sizeof(*a.wants)),
+		.files = calloc(groups, sizeof(*a.files)) };
+	int rc = a.wants == NULL || a.files == NULL ? err_memory(e) : 0;
 
-	if (wants == NULL)
-		return err_memory(e);
 	c->again = false;
-	while (rc == 0 && (count = list_wants(c, wants, &at)) > 0)
-		rc = fetch_objects(c->s->fetch, wants, count, &taker, e);
-	free(wants);
+	if (rc == 0)
+		rc = ask_cut_off(&a, e);
+	if (rc == 0)
+		count_files(&a);
+	for (size_t i = 0; i < groups && rc == 0; i++)
+		rc = ask_group(&a, i, e);
+	free(a.wants);
+	free(a.files);
 	return rc;
 }
 

@@ -35,6 +35,7 @@ plan_release(struct plan *p)
 		free(p->lifts[i].path);
 	free(p->touches);
 	free(p->lifts);
+	free(p->manifests);
 	spill_release(&p->item_memory);
 	spill_release(&p->delete_memory);
 	spill_release(&p->text_memory);
@@ -204,6 +205,8 @@ fill_item(struct plan *p, struct plan_item *item,
 	if (m->type == MANIFEST_FILE) {
 		item->size_bytes = m->size_bytes;
 		item->digest = m->digest;
+		item->number = m->number;
+		item->source = (uint32_t)diff->want->source;
 	}
 	item->flags = m->flags;
 	if (diff->have != NULL) {
@@ -212,6 +215,21 @@ fill_item(struct plan *p, struct plan_item *item,
 	}
 	item->rdev = makedev(m->major, m->minor);
 	return copy_texts(p, item, diff->path, m, e);
+}
+
+int
+plan_note_manifests(struct plan *p, const struct release *r,
+    const struct release_profile *profile, struct err *e)
+{
+	free(p->manifests);
+	p->manifests = calloc(profile->count, sizeof(*p->manifests));
+	if (p->manifests == NULL)
+		return err_memory(e);
+	p->manifest_count = profile->count;
+	for (size_t i = 0; i < profile->count; i++)
+		p->manifests[i] =
+		    r->transcripts[profile->transcripts[i]].manifest;
+	return 0;
 }
 
 int

@@ -15,6 +15,7 @@
 #include "client/spill.h"
 #include "common/crypto_digest.h"
 #include "transcripts/compare.h"
+#include "transcripts/release.h"
 
 enum plan_op {
 	PLAN_CREATE,  /* nothing is there */
@@ -33,6 +34,8 @@ struct plan_item {
 	struct timespec mtime;
 	uint64_t size_bytes;
 	struct digest digest;
+	uint64_t number; /* 'f': of the manifest's files */
+	uint32_t source; /* index of the manifest, of plan_note_manifests */
 	uint64_t rdev;
 	const char *path;   /* relative to the root; it and the next two live */
 	const char *target; /* as long as the plan; 'l', 'h'; else "" */
@@ -88,7 +91,9 @@ struct plan {
 	size_t spared_count, spared_room;
 	struct plan_lift *lifts; /* sorted, unique; see lift.h */
 	size_t lift_count, lift_room;
-	uint64_t write_bytes; /* of regular files that are staged */
+	uint64_t write_bytes;     /* of regular files that are staged */
+	struct digest *manifests; /* of the profile, in its order */
+	size_t manifest_count;
 	bool has_links; /* some are names of a file that has, or gets, more */
 	char run_id[PLAN_RUN_ID_BYTES]; /* in the names of stages */
 	struct spill item_memory, delete_memory, text_memory;
@@ -121,6 +126,9 @@ plan_deletion(const struct plan *p, size_t i)
 	return &p->deletes[i];
 }
 
+/* Whose entries the differences are that come. */
+MUST_CHECK int plan_note_manifests(struct plan *p, const struct release *r,
+    const struct release_profile *profile, struct err *e);
 /* A compare_fn: records one difference. */
 MUST_CHECK int plan_add(
     void *plan, const struct compare_diff *diff, struct err *e);

@@ -134,6 +134,25 @@ buf_add_u64(struct buf *b, uint64_t v)
 	buf_add_u32(b, (uint32_t)v);
 }
 
+size_t
+varint_write(uint8_t dst[VARINT_BYTES], uint64_t v)
+{
+	size_t n = 0;
+
+	for (; v > 0x7f; v >>= 7)
+		dst[n++] = (uint8_t)(v | 0x80);
+	dst[n++] = (uint8_t)v;
+	return n;
+}
+
+void
+buf_add_varint(struct buf *b, uint64_t v)
+{
+	uint8_t bytes[VARINT_BYTES];
+
+	buf_add(b, bytes, varint_write(bytes, v));
+}
+
 void
 buf_add_decimal(struct buf *b, uint64_t v)
 {
@@ -271,6 +290,22 @@ int
 reader_u64(struct reader *r, uint64_t *v)
 {
 	return number(r, 8, v);
+}
+
+int
+reader_varint(struct reader *r, uint64_t *v)
+{
+	uint64_t got = 0;
+	uint8_t byte = 0x80;
+
+	for (unsigned shift = 0; (byte & 0x80) != 0; shift += 7) {
+		if (reader_u8(r, &byte) != 0 || (shift > 0 && byte == 0) ||
+		    (shift == 63 && byte > 1))
+			return ERR_FORMAT;
+		got |= (uint64_t)(byte & 0x7f) << shift;
+	}
+	*v = got;
+	return 0;
 }
 
 int

@@ -37,6 +37,10 @@ void buf_add_str(struct buf *b, const char *s);
 void buf_add_byte(struct buf *b, uint8_t c);
 void buf_add_u32(struct buf *b, uint32_t v); /* big endian */
 void buf_add_u64(struct buf *b, uint64_t v); /* big endian */
+/* 7 bits a byte, the lowest first, all but the last with the high bit set. */
+#define VARINT_BYTES 10
+size_t varint_write(uint8_t dst[VARINT_BYTES], uint64_t v); /* its length */
+void buf_add_varint(struct buf *b, uint64_t v);
 void buf_add_decimal(struct buf *b, uint64_t v);
 void buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -62,6 +66,8 @@ size_t reader_left(const struct reader *r);
 MUST_CHECK int reader_u8(struct reader *r, uint8_t *v);
 MUST_CHECK int reader_u32(struct reader *r, uint32_t *v);
 MUST_CHECK int reader_u64(struct reader *r, uint64_t *v);
+/* Also ERR_FORMAT for more than 64 bits, and for more bytes than needed. */
+MUST_CHECK int reader_varint(struct reader *r, uint64_t *v);
 /* Borrowed: valid as long as the bytes read from. */
 MUST_CHECK int reader_bytes(struct reader *r, size_t len, const uint8_t **p);
 MUST_CHECK int reader_copy(struct reader *r, void *dst, size_t len);

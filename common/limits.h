@@ -51,8 +51,12 @@
 #define LIMIT_ZSTD_WINDOW_LOG 27   /* 128 MiB: more is refused by the decoder */
 #define LIMIT_CHAIN           8    /* releases followed by data transcripts */
 #define LIMIT_BATCH_OBJECTS   8192 /* digests of one POST /v1/objects */
-#define LIMIT_DELTA_MEMBERS   10000000
-#define LIMIT_CLOSURE         67108864 /* files that kept releases need: 512 MiB */
+/* Objects asked for by number, POST /v1/objects/<sha256>. */
+#define LIMIT_SELECT_FILES     131072   /* of a manifest: 4 MiB of digests */
+#define LIMIT_SELECT_TEXT      33554432 /* bytes of it: read in 0.2 s */
+#define LIMIT_SELECT_MANIFESTS 4        /* kept by a worker */
+#define LIMIT_DELTA_MEMBERS    10000000
+#define LIMIT_CLOSURE          67108864 /* files that kept releases need: 512 MiB */
 
 /* Keeping a repository. */
 #define LIMIT_KEPT_RELEASES    100000   /* that retention tells apart */

@@ -20,7 +20,17 @@ MUST_CHECK int zst_encoder_set_window(
 /* For all frames that follow: repetitions from 4 bytes on count at any level.
  * Many short ones are what deltas and small files have. */
 MUST_CHECK int zst_encoder_set_short(struct zst_encoder *z, struct err *e);
-/* Adds one frame of the whole content, with content size and checksum, to
+/* The same at little more cost than level 1 has without: for contents of more
+ * than some 100 kB.  The level given to zst_encoder_new counts no more. */
+MUST_CHECK int zst_encoder_set_fast_window(
+    struct zst_encoder *z, unsigned window_log, struct err *e);
+/* For contents of no more than 2^window_log bytes: zst_encoder_set_short, with
+ * tables that stay in a cache.  A stream takes so much memory. */
+MUST_CHECK int zst_encoder_set_near(
+    struct zst_encoder *z, unsigned window_log, struct err *e);
+/* Frames without a checksum, for contents of which a digest is kept. */
+MUST_CHECK int zst_encoder_omit_checksum(struct zst_encoder *z, struct err *e);
+/* Adds one frame of the whole content, with its size and a checksum, to
  * `out`, which must have room for zst_bound(len) bytes more: ERR_LIMIT. */
 MUST_CHECK int zst_encode(struct zst_encoder *z, const void *src, size_t len,
     struct buf *out, struct err *e);

@@ -418,6 +418,7 @@ publish_release(struct publish *p)
 	free(p->now.source);
 	release_release(&p->was);
 	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->far);
 }
 
 int
@@ -429,6 +430,7 @@ publish_run(struct origin *o, const struct publish_options *options,
 	int ret;
 
 	pthread_mutex_init(&p.lock, NULL);
+	pthread_mutex_init(&p.far, NULL);
 	ret = run(&p, e);
 	publish_release(&p);
 	progress_end(options->progress);

@@ -31,6 +31,7 @@ struct making {
 	int fd;
 	uint64_t bytes;
 	uint64_t packed_bytes;
+	bool holds_far; /* publish.far */
 };
 
 /* A delta_sink. */
@@ -184,6 +185,17 @@ walk_original(struct publish_tree *t, const struct publish_wanted *w,
 	return ret;
 }
 
+/* What needs a window for the content beside that of its basis waits until no
+ * other does. */
+static void
+hold_far(struct publish *p, const struct publish_wanted *w, struct making *m)
+{
+	if (!is_far(w) || m->holds_far)
+		return;
+	pthread_mutex_lock(&p->far);
+	m->holds_far = true;
+}
+
 static int
 walk_either(struct publish_tree *t, const struct publish_wanted *w,
     struct making *m, uint64_t *frame_bytes, struct err *e)
@@ -197,7 +209,10 @@ walk_either(struct publish_tree *t, const struct publish_wanted *w,
 	if (ret != 0)
 		return ret;
 	ret = walk_original(t, w, m, &done, e);
-	return done ? ret : walk(t, w, m, &content, e);
+	if (done)
+		return ret;
+	hold_far(t->p, w, m);
+	return walk(t, w, m, &content, e);
 }
 
 /* What moved far is found by block sums of all of the basis. */
@@ -227,17 +242,25 @@ sum_blocks(struct publish_tree *t, const struct publish_wanted *w,
 	return ret;
 }
 
+/* Takes a kit, and gives it back. */
 static int
-delta_of(struct publish_tree *t, struct publish_wanted *w,
-    struct publish_kit *kit, struct err *e)
+delta_of(struct publish_tree *t, struct publish_wanted *w, struct err *e)
 {
-	struct making m = { .kit = kit, .fd = -1 };
+	struct making m = { .kit = NULL, .fd = -1 };
 	uint64_t frame_bytes = 0;
 	bool worth = false;
-	int ret = walk_either(t, w, &m, &frame_bytes, e);
+	int ret = publish_kit_take(t->p, &m.kit, e);
 
-	if (ret == ERR_LIMIT && is_far(w))
-		ret = sum_blocks(t, w, &m, e);
+	if (ret == 0)
+		ret = walk_either(t, w, &m, &frame_bytes, e);
+	if (ret == ERR_LIMIT && is_far(w)) {
+		hold_far(t->p, w, &m);
+		publish_kit_free(m.kit);
+		m.kit = NULL;
+		ret = publish_kit_take(t->p, &m.kit, e);
+		if (ret == 0)
+			ret = sum_blocks(t, w, &m, e);
+	}
 	if (ret == 0)
 		ret = is_worth(&m, frame_bytes, &worth, e);
 	else if (ret == ERR_LIMIT)
@@ -246,6 +269,12 @@ delta_of(struct publish_tree *t, struct publish_wanted *w,
 		ret = spool(t, &m, &w->delta, e);
 	if (m.fd >= 0)
 		close(m.fd);
+	if (is_far(w))
+		publish_kit_free(m.kit);
+	else if (m.kit != NULL)
+		publish_kit_give(t->p, m.kit);
+	if (m.holds_far)
+		pthread_mutex_unlock(&t->p->far);
 	return ret;
 }
 
@@ -255,14 +284,10 @@ run_job(void *arg, struct err *e)
 {
 	struct delta_job *j = arg;
 	struct publish *p = j->t->p;
-	struct publish_kit *kit = NULL;
 	int ret = 0;
 
-	if (!pool_has_failed(p->pool))
-		ret = publish_kit_take(p, &kit, e);
-	if (kit != NULL) {
-		ret = delta_of(j->t, j->w, kit, e);
-		publish_kit_give(p, kit);
+	if (!pool_has_failed(p->pool)) {
+		ret = delta_of(j->t, j->w, e);
 		progress_add(p->options->progress, 1, j->w->size_bytes);
 		if (ret != 0)
 			err_prefix(e, "delta for %s", j->w->path);
@@ -346,6 +371,8 @@ publish_deltas(struct publish_tree *t, struct err *e)
 {
 	int ret, done;
 
+	/* Nobody works with them now, and they may have met long contents. */
+	publish_kits_free(t->p);
 	progress_begin(t->p->options->progress, "deltas", t->t->name);
 	ret = submit_all(t, e);
 	done = pool_wait(t->p->pool, ret == 0 ? e : NULL);

@@ -35,6 +35,8 @@ struct publish {
 	struct pool *pool;
 	pthread_mutex_t lock; /* of kits, and of what jobs add to a tree */
 	struct publish_kit *kits;
+	pthread_mutex_t far; /* one delta at a time that decodes two long
+			      * contents: each needs a window */
 
 	bool has_head;
 	struct head head;
@@ -101,6 +103,8 @@ struct publish_tree {
 MUST_CHECK int publish_kit_take(
     struct publish *p, struct publish_kit **out, struct err *e);
 void publish_kit_give(struct publish *p, struct publish_kit *kit);
+/* In place of giving it: what long contents took of memory goes. */
+void publish_kit_free(struct publish_kit *kit);
 void publish_kits_free(struct publish *p);
 /* What is left of a part of a file, for delta_walk and data_writer_add. */
 struct publish_part {

@@ -8,9 +8,11 @@
 
 #define ESTIMATE_LEVEL 3
 
-static void
-kit_free(struct publish_kit *kit)
+void
+publish_kit_free(struct publish_kit *kit)
 {
+	if (kit == NULL)
+		return;
 	object_writer_free(kit->writer);
 	object_reader_free(kit->reader);
 	object_stream_free(kit->basis);
@@ -40,7 +42,7 @@ kit_new(struct publish *p, struct publish_kit **out, struct err *e)
 	if (ret == 0)
 		*out = kit;
 	else
-		kit_free(kit);
+		publish_kit_free(kit);
 	return ret;
 }
 
@@ -76,7 +78,7 @@ publish_kits_free(struct publish *p)
 		struct publish_kit *kit = p->kits;
 
 		p->kits = kit->next;
-		kit_free(kit);
+		publish_kit_free(kit);
 	}
 }
 

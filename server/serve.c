@@ -25,6 +25,7 @@ struct serve {
 	struct http_server *server;
 	struct serve_heads *heads;
 	struct serve_files files;
+	struct serve_numbers numbers;
 	struct serve_view view;
 	struct http_timer *judging, *trimming;
 	uint64_t trimmed; /* connections accepted until then */
@@ -49,6 +50,8 @@ handle(void *arg, struct http_request *r)
 		http_reply_text(r, 404, "no such path");
 	} else if (post != (path.kind == SERVE_BATCH)) {
 		refuse_method(r, post ? "GET, HEAD" : "POST");
+	} else if (path.by_number) {
+		serve_batch_select(&s->numbers, r, &path.digest);
 	} else if (path.kind == SERVE_BATCH) {
 		serve_batch_handle(s->options->repo, s->slot, r);
 	} else if (path.kind == SERVE_CHANNEL) {
@@ -154,6 +157,7 @@ set_up(struct serve *s, struct err *e)
 		rc = serve_heads_new(s->server, o->repo, s->slot, &s->heads, e);
 	s->files.repo = o->repo;
 	s->files.slot = s->slot;
+	serve_numbers_init(&s->numbers, o->repo, s->slot);
 	s->view = (struct serve_view){ .repo = o->repo,
 		.self = o->self,
 		.heads = s->heads,
@@ -187,5 +191,6 @@ serve_run(const struct serve_options *options, struct err *e)
 	health_memory_free(s.view.memory);
 	serve_heads_free(s.heads);
 	http_server_free(s.server);
+	serve_numbers_release(&s.numbers);
 	return rc;
 }

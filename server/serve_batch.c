@@ -12,9 +12,12 @@
 struct batch {
 	int repo;
 	struct serve_slot *slot;
-	const uint8_t *digests; /* of the request */
 	size_t count, next;
-	int fd; /* of the object under way, or -1 */
+	const uint8_t *digests;          /* of the request, or of `numbered` */
+	struct serve_numbered *numbered; /* NULL: asked for by digest */
+	struct reader ranges;            /* of the request */
+	uint64_t number, run; /* of the next file; so many in a row */
+	int fd;               /* of the object under way, or -1 */
 	uint64_t left;
 };
 
@@ -57,18 +60,49 @@ put_u64(uint8_t *dst, uint64_t v)
 		dst[i] = (uint8_t)v;
 }
 
-static void
+static bool
+next_run(struct reader *ranges, uint64_t *number, uint64_t *run)
+{
+	uint64_t pass_over;
+
+	if (reader_varint(ranges, &pass_over) != 0 ||
+	    reader_varint(ranges, run) != 0 || pass_over > LIMIT_SELECT_FILES ||
+	    *run > LIMIT_BATCH_OBJECTS)
+		return false;
+	*number += pass_over;
+	return true;
+}
+
+static const uint8_t *
+next_digest(struct batch *b)
+{
+	size_t i = b->next++;
+
+	if (b->numbered != NULL) {
+		while (b->run == 0 && next_run(&b->ranges, &b->number, &b->run))
+			continue;
+		b->run--;
+		i = (size_t)b->number++;
+	}
+	return b->digests + DIGEST_BYTES * i;
+}
+
+/* The bytes it takes in dst. */
+static size_t
 start_object(struct batch *b, uint8_t *dst)
 {
-	const uint8_t *digest = b->digests + DIGEST_BYTES * b->next++;
+	const uint8_t *digest = next_digest(b);
 	uint64_t size = 0;
 
 	open_object(b, digest, &b->fd, &size);
-	memcpy(dst, digest, DIGEST_BYTES);
-	put_u64(dst + DIGEST_BYTES, b->fd >= 0 ? size : SERVE_BATCH_MISSING);
 	b->left = size;
 	serve_count(
 	    b->fd >= 0 ? &b->slot->objects_sent : &b->slot->objects_missing, 1);
+	if (b->numbered != NULL)
+		return varint_write(dst, b->fd >= 0 ? size + 1 : 0);
+	memcpy(dst, digest, DIGEST_BYTES);
+	put_u64(dst + DIGEST_BYTES, b->fd >= 0 ? size : SERVE_BATCH_MISSING);
+	return HEAD_BYTES;
 }
 
 static int
@@ -114,8 +148,7 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 		end_object(b);
 		if (b->next == b->count || size - n < HEAD_BYTES)
 			break;
-		start_object(b, dst + n);
-		n += HEAD_BYTES;
+		n += start_object(b, dst + n);
 	}
 	*got = n;
 	return 0;
@@ -124,8 +157,30 @@ produce(void *arg, uint8_t *dst, size_t size, size_t *got, struct err *e)
 static void
 release(void *arg)
 {
-	end_object(arg);
-	free(arg);
+	struct batch *b = arg;
+
+	end_object(b);
+	if (b->numbered != NULL)
+		serve_numbers_give(b->numbered);
+	free(b);
+}
+
+/* Takes what numbered has over; a copy of b is sent. */
+static void
+send_batch(const struct batch *b, struct http_request *r)
+{
+	struct batch *sent = malloc(sizeof(*sent));
+
+	if (sent == NULL) {
+		if (b->numbered != NULL)
+			serve_numbers_give(b->numbered);
+		http_reply_text(r, 503, "too busy; try again");
+		return;
+	}
+	*sent = *b;
+	http_reply_header(r, "Content-Type", "application/octet-stream");
+	http_reply_header(r, "Cache-Control", "no-store");
+	http_reply_stream(r, 200, produce, release, sent);
 }
 
 void
@@ -133,7 +188,6 @@ serve_batch_handle(int repo, struct serve_slot *slot, struct http_request *r)
 {
 	size_t len = 0;
 	const uint8_t *digests = http_request_body(r, &len);
-	struct batch *b;
 
 	if (len == 0 || len % DIGEST_BYTES != 0 ||
 	    len / DIGEST_BYTES > LIMIT_BATCH_OBJECTS) {
@@ -141,19 +195,65 @@ serve_batch_handle(int repo, struct serve_slot *slot, struct http_request *r)
 		    r, 400, "the body must be 1 to 8192 digests of 32 bytes");
 		return;
 	}
-	b = calloc(1, sizeof(*b));
-	if (b == NULL) {
-		http_reply_text(r, 503, "too busy; try again");
+	send_batch(
+	    &(struct batch){
+	        .repo = repo,
+	        .slot = slot,
+	        .digests = digests,
+	        .count = len / DIGEST_BYTES,
+	        .fd = -1,
+	    },
+	    r);
+}
+
+/* ---- by number ---- */
+
+bool
+serve_batch_ranges(struct reader ranges, uint64_t *count, uint64_t *end)
+{
+	uint64_t run;
+
+	*count = *end = 0;
+	while (reader_left(&ranges) > 0) {
+		if (!next_run(&ranges, end, &run))
+			return false;
+		*end += run;
+		*count += run;
+		if (*count > LIMIT_BATCH_OBJECTS || *end > LIMIT_SELECT_FILES)
+			return false;
+	}
+	return *count > 0;
+}
+
+void
+serve_batch_select(struct serve_numbers *numbers, struct http_request *r,
+    const struct digest *manifest)
+{
+	struct batch b = {
+		.repo = numbers->repo, .slot = numbers->slot, .fd = -1
+	};
+	struct err e = ERR_INIT;
+	size_t len = 0;
+	const uint8_t *body = http_request_body(r, &len);
+	uint64_t count, end;
+
+	reader_init(&b.ranges, body, len);
+	if (!serve_batch_ranges(b.ranges, &count, &end)) {
+		http_reply_text(r, 400,
+		    "the body must be ranges of 1 to 8192 files, of the first "
+		    "131072");
 		return;
 	}
-	*b = (struct batch){
-		.repo = repo,
-		.slot = slot,
-		.digests = digests,
-		.count = len / DIGEST_BYTES,
-		.fd = -1,
-	};
-	http_reply_header(r, "Content-Type", "application/octet-stream");
-	http_reply_header(r, "Cache-Control", "no-store");
-	http_reply_stream(r, 200, produce, release, b);
+	if (serve_numbers_take(numbers, manifest, &b.numbered, &e) != 0) {
+		http_reply_text(r, 404, e.msg);
+		return;
+	}
+	b.digests = b.numbered->digests.data;
+	b.count = (size_t)count;
+	if (end > b.numbered->digests.len / DIGEST_BYTES) {
+		serve_numbers_give(b.numbered);
+		http_reply_text(r, 404, "the manifest has no such file");
+		return;
+	}
+	send_batch(&b, r);
 }

@@ -41,6 +41,13 @@ parse_exact(const char *rest, struct serve_path *out)
 	return *rest == '\0';
 }
 
+static bool
+parse_numbers(const char *name, struct serve_path *out)
+{
+	out->by_number = parse_digest_name(name, out);
+	return out->by_number;
+}
+
 void
 serve_path_parse(const char *path, struct serve_path *out)
 {
@@ -57,6 +64,7 @@ serve_path_parse(const char *path, struct serve_path *out)
 		{ "/v1/root/", SERVE_ROOT, parse_root },
 		{ "/v1/roster", SERVE_ROSTER, parse_exact },
 		{ "/v1/objects", SERVE_BATCH, parse_exact },
+		{ "/v1/objects/", SERVE_BATCH, parse_numbers },
 		{ "/healthz", SERVE_HEALTH, parse_exact },
 		{ "/metrics", SERVE_METRICS, parse_exact },
 		{ "/status", SERVE_STATUS, parse_exact },

@@ -13,7 +13,7 @@ enum serve_kind {
 	SERVE_MANIFEST, /* /v1/manifest/<sha256> */
 	SERVE_DATA,     /* /v1/data/<sha256> */
 	SERVE_OBJECT,   /* /v1/object/<aa>/<sha256> */
-	SERVE_BATCH,    /* /v1/objects */
+	SERVE_BATCH,    /* /v1/objects, /v1/objects/<sha256> */
 	SERVE_HEALTH,   /* /healthz */
 	SERVE_METRICS,  /* /metrics */
 	SERVE_STATUS,   /* /status */
@@ -26,6 +26,7 @@ struct serve_path {
 	const char *file;     /* relative to the repository; not for BATCH on */
 	const char *name;     /* its last component */
 	struct digest digest; /* RELEASE, MANIFEST, DATA and OBJECT */
+	bool by_number;       /* BATCH: of the manifest `digest` */
 };
 
 /* Of a decoded path; *out points into it. */

@@ -192,6 +192,61 @@ START_TEST(reader_stops_at_every_truncation)
 }
 END_TEST
 
+static const struct {
+	uint64_t v;
+	size_t len;
+	uint8_t bytes[VARINT_BYTES + 1];
+} varints[] = {
+	{ 0, 1, { 0 } },
+	{ 127, 1, { 0x7f } },
+	{ 128, 2, { 0x80, 1 } },
+	{ 131072, 3, { 0x80, 0x80, 8 } },
+	{ UINT64_MAX, 10, { 255, 255, 255, 255, 255, 255, 255, 255, 255, 1 } },
+};
+
+START_TEST(numbers_of_7_bits_a_byte_are_read_as_written)
+{
+	for (size_t i = 0; i < sizeof(varints) / sizeof(varints[0]); i++) {
+		struct reader r;
+		struct buf b;
+		uint64_t v = 0;
+
+		buf_init(&b, 100);
+		buf_add_varint(&b, varints[i].v);
+		ck_assert_uint_eq(b.len, varints[i].len);
+		ck_assert_mem_eq(b.data, varints[i].bytes, b.len);
+		reader_init(&r, b.data, b.len);
+		ck_assert_int_eq(reader_varint(&r, &v), 0);
+		ck_assert_uint_eq(v, varints[i].v);
+		ck_assert_uint_eq(reader_left(&r), 0);
+		for (size_t len = 0; len < b.len; len++) {
+			reader_init(&r, b.data, len);
+			ck_assert_int_eq(reader_varint(&r, &v), ERR_FORMAT);
+		}
+		buf_release(&b);
+	}
+}
+END_TEST
+
+START_TEST(numbers_too_long_or_with_a_byte_too_many_are_refused)
+{
+	static const uint8_t rows[][VARINT_BYTES + 1] = {
+		{ 0x80, 0 },
+		{ 0x81, 0x80, 0 },
+		{ 255, 255, 255, 255, 255, 255, 255, 255, 255, 2 },
+		{ 255, 255, 255, 255, 255, 255, 255, 255, 255, 0x81, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct reader r;
+		uint64_t v;
+
+		reader_init(&r, rows[i], sizeof(rows[i]));
+		ck_assert_int_eq(reader_varint(&r, &v), ERR_FORMAT);
+	}
+}
+END_TEST
+
 int
 main(void)
 {
@@ -209,6 +264,8 @@ main(void)
 	tcase_add_test(t, gives_its_storage_away);
 	tcase_add_test(t, reader_converts_and_consumes);
 	tcase_add_test(t, reader_stops_at_every_truncation);
+	tcase_add_test(t, numbers_of_7_bits_a_byte_are_read_as_written);
+	tcase_add_test(t, numbers_too_long_or_with_a_byte_too_many_are_refused);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

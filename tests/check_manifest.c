@@ -114,27 +114,27 @@ static const struct {
 	struct manifest_entry m;
 	const char *xattrs;
 } wanted[] = {
-	{ { MANIFEST_DIR, ".", 0755, "root", "root", { 1718000000, 0 }, 0,
+	{ { MANIFEST_DIR, ".", 0755, "root", "root", { 1718000000, 0 }, 0, 0,
 	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "x user.comment aGVsbG8=\nx user.empty \\-\n" },
-	{ { MANIFEST_DIR, "dev", 0750, "#0", "adm", { -1, 999999999 }, 0,
+	{ { MANIFEST_DIR, "dev", 0750, "#0", "adm", { -1, 999999999 }, 0, 0,
 	      { { 0 } }, NULL, 0, 0, { 0 },
 	      MANIFEST_APPEND | MANIFEST_IMMUTABLE },
 	    "" },
-	{ { MANIFEST_BLOCK, "dev/disk", 0660, "root", "disk", { 0, 0 }, 0,
+	{ { MANIFEST_BLOCK, "dev/disk", 0660, "root", "disk", { 0, 0 }, 0, 0,
 	      { { 0 } }, NULL, 4095, 1048575, { 0 }, 0 },
 	    "" },
-	{ { MANIFEST_FIFO, "dev/pipe", 0600, "root", "root", { 0, 0 }, 0,
+	{ { MANIFEST_FIFO, "dev/pipe", 0600, "root", "root", { 0, 0 }, 0, 0,
 	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "" },
-	{ { MANIFEST_CHAR, "dev/zero", 0666, "root", "root", { 0, 0 }, 0,
+	{ { MANIFEST_CHAR, "dev/zero", 0666, "root", "root", { 0, 0 }, 0, 0,
 	      { { 0 } }, NULL, 1, 3, { 0 }, 0 },
 	    "" },
-	{ { MANIFEST_DIR, "etc", 0755, "root", "root", { 1718000000, 1 }, 0,
+	{ { MANIFEST_DIR, "etc", 0755, "root", "root", { 1718000000, 1 }, 0, 0,
 	      { { 0 } }, NULL, 0, 0, { 0 }, 0 },
 	    "" },
 	{ { MANIFEST_FILE, "etc/a b", 0644, "www\\data", "#4294967294",
-	      { 1718000000, 123456789 }, 4,
+	      { 1718000000, 123456789 }, 4, 0,
 	      { { 0x9f, 0x86, 0xd0, 0x81, 0x88, 0x4c, 0x7d, 0x65, 0x9a, 0x2f,
 	          0xea, 0xa0, 0xc5, 0x5a, 0xd0, 0x15, 0xa3, 0xbf, 0x4f, 0x1b,
 	          0x2b, 0x0b, 0x82, 0x2c, 0xd1, 0x5d, 0x6c, 0x15, 0xb0, 0xf0,
@@ -155,6 +155,8 @@ must_equal(const struct manifest_entry *a, const struct manifest_entry *b)
 	ck_assert_int_eq(a->mtime.tv_nsec, b->mtime.tv_nsec);
 	ck_assert_uint_eq(a->size_bytes, b->size_bytes);
 	ck_assert(digest_equal(&a->digest, &b->digest));
+	if (a->type == MANIFEST_FILE)
+		ck_assert_uint_eq(a->number, b->number);
 	ck_assert_ptr_eq(a->target, b->target);
 	ck_assert_uint_eq(a->major, b->major);
 	ck_assert_uint_eq(a->minor, b->minor);

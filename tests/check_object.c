@@ -113,7 +113,8 @@ expect_content(const struct digest *d, const struct buf *content)
 	buf_release(&out);
 }
 
-static const size_t sizes[] = { 0, 1, 5000, 4 * MIB, 4 * MIB + 1, 9 * MIB };
+static const size_t sizes[] = { 0, 1, 5000, OBJECT_WHOLE_BYTES,
+	OBJECT_WHOLE_BYTES + 1, 4 * MIB, 4 * MIB + 1, 9 * MIB };
 #define SIZES ((int)(sizeof(sizes) / sizeof(sizes[0])))
 
 START_TEST(a_file_becomes_an_object_once)
@@ -140,6 +141,73 @@ START_TEST(a_file_becomes_an_object_once)
 	ck_assert_uint_eq(count_names("tmp"), 0);
 	ck_assert_uint_eq(count_names("v1/object"), 1);
 	close(fd);
+	buf_release(&content);
+}
+END_TEST
+
+/* Bytes that do not compress into a part of b. */
+static void
+randomise(struct buf *b, size_t from, size_t to)
+{
+	uint32_t x = (uint32_t)from + 1;
+
+	for (size_t i = from; i < to; i++) {
+		x = x * 1664525 + 1013904223;
+		b->data[i] = (uint8_t)(x >> 24);
+	}
+}
+
+static uint64_t
+stored_bytes_of(const struct buf *content)
+{
+	struct err e = ERR_INIT;
+	struct object o;
+	int fd = file_of(content);
+
+	OK(object_put_file(writer, fd, "file", &o, &e));
+	close(fd);
+	expect_content(&o.digest, content);
+	return o.stored_bytes;
+}
+
+START_TEST(what_is_far_back_in_a_long_content_is_stored_once)
+{
+	const size_t third = 3 * MIB;
+	struct buf content;
+	uint64_t once, thrice;
+
+	fill(&content, third);
+	once = stored_bytes_of(&content);
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_ptr_nonnull(buf_reserve(&content, third));
+		buf_add(&content, content.data, third);
+	}
+	thrice = stored_bytes_of(&content);
+	ck_assert_uint_gt(once, third / 5);
+	ck_assert_uint_lt(thrice, once / 10 * 11);
+	buf_release(&content);
+}
+END_TEST
+
+static const struct {
+	size_t from, to;      /* random, of 4 MiB that compress to 27 % */
+	unsigned least, most; /* percent that are stored */
+} dense[] = {
+	{ 0, 4 * MIB, 100, 101 },
+	{ 0, 1 * MIB, 40, 50 },
+	{ 1 * MIB, 3 * MIB, 60, 68 },
+};
+
+START_TEST(what_looks_dense_at_first_is_compressed_all_the_same)
+{
+	struct buf content;
+	uint64_t stored;
+
+	fill(&content, 4 * MIB);
+	randomise(&content, dense[_i].from, dense[_i].to);
+	stored = stored_bytes_of(&content);
+	ck_assert_uint_ge(stored, 4 * MIB / 100 * dense[_i].least);
+	ck_assert_uint_le(stored, 4 * MIB / 100 * dense[_i].most);
 	buf_release(&content);
 }
 END_TEST
@@ -568,6 +636,9 @@ main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, a_file_becomes_an_object_once, 0, SIZES);
+	tcase_add_test(t, what_is_far_back_in_a_long_content_is_stored_once);
+	tcase_add_loop_test(
+	    t, what_looks_dense_at_first_is_compressed_all_the_same, 0, 3);
 	tcase_add_loop_test(t, bytes_become_an_object, 0, SIZES);
 	tcase_add_loop_test(t, content_in_pieces_becomes_an_object, 0, SIZES);
 	tcase_add_loop_test(t, a_frame_is_stored_as_it_came, 0, SIZES);

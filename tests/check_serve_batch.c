@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/gzip.h"
 #include "common/limits.h"
 #include "tests/site.h"
 
@@ -207,6 +208,203 @@ START_TEST(breaks_a_batch_off_when_an_object_shrinks)
 }
 END_TEST
 
+/* ---- by number ---- */
+
+#define FILES 300
+
+static int
+gather(void *arg, const void *data, size_t len, struct err *e)
+{
+	buf_add(arg, data, len);
+	return buf_check(arg, "gzip", e);
+}
+
+/* Stores a manifest of so many files, with a directory between each two; that
+ * with number n has the object 0xab, n.  `name` becomes its path. */
+static void
+put_manifest(uint32_t files, char name[128])
+{
+	const size_t max = 64 << 20;
+	struct gzip_writer *g = NULL;
+	struct err e = ERR_INIT;
+	char hex[DIGEST_HEX];
+	struct buf text, packed;
+	struct digest d;
+
+	buf_init(&text, max);
+	buf_init(&packed, max);
+	buf_add_str(&text,
+	    "pecia manifest 1\n"
+	    "d 0755 root root 1.000000000 .\n");
+	for (uint32_t n = 0; n < files; n++) {
+		fill_digest(d.b, 0xab, n);
+		digest_hex(&d, hex);
+		buf_addf(&text,
+		    "d 0755 root root 1.000000000 %06u-\n"
+		    "f 0644 root root 1.000000000 4 %s %06u.\n",
+		    n, hex, n);
+	}
+	digest_of(text.data, text.len, &d);
+	digest_hex(&d, hex);
+	(void)snprintf(name, 128, "v1/manifest/%s", hex);
+	ck_assert_int_eq(gzip_writer_new(gather, &packed, &g, &e), 0);
+	ck_assert_int_eq(gzip_writer_feed(g, text.data, text.len, &e), 0);
+	ck_assert_int_eq(gzip_writer_end(g, &e), 0);
+	gzip_writer_free(g);
+	site_put(name, packed.data, packed.len);
+	buf_release(&text);
+	buf_release(&packed);
+}
+
+/* Asks for the ranges; the status. */
+static unsigned
+select_files(const char *manifest, const uint64_t *ranges, size_t count,
+    struct peer_reply *r)
+{
+	char line[160], length[64];
+	struct buf body;
+	struct peer p;
+
+	buf_init(&body, LIMIT_HTTP_BODY_BYTES);
+	for (size_t i = 0; i < count; i++)
+		buf_add_varint(&body, ranges[i]);
+	(void)snprintf(line, sizeof(line), "POST /v1/objects/%s HTTP/1.1",
+	    manifest + strlen("v1/manifest/"));
+	(void)snprintf(
+	    length, sizeof(length), "Content-Length: %zu\r\n", body.len);
+	peer_connect(&p, site_port);
+	peer_ask(&p, line, length);
+	peer_send(&p, body.data, body.len);
+	peer_read(&p, false, r);
+	peer_close(&p);
+	buf_release(&body);
+	return r->status;
+}
+
+static unsigned
+select_status(const char *manifest, const uint64_t *ranges, size_t count)
+{
+	struct peer_reply r;
+	unsigned status = select_files(manifest, ranges, count, &r);
+
+	peer_reply_release(&r);
+	return status;
+}
+
+START_TEST(sends_the_objects_of_files_by_their_numbers)
+{
+	static const uint64_t ranges[] = { 2, 3, 200, 2, 0, 1, 91, 1 };
+	static const uint32_t numbers[] = { 2, 3, 4, 205, 206, 207, 299 };
+	char manifest[128];
+	struct peer_reply r;
+	struct reader in;
+
+	for (uint32_t n = 0; n < FILES; n++)
+		if (n != 3 && n != 299)
+			put_object(0xab, n, &n, sizeof(n));
+	put_manifest(FILES, manifest);
+	site_start_worker();
+	for (int again = 0; again < 2; again++) {
+		ck_assert_uint_eq(select_files(manifest, ranges, 8, &r), 200);
+		ck_assert(r.whole);
+		reader_init(&in, r.body.data, r.body.len);
+		for (size_t i = 0; i < 7; i++) {
+			const uint8_t *frame = NULL;
+			uint64_t len = 9;
+			bool here = numbers[i] != 3 && numbers[i] != 299;
+
+			ck_assert_int_eq(reader_varint(&in, &len), 0);
+			ck_assert_uint_eq(len, here ? 5 : 0);
+			if (!here)
+				continue;
+			ck_assert_int_eq(reader_bytes(&in, 4, &frame), 0);
+			ck_assert_mem_eq(frame, &numbers[i], 4);
+		}
+		ck_assert_uint_eq(reader_left(&in), 0);
+		peer_reply_release(&r);
+	}
+	site_expect_text("/metrics", "\npecia_batch_objects_total 10\n");
+	site_expect_text("/metrics", "\npecia_batch_missing_total 4\n");
+}
+END_TEST
+
+START_TEST(refuses_numbers_that_are_none)
+{
+	static const struct {
+		uint64_t ranges[4];
+		size_t count;
+		unsigned status;
+	} rows[] = {
+		{ { 0 }, 0, 400 },
+		{ { 0 }, 1, 400 },
+		{ { 0, 0 }, 2, 400 },
+		{ { 0, 1, 5 }, 3, 400 },
+		{ { 0, LIMIT_BATCH_OBJECTS + 1 }, 2, 400 },
+		{ { 0, LIMIT_BATCH_OBJECTS, 0, 1 }, 4, 400 },
+		{ { LIMIT_SELECT_FILES, 1 }, 2, 400 },
+		{ { UINT64_MAX, 2 }, 2, 400 },
+		{ { 0, UINT64_MAX, 1, 1 }, 4, 400 },
+		{ { FILES, 1 }, 2, 404 },
+		{ { FILES - 1, 2 }, 2, 404 },
+		{ { FILES - 1, 1 }, 2, 200 },
+	};
+	static const uint64_t first[] = { 0, 1 };
+	char manifest[128];
+
+	put_manifest(FILES, manifest);
+	site_start_worker();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		ck_assert_msg(select_status(manifest, rows[i].ranges,
+		                  rows[i].count) == rows[i].status,
+		    "row %zu", i);
+	ck_assert_uint_eq(
+	    select_status("v1/manifest/" SITE_NAME, first, 2), 404);
+	ck_assert_uint_eq(
+	    select_status("v1/manifest/" SITE_RELEASE, first, 2), 404);
+	ck_assert_uint_eq(site_status_of("/v1/objects/" SITE_NAME, ""), 405);
+}
+END_TEST
+
+/* A manifest is read when it is asked for first, so that others in its place
+ * show which are kept. */
+START_TEST(keeps_the_numbers_of_a_few_manifests)
+{
+	static const uint64_t first[] = { 0, 1 };
+	char names[LIMIT_SELECT_MANIFESTS + 1][128];
+
+	for (uint32_t i = 0; i <= LIMIT_SELECT_MANIFESTS; i++)
+		put_manifest(1 + i, names[i]);
+	site_start_worker();
+	for (size_t i = 0; i <= LIMIT_SELECT_MANIFESTS; i++)
+		PEER_WAIT(select_status(names[i], first, 2) == 200);
+	for (size_t i = 0; i <= LIMIT_SELECT_MANIFESTS; i++)
+		site_put_str(names[i], "no gzip");
+	for (size_t i = 1; i <= LIMIT_SELECT_MANIFESTS; i++)
+		ck_assert_uint_eq(select_status(names[i], first, 2), 200);
+	ck_assert_uint_eq(select_status(names[0], first, 2), 404);
+}
+END_TEST
+
+START_TEST(numbers_no_manifest_that_is_too_long_or_another)
+{
+	static const uint64_t first[] = { 0, 1 };
+	char manifest[128], other[128];
+
+	put_manifest(LIMIT_SELECT_FILES + 1, manifest);
+	put_manifest(2, other);
+	ck_assert_int_eq(renameat(site_repo.fd, other, site_repo.fd,
+	                     "v1/manifest/" SITE_RELEASE),
+	    0);
+	site_start_worker();
+	ck_assert_uint_eq(
+	    select_status("v1/manifest/" SITE_RELEASE, first, 2), 404);
+	/* Another, which has not just read one. */
+	site_stop_worker();
+	site_start_worker();
+	ck_assert_uint_eq(select_status(manifest, first, 2), 404);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -221,6 +419,10 @@ main(void)
 	tcase_add_test(tc, sends_as_many_as_a_batch_may_hold);
 	tcase_add_test(tc, refuses_batches_that_are_none);
 	tcase_add_test(tc, breaks_a_batch_off_when_an_object_shrinks);
+	tcase_add_test(tc, sends_the_objects_of_files_by_their_numbers);
+	tcase_add_test(tc, refuses_numbers_that_are_none);
+	tcase_add_test(tc, keeps_the_numbers_of_a_few_manifests);
+	tcase_add_test(tc, numbers_no_manifest_that_is_too_long_or_another);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

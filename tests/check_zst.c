@@ -334,6 +334,67 @@ START_TEST(a_frame_says_how_long_its_content_is)
 }
 END_TEST
 
+/* A frame of what there is, with what begin may change before. */
+static void
+encode_with(const struct buf *content, bool window, bool omit_checksum,
+    struct buf *frame)
+{
+	struct zst_encoder *z = NULL;
+	struct err e = ERR_INIT;
+
+	buf_init(frame, zst_bound(content->len));
+	OK(zst_encoder_new(1, &z, &e));
+	if (window)
+		OK(zst_encoder_set_fast_window(z, 24, &e));
+	if (omit_checksum)
+		OK(zst_encoder_omit_checksum(z, &e));
+	OK(zst_encode(z, content->data, content->len, frame, &e));
+	zst_encoder_free(z);
+}
+
+START_TEST(a_fast_window_finds_what_is_far_back)
+{
+	const size_t half = 3000000;
+	struct err e = ERR_INIT;
+	struct buf content, plain, frame, out;
+
+	fill(&content, half, true);
+	content.max = 2 * half;
+	ck_assert_ptr_nonnull(buf_reserve(&content, half));
+	buf_add(&content, content.data, half);
+	encode_with(&content, false, false, &plain);
+	encode_with(&content, true, false, &frame);
+	ck_assert_uint_gt(plain.len, half / 100 * 199);
+	ck_assert_uint_lt(frame.len, half / 100 * 101);
+	OK(decode(frame.data, frame.len, 65536, content.len, &out, &e));
+	ck_assert_uint_eq(out.len, content.len);
+	ck_assert_mem_eq(out.data, content.data, content.len);
+	buf_release(&content);
+	buf_release(&plain);
+	buf_release(&frame);
+	buf_release(&out);
+}
+END_TEST
+
+START_TEST(a_checksum_can_be_left_out)
+{
+	struct err e = ERR_INIT;
+	struct buf content, with, without, out;
+
+	fill(&content, 5000, true);
+	encode_with(&content, false, false, &with);
+	encode_with(&content, false, true, &without);
+	ck_assert_uint_eq(without.len + 4, with.len);
+	OK(decode(without.data, without.len, 100, content.len, &out, &e));
+	ck_assert_uint_eq(out.len, content.len);
+	ck_assert_mem_eq(out.data, content.data, content.len);
+	buf_release(&content);
+	buf_release(&with);
+	buf_release(&without);
+	buf_release(&out);
+}
+END_TEST
+
 START_TEST(bytes_behind_a_frame_are_refused)
 {
 	struct err e = ERR_INIT;
@@ -396,6 +457,8 @@ main(void)
 	tcase_add_test(t, what_is_pulled_is_what_went_in);
 	tcase_add_test(t, pulling_refuses_what_feeding_refuses);
 	tcase_add_test(t, a_frame_says_how_long_its_content_is);
+	tcase_add_test(t, a_fast_window_finds_what_is_far_back);
+	tcase_add_test(t, a_checksum_can_be_left_out);
 	tcase_add_test(t, a_level_or_window_out_of_range_is_usage);
 	suite_add_tcase(s, t);
 	sr = srunner_create(s);

@@ -157,6 +157,7 @@ MUST_CHECK int fetch_text(struct fetch *f, const char *path,
 struct fetch_want {
 	struct digest digest;
 	uint64_t size_bytes; /* of the content */
+	uint64_t number; /* with a manifest: of it among its regular files */
 };
 enum fetch_form {
 	FETCH_CONTENT, /* decoded, digest checked here before `end` */
@@ -164,6 +165,9 @@ enum fetch_form {
 };
 struct fetch_taker {
 	enum fetch_form form;
+	/* NULL, or what all that are wanted are of, in its order: servers that
+	 * can are asked by number, with less to send. */
+	const struct digest *manifest;
 	void *arg;
 	/* Each object: begin, data.., end; or missing.  An error from any ends
 	 * the call with it.  `bad`: NULL when complete and right, else why not;

@@ -4,6 +4,9 @@
 #include "transcripts/fetch_impl.h"
 #include "transcripts/fetch_wire.h"
 
+/* Fewer are asked for by digest: for these no server need read a manifest. */
+#define SELECT_LEAST 256
+
 struct taking {
 	struct fetch *f;
 	const struct fetch_taker *taker;
@@ -172,6 +175,45 @@ send_wants(struct fetch *f, const struct fetch_want *wants, size_t count,
 	return rc;
 }
 
+/* Each once, in order, none beyond what a server counts to. */
+static bool
+is_selectable(const struct fetch_want *wants, size_t count)
+{
+	if (count < SELECT_LEAST ||
+	    wants[count - 1].number >= LIMIT_SELECT_FILES)
+		return false;
+	for (size_t i = 1; i < count; i++)
+		if (wants[i].number <= wants[i - 1].number)
+			return false;
+	return true;
+}
+
+static int
+send_selection(struct fetch *f, const struct digest *manifest,
+    const struct fetch_want *wants, size_t count, struct err *e)
+{
+	uint64_t at = 0;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, WIRE_SELECT_BYTES);
+	buf_add(&b, manifest->b, DIGEST_BYTES);
+	for (size_t i = 0, n; i < count; i += n) {
+		n = 1;
+		while (
+		    i + n < count && wants[i + n].number == wants[i].number + n)
+			n++;
+		buf_add_varint(&b, wants[i].number - at);
+		buf_add_varint(&b, n);
+		at = wants[i].number + n;
+	}
+	rc = buf_check(&b, "request", e);
+	if (rc == 0)
+		rc = fetch_request(f, WIRE_SELECT, b.data, b.len, e);
+	buf_release(&b);
+	return rc;
+}
+
 static int
 fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
     const struct fetch_taker *taker, struct err *e)
@@ -183,6 +225,8 @@ fetch_batch(struct fetch *f, const struct fetch_want *wants, size_t count,
 	int rc;
 
 	rc = send_wants(f, wants, count, e);
+	if (rc == 0 && taker->manifest != NULL && is_selectable(wants, count))
+		rc = send_selection(f, taker->manifest, wants, count, e);
 	if (rc == 0)
 		rc =
 		    fetch_request(f, WIRE_OBJECTS, request, sizeof(request), e);

@@ -15,15 +15,17 @@ enum {
 	WIRE_GET_TEXT,    /* the same, of a gzip'd text that is decoded */
 	WIRE_RACE,        /* u32 count, gets -> ANSWER DATA* OK | FAILED */
 	WIRE_WANT,        /* (digest, u64 size)*: collected for WIRE_OBJECTS */
-	WIRE_OBJECTS,     /* u8 form, u8 whether REST is understood -> per want
+	WIRE_SELECT, /* digest of a manifest, body of POST /v1/objects of it: how to
+			   * ask for the same by number */
+	WIRE_OBJECTS, /* u8 form, u8 whether REST is understood -> per want
 			   * one of OBJECT DATA* OBJECT_END, WHOLE, MISSING;
 			   * then OK | FAILED at any point.  Of the first one
 			   * REST DATA* OBJECT_END too: what is left of the
 			   * object in which the last request FAILED */
-	WIRE_UNPACK,      /* u64 size, u8 whether texts alone are wanted, with a
+	WIRE_UNPACK,  /* u64 size, u8 whether texts alone are wanted, with a
 			   * descriptor -> (MEMBER, then as it says)* OK |
 			   * FAILED */
-	WIRE_TAKE,        /* u64 size */
+	WIRE_TAKE,    /* u64 size */
 	WIRE_SKIP,
 	WIRE_TRAFFIC,  /* -> COUNTED */
 	WIRE_SESSIONS, /* -> SESSIONS_ARE */
@@ -64,5 +66,6 @@ enum {
 #define WIRE_PIECE_BYTES     131072 /* content in one DATA or WHOLE */
 #define WIRE_WANT_BYTES      40
 #define WIRE_WANTS_A_MESSAGE 4096
+#define WIRE_SELECT_BYTES    (DIGEST_BYTES + 4 * LIMIT_BATCH_OBJECTS)
 
 #endif

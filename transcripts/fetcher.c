@@ -118,7 +118,7 @@ drop_connection(struct fetcher *f)
 	http_client_free(f->http);
 	f->http = NULL;
 	fetcher_keep_session(f);
-	f->no_batch = false;
+	f->no_batch = f->no_select = false;
 	news_drop(&f->news);
 }
 
@@ -560,6 +560,10 @@ answer(struct fetcher *f, struct ipc_msg *msg, struct err *e)
 		return answer_race(f, msg, e);
 	case WIRE_WANT:
 		return take_wants(f, msg, e);
+	case WIRE_SELECT:
+		buf_clear(&f->select);
+		buf_add(&f->select, msg->data, msg->len);
+		return buf_check(&f->select, "objects wanted", e);
 	case WIRE_OBJECTS:
 		return fetcher_objects(f, msg, e);
 	case WIRE_UNPACK:
@@ -626,6 +630,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	int rc;
 
 	buf_init(&f.wants, (size_t)WIRE_WANT_BYTES * LIMIT_BATCH_OBJECTS);
+	buf_init(&f.select, WIRE_SELECT_BYTES);
 	buf_init(&f.reasons, REASONS_BYTES);
 	fetcher_objects_init(&f);
 	news_init(&f.news);
@@ -645,6 +650,7 @@ fetcher_run(int fd, const struct fetch_options *options)
 	zst_decoder_free(f.decoder);
 	ipc_free(f.ipc);
 	buf_release(&f.wants);
+	buf_release(&f.select);
 	buf_release(&f.reasons);
 	buf_release(&f.object.small);
 	news_drop(&f.news);

@@ -45,7 +45,9 @@ struct fetcher {
 	char host[FETCH_HOST_BYTES]; /* of the aim */
 	const char *hosts[1];        /* the same, as a list */
 	bool no_batch;               /* this server has no POST /v1/objects */
+	bool no_select;              /* ... or takes no numbers */
 	struct buf wants;            /* WIRE_WANT_BYTES each */
+	struct buf select;           /* the same, as of WIRE_SELECT */
 	struct buf reasons;          /* why candidates were passed over */
 	size_t reasons_told;         /* of these */
 	struct zst_decoder *decoder;

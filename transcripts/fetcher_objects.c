@@ -2,7 +2,9 @@
  * one; runs in the fetcher process.
  *
  * The stream: for each digest asked for, in that order, 32 bytes digest, 8
- * bytes length of the frame (all ones: not here), the frame. */
+ * bytes length of the frame (all ones: not here), the frame.  For each number
+ * of a file: length of the frame and 1 (0: not here) as varint_write has it, the
+ * frame. */
 #include <time.h>
 
 #include "common/clock.h"
@@ -28,6 +30,7 @@ struct stream {
 	size_t count;
 	uint8_t header[HEADER_BYTES];
 	size_t header_len;
+	bool by_number;
 	uint64_t left; /* of the current frame */
 	uint64_t done; /* of it */
 	bool in_frame;
@@ -164,21 +167,50 @@ frame_max(const struct fetch_want *want)
 
 /* ---- one stream ---- */
 
+/* How many more bytes of a header can only be of it. */
+static size_t
+header_lacks(const struct stream *s)
+{
+	if (!s->by_number)
+		return HEADER_BYTES - s->header_len;
+	return s->header_len == 0 ||
+	    (s->header_len < VARINT_BYTES &&
+	        (s->header[s->header_len - 1] & 0x80) != 0);
+}
+
+/* Length of the frame. */
 static int
-header_done(struct stream *s, struct err *e)
+parse_header(const struct stream *s, uint64_t *len, struct err *e)
 {
 	struct reader r;
 	struct digest d;
-	uint64_t len;
 
-	s->header_len = 0;
+	reader_init(&r, s->header, s->header_len);
+	if (s->by_number) {
+		if (reader_varint(&r, len) != 0)
+			return err_set(e, ERR_FORMAT, "length of an object");
+		--*len;
+		return 0;
+	}
+	if (reader_copy(&r, d.b, DIGEST_BYTES) != 0 ||
+	    reader_u64(&r, len) != 0 || !digest_equal(&d, &s->want.digest))
+		return err_set(e, ERR_FORMAT, "objects out of order");
+	return 0;
+}
+
+static int
+header_done(struct stream *s, struct err *e)
+{
+	uint64_t len = 0;
+	int rc;
+
 	if (s->next >= s->count)
 		return err_set(e, ERR_FORMAT, "more objects than asked for");
 	load_want(s);
-	reader_init(&r, s->header, HEADER_BYTES);
-	if (reader_copy(&r, d.b, DIGEST_BYTES) != 0 ||
-	    reader_u64(&r, &len) != 0 || !digest_equal(&d, &s->want.digest))
-		return err_set(e, ERR_FORMAT, "objects out of order");
+	rc = parse_header(s, &len, e);
+	s->header_len = 0;
+	if (rc != 0)
+		return rc;
 	if (len == NOT_HERE)
 		return tell(s, WIRE_MISSING, e);
 	if (len > frame_max(&s->want))
@@ -205,11 +237,11 @@ stream_data(void *arg, const void *data, size_t len, struct err *e)
 			rc = frame_feed(s, p, n, e);
 			s->left -= n;
 		} else {
-			n = HEADER_BYTES - s->header_len;
+			n = header_lacks(s);
 			n = len < n ? len : n;
 			memcpy(s->header + s->header_len, p, n);
 			s->header_len += n;
-			if (s->header_len == HEADER_BYTES)
+			if (header_lacks(s) == 0)
 				rc = header_done(s, e);
 		}
 		if (rc == 0 && s->in_frame && s->left == 0)
@@ -224,35 +256,69 @@ stream_data(void *arg, const void *data, size_t len, struct err *e)
 	return rc;
 }
 
+/* Asks for all that follow; the request has path and body. */
+static int
+post(struct stream *s, struct http_request *req, struct http_response *resp,
+    struct err *e)
+{
+	int rc;
+
+	req->sink = stream_data;
+	req->arg = s;
+	for (size_t i = s->next; i < s->count; i++) {
+		struct fetch_want w = { .size_bytes = 0 };
+		const uint8_t *p = s->f->wants.data + i * WIRE_WANT_BYTES;
+
+		for (size_t k = 0; k < 8; k++)
+			w.size_bytes = w.size_bytes << 8 | p[DIGEST_BYTES + k];
+		req->max_bytes += HEADER_BYTES + frame_max(&w);
+	}
+	rc = fetcher_http(s->f, req, resp, e);
+	if (rc == 0 && resp->status == 200 &&
+	    (s->next < s->count || s->in_frame))
+		rc = err_set(e, ERR_NET, "fewer objects than asked for");
+	return rc;
+}
+
 static int
 post_objects(struct stream *s, struct http_response *resp, struct err *e)
 {
-	struct http_request req = {
-		.path = "/v1/objects", .sink = stream_data, .arg = s
-	};
+	struct http_request req = { .path = "/v1/objects" };
 	struct buf body;
 	int rc;
 
 	buf_init(&body, (size_t)DIGEST_BYTES * LIMIT_BATCH_OBJECTS);
-	for (size_t i = s->next; i < s->count; i++) {
-		struct fetch_want w;
-		const uint8_t *p = s->f->wants.data + i * WIRE_WANT_BYTES;
-
-		buf_add(&body, p, DIGEST_BYTES);
-		w.size_bytes = 0;
-		for (size_t k = 0; k < 8; k++)
-			w.size_bytes = w.size_bytes << 8 | p[DIGEST_BYTES + k];
-		req.max_bytes += HEADER_BYTES + frame_max(&w);
-	}
+	for (size_t i = s->next; i < s->count; i++)
+		buf_add(&body, s->f->wants.data + i * WIRE_WANT_BYTES,
+		    DIGEST_BYTES);
 	req.body = body.data;
 	req.body_len = body.len;
 	rc = buf_check(&body, "request", e);
 	if (rc == 0)
-		rc = fetcher_http(s->f, &req, resp, e);
+		rc = post(s, &req, resp, e);
 	buf_release(&body);
-	if (rc == 0 && resp->status == 200 &&
-	    (s->next < s->count || s->in_frame))
-		rc = err_set(e, ERR_NET, "fewer objects than asked for");
+	return rc;
+}
+
+static int
+post_selection(struct stream *s, struct http_response *resp, struct err *e)
+{
+	char hex[DIGEST_HEX], path[96];
+	struct http_request req = { .path = path };
+	struct digest d;
+	struct reader r;
+	int rc;
+
+	reader_init(&r, s->f->select.data, s->f->select.len);
+	if (reader_copy(&r, d.b, DIGEST_BYTES) != 0)
+		return err_set(e, ERR_FORMAT, "objects request");
+	digest_hex(&d, hex);
+	(void)snprintf(path, sizeof(path), "/v1/objects/%s", hex);
+	req.body_len = reader_left(&r);
+	req.body = s->f->select.data + r.pos;
+	s->by_number = true;
+	rc = post(s, &req, resp, e);
+	s->by_number = false;
 	return rc;
 }
 
@@ -351,13 +417,37 @@ has_no_batch(int status)
 	return status == 403 || status == 404 || status == 405 || status == 501;
 }
 
+/* A server that does not count, or not so far, is asked by digest. */
 static int
-get_all(struct stream *s, struct err *e)
+select_all(struct stream *s, bool *done, struct err *e)
 {
 	struct http_response resp = { .status = 0 };
 	int rc;
 
+	if (s->next > 0 || s->f->select.len == 0 || s->f->no_select)
+		return 0;
+	if ((rc = post_selection(s, &resp, e)) != 0)
+		return rc;
+	*done = resp.status == 200;
+	if (*done)
+		return 0;
+	if (!has_no_batch(resp.status) && resp.status != 400)
+		return err_set(
+		    e, ERR_NET, "numbers of objects: status %d", resp.status);
+	s->f->no_select = true;
+	return 0;
+}
+
+static int
+get_all(struct stream *s, struct err *e)
+{
+	struct http_response resp = { .status = 0 };
+	bool done = false;
+	int rc;
+
 	if (s->in_frame && (rc = get_object(s, e)) != 0)
+		return rc;
+	if ((rc = select_all(s, &done, e)) != 0 || done)
 		return rc;
 	if (s->next < s->count && !s->f->no_batch) {
 		if ((rc = post_objects(s, &resp, e)) != 0)
@@ -431,6 +521,7 @@ fetcher_objects(struct fetcher *f, const struct ipc_msg *msg, struct err *e)
 	put_by(&s, rc);
 	buf_release(&s.small);
 	buf_clear(&f->wants);
+	buf_clear(&f->select);
 	if (rc != 0)
 		return fetcher_fail(f, &why, e);
 	return ipc_send(f->ipc, WIRE_OK, NULL, 0, e);

@@ -62,6 +62,7 @@ struct manifest_entry {
 	const char *group;
 	struct timespec mtime;
 	uint64_t size_bytes;   /* 'f' */
+	uint64_t number;       /* 'f', read: of the manifest's files, from 0 */
 	struct digest digest;  /* 'f' */
 	const char *target;    /* 'l': link text; 'h': path of the first name */
 	uint32_t major, minor; /* 'b', 'c' */

@@ -30,6 +30,7 @@ struct manifest_reader {
 
 	struct manifest_order order;
 	struct manifest_entry entry;
+	uint64_t files; /* before it */
 	struct manifest_xattr xattr;
 };
 
@@ -241,6 +242,8 @@ parse(struct manifest_reader *r, const struct lines *l, struct err *e)
 	rc = parse_flags(r, begin + l->entry, l->flags, e);
 	if (rc != 0)
 		return rc;
+	if (r->entry.type == MANIFEST_FILE)
+		r->entry.number = r->files++;
 	r->entry.xattrs.text = begin + l->entry + l->flags;
 	r->entry.xattrs.len = l->xattrs;
 	rc = parse_xattrs(r, &lines, e);

@@ -13,10 +13,13 @@
 #include "transcripts/repo.h"
 
 #define PIECE_BYTES ((size_t)256 * 1024)
+#define PROBE_BYTES ((size_t)64 * 1024)
 
 struct object_writer {
 	struct repo *repo;
 	struct zst_encoder *encoder;
+	struct zst_encoder *far;    /* NULL before its first stream */
+	struct zst_encoder *stream; /* one of these two */
 	struct zst_decoder *decoder;
 	struct digest_state *digest;
 	struct repo_temp temp;
@@ -51,11 +54,15 @@ object_writer_new(
 		return err_memory(e);
 	w->repo = r;
 	w->temp.fd = -1;
-	buf_init(&w->frame, zst_bound(OBJECT_MEMORY_BYTES));
-	w->content = malloc(OBJECT_MEMORY_BYTES);
+	buf_init(&w->frame, zst_bound(OBJECT_WHOLE_BYTES));
+	w->content = malloc(OBJECT_WHOLE_BYTES);
 	ret = w->content != NULL ? 0 : err_memory(e);
 	if (ret == 0)
 		ret = zst_encoder_new(level, &w->encoder, e);
+	if (ret == 0)
+		ret = zst_encoder_set_near(w->encoder, OBJECT_WHOLE_LOG, e);
+	if (ret == 0)
+		ret = zst_encoder_omit_checksum(w->encoder, e);
 	if (ret == 0)
 		ret = zst_decoder_new(&w->decoder, e);
 	if (ret == 0)
@@ -75,11 +82,35 @@ object_writer_free(struct object_writer *w)
 		return;
 	object_cancel(w);
 	zst_encoder_free(w->encoder);
+	zst_encoder_free(w->far);
 	zst_decoder_free(w->decoder);
 	digest_free(w->digest);
 	free(w->content);
 	buf_release(&w->frame);
 	free(w);
+}
+
+static int
+new_far(struct zst_encoder **out, struct err *e)
+{
+	int ret = zst_encoder_new(1, out, e);
+
+	if (ret == 0)
+		ret = zst_encoder_set_fast_window(*out, OBJECT_WINDOW_LOG, e);
+	return ret == 0 ? zst_encoder_omit_checksum(*out, e) : ret;
+}
+
+/* A frame that is made piece by piece. */
+static int
+begin_stream(
+    struct object_writer *w, uint64_t size_bytes, bool dense, struct err *e)
+{
+	int ret = 0;
+
+	if (!dense && w->far == NULL)
+		ret = new_far(&w->far, e);
+	w->stream = dense ? w->encoder : w->far;
+	return ret == 0 ? zst_begin(w->stream, size_bytes, e) : ret;
 }
 
 static int
@@ -143,7 +174,7 @@ has_object(struct object_writer *w, const struct digest *d,
 	return *has ? 0 : repo_has_object(w->repo, d, has, e);
 }
 
-/* Stores at most OBJECT_MEMORY_BYTES. */
+/* Stores at most OBJECT_WHOLE_BYTES. */
 static int
 put_content(struct object_writer *w, const void *data, size_t len,
     const struct digest *likely, struct object *out, struct err *e)
@@ -182,8 +213,8 @@ object_begin(struct object_writer *w, enum object_form form,
 	digest_reset(w->digest);
 	if (form == OBJECT_FRAME)
 		ret = zst_decode_begin(w->decoder, size_bytes, e);
-	else if (size_bytes > OBJECT_MEMORY_BYTES)
-		ret = zst_begin(w->encoder, size_bytes, e);
+	else if (size_bytes > OBJECT_WHOLE_BYTES)
+		ret = begin_stream(w, size_bytes, false, e);
 	if (ret != 0)
 		return ret;
 	w->form = form;
@@ -210,9 +241,9 @@ feed_content(
 		    "content is longer than its %llu bytes",
 		    (unsigned long long)w->size_bytes);
 	digest_add(w->digest, data, len);
-	if (w->size_bytes > OBJECT_MEMORY_BYTES) {
+	if (w->size_bytes > OBJECT_WHOLE_BYTES) {
 		w->got_bytes += len;
-		return zst_feed(w->encoder, data, len, add_frame, w, e);
+		return zst_feed(w->stream, data, len, add_frame, w, e);
 	}
 	if (len > 0)
 		memcpy(w->content + w->got_bytes, data, len);
@@ -268,8 +299,8 @@ finish_frame(struct object_writer *w, struct err *e)
 {
 	if (w->form == OBJECT_FRAME)
 		return zst_decode_end(w->decoder, e);
-	if (w->size_bytes > OBJECT_MEMORY_BYTES)
-		return zst_end(w->encoder, add_frame, w, e);
+	if (w->size_bytes > OBJECT_WHOLE_BYTES)
+		return zst_end(w->stream, add_frame, w, e);
 	return zst_encode(
 	    w->encoder, w->content, (size_t)w->size_bytes, &w->frame, e);
 }
@@ -339,6 +370,29 @@ put_small(struct object_writer *w, const struct object_source *s,
 	return put_content(w, w->content, got, s->likely, out, e);
 }
 
+/* Whether it is compressed already, or random, as far as two looks tell: what
+ * is far back is of no use then. */
+static int
+is_dense(struct object_writer *w, const struct object_source *s, bool *dense,
+    struct err *e)
+{
+	const uint64_t places[] = { 0, s->size_bytes / 2 };
+	size_t got = 0;
+	int ret = 0;
+
+	*dense = true;
+	for (size_t i = 0; i < 2 && ret == 0 && *dense; i++) {
+		ret =
+		    read_at(s->fd, w->content, PROBE_BYTES, places[i], &got, e);
+		if (ret == 0)
+			ret = zst_encode(
+			    w->encoder, w->content, got, &w->frame, e);
+		*dense = w->frame.len > got - got / 32;
+		buf_clear(&w->frame);
+	}
+	return ret;
+}
+
 /* Reads all of it: hashes, and compresses if told to. */
 static int
 read_large(struct object_writer *w, const struct object_source *s,
@@ -356,7 +410,7 @@ read_large(struct object_writer *w, const struct object_source *s,
 		digest_add(w->digest, w->content, got);
 		if (compress)
 			ret = zst_feed(
-			    w->encoder, w->content, got, add_frame, w, e);
+			    w->stream, w->content, got, add_frame, w, e);
 		done += got;
 	}
 	digest_end(w->digest, digest);
@@ -371,7 +425,7 @@ put_large(struct object_writer *w, const struct object_source *s,
     struct object *out, struct err *e)
 {
 	struct object o = { .size_bytes = s->size_bytes };
-	bool has = false;
+	bool has = false, dense = false;
 	int ret = 0;
 
 	if (s->likely != NULL) {
@@ -380,11 +434,13 @@ put_large(struct object_writer *w, const struct object_source *s,
 			ret = has_object(w, &o.digest, s->likely, &has, e);
 	}
 	if (ret == 0 && !has) {
-		ret = zst_begin(w->encoder, s->size_bytes, e);
+		ret = is_dense(w, s, &dense, e);
+		if (ret == 0)
+			ret = begin_stream(w, s->size_bytes, dense, e);
 		if (ret == 0)
 			ret = read_large(w, s, true, &o.digest, e);
 		if (ret == 0)
-			ret = zst_end(w->encoder, add_frame, w, e);
+			ret = zst_end(w->stream, add_frame, w, e);
 		if (ret == 0)
 			ret = repo_has_object(w->repo, &o.digest, &has, e);
 		if (ret == 0 && !has)
@@ -411,7 +467,7 @@ object_put_source(struct object_writer *w, const struct object_source *source,
 	int ret;
 
 	object_cancel(w);
-	if (source->size_bytes <= OBJECT_MEMORY_BYTES)
+	if (source->size_bytes <= OBJECT_WHOLE_BYTES)
 		ret = put_small(w, source, out, e);
 	else
 		ret = put_large(w, source, out, e);
@@ -466,7 +522,7 @@ object_put_bytes(struct object_writer *w, const void *data, size_t len,
 	int ret;
 
 	object_cancel(w);
-	if (len <= OBJECT_MEMORY_BYTES)
+	if (len <= OBJECT_WHOLE_BYTES)
 		return put_content(w, data, len, NULL, out, e);
 	digest_of(data, len, &o.digest);
 	ret = repo_has_object(w->repo, &o.digest, &has, e);

@@ -14,7 +14,12 @@
 #include "common/crypto_digest.h"
 #include "common/err.h"
 
-/* Content up to this size is handled in memory, more is streamed. */
+/* Content up to this size is compressed as a whole, more as a stream: a frame
+ * that looks back as far as OBJECT_WINDOW_LOG says. */
+#define OBJECT_WHOLE_LOG   19
+#define OBJECT_WHOLE_BYTES ((size_t)1 << OBJECT_WHOLE_LOG)
+#define OBJECT_WINDOW_LOG  24 /* what a reader needs: 16 MiB */
+/* Content up to this size is read in memory. */
 #define OBJECT_MEMORY_BYTES ((size_t)4 * 1024 * 1024)
 /* A file that changed while it was read is read so often. */
 #define OBJECT_READ_TRIES 3
@@ -22,7 +27,8 @@
 struct repo;
 struct object_writer;
 
-/* `level` is zstd's.  The repository is borrowed. */
+/* `level` is zstd's, for what is compressed as a whole.  The repository is
+ * borrowed. */
 MUST_CHECK int object_writer_new(
     struct repo *r, int level, struct object_writer **out, struct err *e);
 void object_writer_free(struct object_writer *w);

@@ -1,7 +1,6 @@
 /* Content of a stored object, pulled piece by piece: for publishers, who
- * compare contents that they stored themselves.  The checksum in the frame is
- * compared, the digest is not: whoever acts on what was read has its digest
- * checked by all who take it. */
+ * compare contents that they stored themselves.  The digest is not compared:
+ * whoever acts on what was read has its digest checked by all who take it. */
 #ifndef TRANSCRIPTS_OBJECT_STREAM_H
 #define TRANSCRIPTS_OBJECT_STREAM_H
 
