@@ -33,7 +33,7 @@ MUST_CHECK int apply_compare(struct session *s, const struct apply_tree *t,
 struct apply_look {
 	struct layer *want;
 	struct layer *was; /* as in compare.h */
-	uint64_t entries; /* how many there are, 0: unknown; for progress */
+	uint64_t entries;  /* how many there are, 0: unknown; for progress */
 	bool read_all;
 	bool dir_times; /* as in compare.h */
 	compare_fn fn;
