@@ -183,5 +183,5 @@ def warm(*trees):
     for i in range(0, len(block), 4096):
         block[i] = 1
     del block
-    for tree in trees:
-        subprocess.run(f"tar -C '{tree}' -cf - . | cat >/dev/null", shell=True, check=True)
+    for tree in filter(os.path.exists, trees):
+        subprocess.run(f"tar -P -cf - '{tree}' | cat >/dev/null", shell=True, check=True)

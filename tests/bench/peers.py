@@ -41,6 +41,10 @@ class Peer:
         """The tree that the client's is to be like."""
         return self.trees[which]
 
+    def stores(self, which):
+        """What its server reads, or the client itself."""
+        return [self.source(which)]
+
     def prepare(self, n):
         os.mkdir(self.root(n))
 
@@ -76,6 +80,9 @@ class Pecia(Peer):
 
     def publish(self, which, n):
         return self.ctl(n, "publish", f"tree={self.trees[which]}:/", "--exact")
+
+    def stores(self, which):
+        return [f"{self.work}/repo{self.bench.rounds - 1}"]
 
     def serve(self):
         """The last one."""
@@ -189,6 +196,9 @@ class TarZstd(Peer):
         Web.serve(self.bench)
         sh("sh", "-ec", f"zstd -q -f -d -o {self.work}/A.tar {self.work}/A.zst")
 
+    def stores(self, which):
+        return [f"{self.work}/{'AB'[which]}.zst", f"{self.work}/A.tar"]
+
     def url(self, which):
         return f"http://{SERVER}/{os.path.basename(self.work)}/{which}.zst"
 
@@ -218,6 +228,9 @@ class Git(Peer):
 
     def republish(self, n):
         return shell(f"{self.git(0)} status --porcelain")
+
+    def stores(self, which):
+        return [f"{self.work}/repo.git"]
 
     def __init__(self, bench):
         super().__init__(bench)
@@ -258,6 +271,9 @@ class Ostree(Peer):
         return shell(f"{self.tool} commit -b tree --tree=dir={self.trees[which]}; "
                      f"{self.tool} summary -u")
 
+    def stores(self, which):
+        return [f"{self.work}/repo"]
+
     def serve(self):
         Web.serve(self.bench)
 
@@ -286,6 +302,9 @@ class Casync(Peer):
 
     def serve(self):
         Web.serve(self.bench)
+
+    def stores(self, which):
+        return [f"{self.work}/store.castr"]
 
     def extract(self, n, which):
         return ["casync", "extract", "--store", f"http://{SERVER}/casync/store.castr",
