@@ -6,28 +6,16 @@
 #include <unistd.h>
 
 #include "common/fsat.h"
-#include "tests/scratch.h"
+#include "tests/identity.h"
 
 static struct scratch scratch;
 static struct tls_identity *server_id;
-
-static struct tls_identity *
-identity(const char *name)
-{
-	struct tls_identity *id = NULL;
-	struct err e = ERR_INIT;
-	char path[512];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
-	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
-	return id;
-}
 
 static void
 set_up(void)
 {
 	scratch_make(&scratch);
-	server_id = identity("server");
+	server_id = identity_in(&scratch, "server");
 }
 
 static void
@@ -61,7 +49,7 @@ reopen(const char *name, bool create, struct err *e)
 
 START_TEST(an_identity_stays_the_same)
 {
-	struct tls_identity *again = identity("server");
+	struct tls_identity *again = identity_in(&scratch, "server");
 	struct digest d;
 	struct err e = ERR_INIT;
 	struct fsat_stat st;
@@ -85,7 +73,7 @@ START_TEST(a_lost_certificate_is_made_again_for_the_same_key)
 
 	ck_assert_int_eq(fsat_unlink(scratch.fd, "server/cert.pem", &e), 0);
 	ck_assert_int_eq(reopen("server", false, &e), ERR_NOT_FOUND);
-	again = identity("server");
+	again = identity_in(&scratch, "server");
 	tls_identity_digest(again, &d);
 	assert_digest_of(&d, server_id);
 	tls_identity_free(again);
@@ -96,7 +84,7 @@ START_TEST(a_certificate_of_another_key_is_an_error)
 {
 	struct err e = ERR_INIT;
 
-	tls_identity_free(identity("other"));
+	tls_identity_free(identity_in(&scratch, "other"));
 	ck_assert_int_eq(fsat_rename(scratch.fd, "other/cert.pem", scratch.fd,
 	                     "server/cert.pem", &e),
 	    0);
@@ -158,7 +146,7 @@ START_TEST(those_who_make_it_at_once_get_the_same)
 		ck_assert_int_ge(pid, 0);
 		if (pid != 0)
 			continue;
-		id = identity("fresh");
+		id = identity_in(&scratch, "fresh");
 		tls_identity_digest(id, &mine);
 		_exit(write(said[1], &mine, sizeof(mine)) == sizeof(mine) ? 0
 		                                                          : 1);
@@ -166,7 +154,7 @@ START_TEST(those_who_make_it_at_once_get_the_same)
 	for (int i = 0; i < MAKERS; i++)
 		ck_assert_int_gt(wait(NULL), 0);
 	close(said[1]);
-	id = identity("fresh");
+	id = identity_in(&scratch, "fresh");
 	for (int i = 0; i < MAKERS; i++) {
 		ck_assert_int_eq(
 		    read(said[0], &mine, sizeof(mine)), sizeof(mine));

@@ -11,7 +11,7 @@
 #include "common/clock.h"
 #include "common/fsat.h"
 #include "common/limits.h"
-#include "tests/scratch.h"
+#include "tests/identity.h"
 
 static struct scratch scratch;
 static time_t later; /* what libssl and we think the time is, beyond it */
@@ -31,25 +31,13 @@ time(time_t *timer)
 
 static struct tls_identity *server_id, *client_id, *other_id;
 
-static struct tls_identity *
-identity(const char *name)
-{
-	struct tls_identity *id = NULL;
-	struct err e = ERR_INIT;
-	char path[512];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
-	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
-	return id;
-}
-
 static void
 set_up(void)
 {
 	scratch_make(&scratch);
-	server_id = identity("server");
-	client_id = identity("client");
-	other_id = identity("other");
+	server_id = identity_in(&scratch, "server");
+	client_id = identity_in(&scratch, "client");
+	other_id = identity_in(&scratch, "other");
 }
 
 static void
@@ -173,7 +161,7 @@ static const struct {
 /* The key to come takes the place of the key, wherever it is interrupted. */
 START_TEST(advances_to_the_key_to_come)
 {
-	struct tls_identity *old = identity("rolled"), *next, *now;
+	struct tls_identity *old = identity_in(&scratch, "rolled"), *next, *now;
 	struct digest was, will, is;
 	struct err e = ERR_INIT;
 	char path[300];
@@ -181,16 +169,16 @@ START_TEST(advances_to_the_key_to_come)
 	(void)snprintf(path, sizeof(path), "%s/rolled", scratch.path);
 	ck_assert_int_eq(tls_identity_advance(path, &e), ERR_NOT_FOUND);
 	err_clear(&e);
-	next = identity("rolled/next");
+	next = identity_in(&scratch, "rolled/next");
 	tls_identity_digest(old, &was);
 	tls_identity_digest(next, &will);
 	ck_assert_int_eq(fsat_unlink(scratch.fd, "rolled/cert.pem", &e), 0);
-	now = identity("rolled");
+	now = identity_in(&scratch, "rolled");
 	tls_identity_digest(now, &is);
 	ck_assert(digest_equal(&is, &was));
 	tls_identity_free(now);
 	ck_assert_msg(tls_identity_advance(path, &e) == 0, "%s", e.msg);
-	now = identity("rolled");
+	now = identity_in(&scratch, "rolled");
 	tls_identity_digest(now, &is);
 	ck_assert(digest_equal(&is, &will));
 	tls_identity_free(now);
@@ -199,7 +187,7 @@ START_TEST(advances_to_the_key_to_come)
 	                     scratch.fd, "rolled/key.pem", &e),
 	    0);
 	ck_assert_int_eq(fsat_unlink(scratch.fd, "rolled/cert.pem", &e), 0);
-	now = identity("rolled");
+	now = identity_in(&scratch, "rolled");
 	tls_identity_digest(now, &is);
 	ck_assert(digest_equal(&is, &was));
 	tls_identity_free(now);
@@ -610,7 +598,7 @@ START_TEST(a_p256_key_is_an_identity_too)
 	ck_assert_int_eq(fsat_write_file(scratch.fd, "p256/key.pem", 0600, pem,
 	                     (size_t)len, &e),
 	    0);
-	id = identity("p256");
+	id = identity_in(&scratch, "p256");
 	ctx = server_context(id);
 	ends_open(&x, &c, ctx);
 	ck_assert(ends_talk(&x));

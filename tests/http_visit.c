@@ -1,29 +1,17 @@
 /* Scripted server and client for tests. */
 #include "tests/http_visit.h"
 
-#include "tests/scratch.h"
+#include "tests/identity.h"
 
 static struct scratch scratch;
 static struct tls_identity *server_id, *client_id;
-
-static struct tls_identity *
-identity(const char *name)
-{
-	struct tls_identity *id = NULL;
-	struct err e = ERR_INIT;
-	char path[512];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", scratch.path, name);
-	ck_assert_msg(tls_identity_open(path, true, &id, &e) == 0, "%s", e.msg);
-	return id;
-}
 
 void
 visit_set_up(void)
 {
 	scratch_make(&scratch);
-	server_id = identity("server");
-	client_id = identity("client");
+	server_id = identity_in(&scratch, "server");
+	client_id = identity_in(&scratch, "client");
 	/* Nothing of it may be listened to. */
 	setenv("https_proxy", "http://127.0.0.1:1", 1);
 	setenv("HTTPS_PROXY", "http://127.0.0.1:1", 1);
