@@ -1,13 +1,17 @@
 /* Worker threads; used where content is hashed and compressed. */
 #include "common/pool.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Short jobs that wait before one more thread is woken for them. */
 #define SHORT_JOBS 16
+/* That are open at the same time: held directories are most of them. */
+#define DESCRIPTORS 512
 
 struct job {
 	pool_fn *fn;
@@ -79,11 +83,23 @@ work(void *arg)
 	return NULL;
 }
 
+/* A process of several threads waits for all processors each time its table of
+ * descriptors grows: so it grows before. */
+static void
+make_room_for_descriptors(void)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, DESCRIPTORS - 1);
+
+	if (fd >= 0)
+		close(fd);
+}
+
 static int
 start_threads(struct pool *p, unsigned threads, struct err *e)
 {
 	int sys;
 
+	make_room_for_descriptors();
 	while (p->threads < threads) {
 		sys = pthread_create(&p->ids[p->threads], NULL, work, p);
 		if (sys != 0)
