@@ -12,6 +12,17 @@
 #include "transcripts/manifest.h"
 #include "transcripts/waived.h"
 
+struct meta
+meta_of_item(const struct plan_item *item)
+{
+	return (struct meta){ .type = item->type,
+		.mode = item->mode,
+		.uid = item->uid,
+		.gid = item->gid,
+		.mtime = item->mtime,
+		.xattrs = item->xattrs };
+}
+
 /* Whether the manifest text has a line for this attribute. */
 static bool
 is_listed(const char *xattrs, const char *name)
@@ -99,18 +110,30 @@ owner_hint(int sys)
 	                    : "";
 }
 
+/* A new owner costs a file its setuid bits, an ACL changes its mode. */
+static bool
+is_mode_right(uint32_t mode, const struct meta *m)
+{
+	return (mode & 07777) == m->mode && (m->mode & 06000) == 0 &&
+	    *m->xattrs == '\0';
+}
+
 int
 meta_set_fd(int fd, const struct meta *m, const char *path, struct err *e)
 {
 	const struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
 		m->mtime };
+	struct fsat_stat st;
 
-	if (fscalls()->fchown(fd, m->uid, m->gid) != 0)
+	if (fsat_stat_fd(fd, &st, e) != 0)
+		return err_prefix(e, "%s", path);
+	if ((st.uid != m->uid || st.gid != m->gid) &&
+	    fscalls()->fchown(fd, m->uid, m->gid) != 0)
 		return err_sys(e, "%s: owner %u:%u%s", path, m->uid, m->gid,
 		    owner_hint(errno));
 	if (set_xattrs(fd, "", m->xattrs, e) != 0)
 		return err_prefix(e, "%s", path);
-	if (fscalls()->fchmod(fd, m->mode) != 0)
+	if (!is_mode_right(st.mode, m) && fscalls()->fchmod(fd, m->mode) != 0)
 		return err_sys(e, "%s: mode %04o", path, m->mode);
 	if (fscalls()->futimens(fd, times) != 0)
 		return err_sys(e, "%s: time", path);

@@ -12,6 +12,9 @@ struct meta {
 	const char *xattrs; /* manifest text, perhaps behind waived.h's line */
 };
 
+/* What a plan wants; its texts are the item's. */
+struct meta meta_of_item(const struct plan_item *item);
+
 /* Of an open regular file, all of it.  Attributes that m does not list are
  * removed. */
 MUST_CHECK int meta_set_fd(

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/meta.h"
+#include "client/stage_small.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
 #include "common/fscalls.h"
@@ -22,7 +23,9 @@ struct stage {
 	struct plan *plan;
 	struct dirstack *dirs, *firsts; /* of stages; of what is linked to */
 	struct syncs syncs;
+	struct stage_small *small;
 	struct plan_item *item; /* the file being written */
+	bool is_small;          /* it is gathered: there is no fd */
 	int fd;
 	uint64_t at;                 /* its bytes so far, when it has holes */
 	char path[PLAN_STAGE_BYTES]; /* of the stage being made */
@@ -40,7 +43,8 @@ stage_new(int root, struct plan *plan, struct stage **out, struct err *e)
 	s->plan = plan;
 	s->fd = -1;
 	if ((rc = dirstack_new(root, &s->dirs, e)) != 0 ||
-	    (rc = dirstack_new(root, &s->firsts, e)) != 0) {
+	    (rc = dirstack_new(root, &s->firsts, e)) != 0 ||
+	    (rc = stage_small_new(plan, &s->small, e)) != 0) {
 		stage_free(s);
 		return rc;
 	}
@@ -55,6 +59,7 @@ stage_free(struct stage *s)
 		return;
 	if (s->fd >= 0)
 		close(s->fd);
+	stage_small_free(s->small);
 	dirstack_free(s->dirs);
 	dirstack_free(s->firsts);
 	syncs_release(&s->syncs);
@@ -81,17 +86,6 @@ say_path(int rc, const struct plan_item *item, struct err *e)
 	return rc != 0 ? err_prefix(e, "%s", item->path) : 0;
 }
 
-static struct meta
-meta_of(const struct plan_item *item)
-{
-	return (struct meta){ .type = item->type,
-		.mode = item->mode,
-		.uid = item->uid,
-		.gid = item->gid,
-		.mtime = item->mtime,
-		.xattrs = item->xattrs };
-}
-
 static bool
 is_staged(const struct plan_item *item)
 {
@@ -114,7 +108,7 @@ node_type(uint8_t type)
 static int
 make_special(struct stage *s, const struct plan_item *item, struct err *e)
 {
-	struct meta m = meta_of(item);
+	struct meta m = meta_of_item(item);
 	const char *name;
 	int dir, rc;
 
@@ -152,18 +146,33 @@ stage_frame(struct stage *s, struct err *e)
 	return rc;
 }
 
-int
-stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
+static int
+begin_file(
+    struct stage *s, struct plan_item *item, bool is_small, struct err *e)
 {
 	const char *name;
 	int dir, rc;
 
-	if ((rc = place_of(s, item, &dir, &name, e)) != 0 ||
-	    (rc = fsat_create(dir, name, 0600, &s->fd, e)) != 0)
+	rc = place_of(s, item, &dir, &name, e);
+	if (rc != 0)
 		return say_path(rc, item, e);
+	if (is_small)
+		rc = stage_small_begin(
+		    s->small, dir, dirstack_moves(s->dirs), e);
+	else
+		rc = say_path(fsat_create(dir, name, 0600, &s->fd, e), item, e);
+	if (rc != 0)
+		return rc;
 	s->item = item;
+	s->is_small = is_small;
 	s->at = 0;
 	return 0;
+}
+
+int
+stage_file_begin(struct stage *s, struct plan_item *item, struct err *e)
+{
+	return begin_file(s, item, stage_small_takes(item), e);
 }
 
 static bool
@@ -202,24 +211,40 @@ write_holes(struct stage *s, const uint8_t *p, size_t len, struct err *e)
 int
 stage_file_write(struct stage *s, const void *data, size_t len, struct err *e)
 {
-	int rc = has_holes(s->item) ? write_holes(s, data, len, e)
-	                            : fsat_write_all(s->fd, data, len, e);
+	int rc;
 
+	if (s->is_small)
+		rc = stage_small_write(s->small, data, len, e);
+	else
+		rc = has_holes(s->item) ? write_holes(s, data, len, e)
+		                        : fsat_write_all(s->fd, data, len, e);
 	return rc != 0 ? err_prefix(e, "%s", s->item->path) : 0;
 }
 
-int
-stage_file_end(struct stage *s, struct err *e)
+static int
+end_file(struct stage *s, struct err *e)
 {
-	struct meta m = meta_of(s->item);
+	const struct meta m = meta_of_item(s->item);
 	int rc;
 
 	if (has_holes(s->item) && fsat_end_hole(s->fd, e) != 0)
 		return err_prefix(e, "%s", s->item->path);
 	if (s->item->size_bytes >= WRITE_OUT_BYTES)
 		fsat_write_out(s->fd);
-	if ((rc = meta_set_fd(s->fd, &m, s->item->path, e)) != 0 ||
-	    (rc = fsat_close(&s->fd, s->item->path, e)) != 0)
+	rc = meta_set_fd(s->fd, &m, s->item->path, e);
+	return rc != 0 ? rc : fsat_close(&s->fd, s->item->path, e);
+}
+
+int
+stage_file_end(struct stage *s, struct err *e)
+{
+	int rc = 0;
+
+	if (s->is_small)
+		stage_small_end(s->small, s->item);
+	else
+		rc = end_file(s, e);
+	if (rc != 0)
 		return rc;
 	s->item->fetched = true;
 	s->item = NULL;
@@ -239,6 +264,8 @@ stage_file_abandon(struct stage *s, struct err *e)
 		close(s->fd);
 	s->fd = -1;
 	s->item = NULL;
+	if (s->is_small)
+		return 0;
 	rc = place_of(s, item, &dir, &name, e);
 	return rc != 0 ? rc : fsat_unlink(dir, name, e);
 }
@@ -322,6 +349,8 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 	const char *name;
 	int dir, fd = -1, rc;
 
+	if ((rc = stage_small_settle(s->small, e)) != 0)
+		return rc;
 	/* The other stack: both files' directories stay held. */
 	rc = plan_stage_path(s->plan, from, s->path, sizeof(s->path), e);
 	if (rc == 0)
@@ -330,7 +359,7 @@ stage_file_copy(struct stage *s, const struct plan_item *from,
 		rc = fsat_open_file(dir, name, &fd, e);
 	if (rc != 0)
 		return rc;
-	if ((rc = stage_file_begin(s, item, e)) == 0)
+	if ((rc = begin_file(s, item, false, e)) == 0)
 		rc = has_holes(item) ? copy_with_holes(s, fd, e)
 		                     : stage_copy_content(fd, s->fd,
 		                           item->size_bytes, item->path, e);
@@ -370,7 +399,7 @@ make_hardlink(struct stage *s, const struct plan_item *item, struct err *e)
 static int
 set_dir_meta(struct stage *s, const struct plan_item *item, struct err *e)
 {
-	struct meta m = meta_of(item);
+	struct meta m = meta_of_item(item);
 	const char *name;
 	int dir, rc;
 
@@ -382,7 +411,7 @@ int
 stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 {
 	struct plan *p = s->plan;
-	int rc = 0;
+	int rc = stage_small_settle(s->small, e);
 
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
 		const struct plan_item *item = plan_item(p, i);

@@ -246,20 +246,23 @@ publish(
 
 /* Threads take turns as one processor lets them: one recording is as good as
  * another, but calls should come again in the same order. */
-static int
-publish_with_one_thread(
-    const struct scene *s, struct origin *o, const char *tree, struct err *e)
+static cpu_set_t
+use_one_processor(void)
 {
-	int cpu = sched_getcpu(), rc;
+	int cpu = sched_getcpu();
 	cpu_set_t all, one;
 
 	CPU_ZERO(&one);
 	CPU_SET(cpu >= 0 ? (size_t)cpu : 0, &one);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
 	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
-	rc = publish(s, o, tree, e);
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
-	return rc;
+	return all;
+}
+
+static void
+use_processors(const cpu_set_t *set)
+{
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(*set), set), 0);
 }
 
 int
@@ -267,6 +270,7 @@ scene_publish(
     const struct scene *s, const char *origin, int tree, struct err *e)
 {
 	const struct origin_wait wait = { .what = "publish" };
+	const cpu_set_t all = use_one_processor();
 	struct origin o = { 0 };
 	int rc;
 
@@ -276,8 +280,9 @@ scene_publish(
 	if (rc == 0)
 		rc = origin_load(&o, e);
 	if (rc == 0)
-		rc = publish_with_one_thread(s, &o, trees[tree].name, e);
+		rc = publish(s, &o, trees[tree].name, e);
 	origin_release(&o);
+	use_processors(&all);
 	return rc;
 }
 
@@ -382,13 +387,16 @@ do_quietly(verb_fn *verb, const struct options *o,
 {
 	int out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO);
 	int quiet = memfd_create("said", MFD_CLOEXEC), status;
+	cpu_set_t all;
 	ssize_t n;
 
 	(void)fflush(stdout);
 	ck_assert(out >= 0 && err >= 0 && quiet >= 0);
 	(void)dup2(quiet, STDOUT_FILENO);
 	(void)dup2(quiet, STDERR_FILENO);
+	all = use_one_processor();
 	status = verb(o, settings);
+	use_processors(&all);
 	(void)fflush(stdout);
 	(void)dup2(out, STDOUT_FILENO);
 	(void)dup2(err, STDERR_FILENO);
