@@ -7,6 +7,7 @@ import sys
 import time
 
 SERVER, CLIENT = "10.78.0.1", "10.78.0.2"
+PAGES_MIB = 1000  # written before a command that writes: a tree, and what it is made from
 
 
 def sh(*args, **kw):
@@ -151,15 +152,21 @@ class Meter:
         self.device = join_by_cable(self.server, self.client)
 
     def pull(self, args, synced):
-        return self.run(self.client, args, synced)
+        return self.run(self.client, args, synced, True)
+
+    def look(self, args, synced):
+        """What writes next to nothing."""
+        return self.run(self.client, args, synced, False)
 
     def publish(self, args):
         """On the server's side; not synced: nobody's publishing is timed with a sync but ours,
         which is not done before it has synced."""
-        return self.run(self.server, args, True)
+        return self.run(self.server, args, True, True)
 
-    def run(self, host, args, synced):
+    def run(self, host, args, synced, writes):
         os.sync()  # nobody pays for what another left
+        if writes:
+            touch_pages(self.work)
         before = [self.client.counter(self.device, w) for w in ("rx", "tx")]
         start = time.monotonic()
         sh(*host.command(f"{self.build}/tool_measure", f"{self.work}/usage", *args),
@@ -188,12 +195,26 @@ def look_at(tree, files):
                 pass
 
 
+def forget_inodes():
+    """What looks at names then reads the disk's tables of inodes: they are evicted when they are
+    idle, also where the inodes made from them are not, and a change of an inode needs them."""
+    with open("/proc/sys/vm/drop_caches", "w") as f:
+        f.write("2\n")
+
+
 def warm(*trees):
-    """Fresh pages cost a fault each, and idle page cache is evicted: both before the clock
-    runs."""
-    block = bytearray(1 << 30)
-    for i in range(0, len(block), 4096):
-        block[i] = 1
-    del block
+    """Idle page cache is evicted: before the clock runs."""
     for tree in filter(os.path.exists, trees):
         subprocess.run(f"tar -P -cf - '{tree}' | cat >/dev/null", shell=True, check=True)
+
+
+def touch_pages(directory):
+    """Memory that a virtual machine has not used for a while costs a fault of its host a page: so
+    that it is not the first writer who pays, as many pages as a tree needs are written and let
+    go.  By the page cache, as they are wanted: what a process frees does not come back first."""
+    path = f"{directory}/pages"
+    block = bytes(1 << 20)
+    with open(path, "wb", buffering=0) as f:
+        for _ in range(PAGES_MIB):
+            f.write(block)
+    os.unlink(path)

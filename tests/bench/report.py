@@ -34,6 +34,11 @@ class Results:
     def median(self, step, peer, key):
         return statistics.median(s[key] for s in self.samples[step][peer])
 
+    def rounds(self, step):
+        """A line a peer: seconds of wall time and of CPU."""
+        return [f"          {peer:10} " + "  ".join(f"{s['wall']:.2f} ({s['cpu']:.2f})" for s in samples)
+                for peer, samples in self.samples.get(step, {}).items()]
+
     def bytes(self, step, peer):
         return self.median(step, peer, "down") + self.median(step, peer, "up")
 
