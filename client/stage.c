@@ -12,6 +12,7 @@
 #include "common/fsat.h"
 #include "common/fscalls.h"
 #include "common/limits.h"
+#include "common/write_behind.h"
 #include "transcripts/manifest.h"
 
 #define COPY_BYTES 65536
@@ -24,8 +25,9 @@ struct stage {
 	struct dirstack *dirs, *firsts; /* of stages; of what is linked to */
 	struct syncs syncs;
 	struct stage_small *small;
-	struct plan_item *item; /* the file being written */
-	bool is_small;          /* it is gathered: there is no fd */
+	struct write_behind *behind; /* of the root's file system */
+	struct plan_item *item;      /* the file being written */
+	bool is_small;               /* it is gathered: there is no fd */
 	int fd;
 	uint64_t at;                 /* its bytes so far, when it has holes */
 	char path[PLAN_STAGE_BYTES]; /* of the stage being made */
@@ -44,7 +46,8 @@ stage_new(int root, struct plan *plan, struct stage **out, struct err *e)
 	s->fd = -1;
 	if ((rc = dirstack_new(root, &s->dirs, e)) != 0 ||
 	    (rc = dirstack_new(root, &s->firsts, e)) != 0 ||
-	    (rc = stage_small_new(plan, &s->small, e)) != 0) {
+	    (rc = stage_small_new(plan, &s->small, e)) != 0 ||
+	    (rc = write_behind_new(root, &s->behind, e)) != 0) {
 		stage_free(s);
 		return rc;
 	}
@@ -60,6 +63,7 @@ stage_free(struct stage *s)
 	if (s->fd >= 0)
 		close(s->fd);
 	stage_small_free(s->small);
+	write_behind_free(s->behind);
 	dirstack_free(s->dirs);
 	dirstack_free(s->firsts);
 	syncs_release(&s->syncs);
@@ -246,6 +250,7 @@ stage_file_end(struct stage *s, struct err *e)
 		rc = end_file(s, e);
 	if (rc != 0)
 		return rc;
+	write_behind_note(s->behind, s->item->size_bytes);
 	s->item->fetched = true;
 	s->item = NULL;
 	return 0;
@@ -413,6 +418,8 @@ stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 	struct plan *p = s->plan;
 	int rc = stage_small_settle(s->small, e);
 
+	if (rc == 0)
+		rc = write_behind_settle(s->behind, e);
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
 		const struct plan_item *item = plan_item(p, i);
 

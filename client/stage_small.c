@@ -13,8 +13,6 @@
 #define BATCH_FILES 64
 #define BATCH_BYTES ((size_t)256 * 1024)
 #define QUEUE_DEPTH 4 /* batches that wait for a thread */
-/* So much is on its way to the disk while more is made. */
-#define SYNC_BYTES ((size_t)64 * 1024 * 1024)
 
 struct file {
 	const struct plan_item *item;
@@ -25,7 +23,6 @@ struct batch {
 	const struct stage_small *owner;
 	int dir;
 	uint64_t place;
-	bool is_synced; /* behind its files */
 	size_t count, len;
 	struct file files[BATCH_FILES];
 	uint8_t bytes[BATCH_BYTES];
@@ -115,19 +112,6 @@ make_file(const struct batch *b, const struct file *f, struct err *e)
 	return rc;
 }
 
-/* Of the whole file system; a batch's directory is a name only. */
-static int
-sync_dir(int dir, struct err *e)
-{
-	int fd = -1, rc;
-
-	if ((rc = fsat_open_dir(dir, ".", &fd, e)) != 0)
-		return rc;
-	rc = fsat_syncfs(fd, e);
-	close(fd);
-	return rc;
-}
-
 /* A pool_fn. */
 static int
 make_batch(void *arg, struct err *e)
@@ -137,8 +121,6 @@ make_batch(void *arg, struct err *e)
 
 	for (size_t i = 0; i < b->count && rc == 0; i++)
 		rc = make_file(b, &b->files[i], e);
-	if (rc == 0 && b->is_synced)
-		rc = sync_dir(b->dir, e);
 	free_batch(b);
 	return rc;
 }
@@ -168,10 +150,6 @@ pass_on(struct stage_small *s, struct err *e)
 		free_batch(b);
 		return pool_wait(s->pool, e);
 	}
-	s->unsynced += b->len;
-	b->is_synced = s->unsynced >= SYNC_BYTES;
-	if (b->is_synced)
-		s->unsynced = 0;
 	pool_submit(s->pool, make_batch, b);
 	return 0;
 }
@@ -194,7 +172,6 @@ new_batch(struct stage_small *s, int dir, uint64_t place, struct err *e)
 		return err_memory(e);
 	b->owner = s;
 	b->place = place;
-	b->is_synced = false;
 	b->count = b->len = 0;
 	b->dir = fcntl(dir, F_DUPFD_CLOEXEC, 0);
 	if (b->dir < 0) {

@@ -11,6 +11,7 @@
 
 #include "common/fsat.h"
 #include "common/text.h"
+#include "common/write_behind.h"
 #include "transcripts/repo_settle.h"
 
 #define FANOUT          256
@@ -37,6 +38,7 @@ struct repo {
 	bool is_marked;    /* UNSYNCED is there, and durable */
 	uint64_t installs; /* names given so far */
 	struct repo_sums sums;
+	struct write_behind *behind;
 };
 
 struct folder {
@@ -140,6 +142,8 @@ repo_open(const char *path, struct repo **out, struct err *e)
 		return err_memory(e);
 	ret = fsat_operator_dir(path, false, 0, &r->fd, e);
 	r->sums.repo_fd = r->fd;
+	if (ret == 0)
+		ret = write_behind_new(r->fd, &r->behind, e);
 	for (size_t i = 0; ret == 0 && i < FOLDERS; i++)
 		if (folders[i].mode == 0755)
 			ret = check_folder(r, folders[i].path, e);
@@ -167,6 +171,7 @@ repo_close(struct repo *r)
 	if (repo_sums_flush(&r->sums, NULL) != 0)
 		errno = 0;
 	repo_sums_release(&r->sums);
+	write_behind_free(r->behind);
 	close_if_open(r->fd);
 	pthread_mutex_destroy(&r->mark_lock);
 	free(r->name);
@@ -543,6 +548,8 @@ repo_temp_install_object(
 		ret = temp_move(r, t, dir, hex, e);
 	else
 		repo_temp_discard(r, t);
+	if (ret == 0)
+		write_behind_note(r->behind, t->sum.bytes);
 	return ret;
 }
 
@@ -621,7 +628,9 @@ repo_sync(struct repo *r, struct err *e)
 	pthread_mutex_lock(&r->mark_lock);
 	installs = r->installs;
 	pthread_mutex_unlock(&r->mark_lock);
-	ret = repo_sums_flush(&r->sums, e);
+	ret = write_behind_settle(r->behind, e);
+	if (ret == 0)
+		ret = repo_sums_flush(&r->sums, e);
 	if (ret == 0)
 		ret = fsat_syncfs(r->fd, e);
 	return ret == 0 ? unmark(r, installs, e) : ret;

@@ -237,8 +237,9 @@ class Git(Peer):
         sh("git", "init", "-q", "--bare", "-b", "main", f"{self.work}/repo.git")
 
     def serve(self):
-        # As whoever serves it would, in idle time: else each clone packs it anew.
-        sh("git", f"--git-dir={self.work}/repo.git", "repack", "-adq")
+        # As whoever serves it would, in idle time: else each clone packs it anew.  Loose objects
+        # stay: for minutes after so many files were removed, ext4 makes new ones slowly.
+        sh("git", f"--git-dir={self.work}/repo.git", "repack", "-aq")
         self.server.start(f"{self.work}/log", "git", "daemon", "--export-all", "--reuseaddr",
                           f"--listen={SERVER}", f"--base-path={self.work}")
         wait_for(lambda: subprocess.run(

@@ -1,0 +1,94 @@
+/* When a file system is synced behind its writers: a directory that is none
+ * shows when it is tried.
+ * run: also as nobody */
+#include "common/write_behind.h"
+
+#include <check.h>
+#include <sched.h>
+
+#include "common/pool.h"
+#include "tests/scratch.h"
+
+#define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
+
+static struct write_behind *
+new_behind(int dir)
+{
+	struct write_behind *w = NULL;
+	struct err e = ERR_INIT;
+
+	OK(write_behind_new(dir, &w, &e));
+	return w;
+}
+
+START_TEST(syncs_when_much_was_written)
+{
+	struct write_behind *w = new_behind(-1);
+	struct err e = ERR_INIT;
+
+	if (pool_cpus() == 1)
+		return;
+	for (int i = 0; i < 2; i++) {
+		write_behind_note(w, WRITE_BEHIND_BYTES / 2);
+		OK(write_behind_settle(w, &e));
+		write_behind_note(w, WRITE_BEHIND_BYTES / 2);
+		ck_assert_int_eq(write_behind_settle(w, &e), ERR_SYS);
+		OK(write_behind_settle(w, NULL));
+	}
+	write_behind_free(w);
+}
+END_TEST
+
+START_TEST(succeeds_with_a_directory)
+{
+	struct scratch top;
+	struct write_behind *w;
+	struct err e = ERR_INIT;
+
+	scratch_make(&top);
+	w = new_behind(top.fd);
+	for (int i = 0; i < 4; i++)
+		write_behind_note(w, WRITE_BEHIND_BYTES);
+	OK(write_behind_settle(w, &e));
+	write_behind_note(w, WRITE_BEHIND_BYTES);
+	write_behind_free(w);
+	scratch_remove(&top);
+}
+END_TEST
+
+START_TEST(does_nothing_on_one_processor)
+{
+	struct write_behind *w = new_behind(-1);
+	struct err e = ERR_INIT;
+	int cpu = sched_getcpu();
+	cpu_set_t all, one;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
+	CPU_ZERO(&one);
+	CPU_SET((size_t)cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	write_behind_note(w, WRITE_BEHIND_BYTES);
+	OK(write_behind_settle(w, &e));
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
+	write_behind_free(w);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("write_behind");
+	TCase *t = tcase_create("write_behind");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_test(t, syncs_when_much_was_written);
+	tcase_add_test(t, succeeds_with_a_directory);
+	tcase_add_test(t, does_nothing_on_one_processor);
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
