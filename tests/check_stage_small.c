@@ -236,6 +236,25 @@ START_TEST(tells_what_failed)
 }
 END_TEST
 
+/* Not only when all is settled: what follows would be made in vain. */
+START_TEST(ends_soon_after_a_failure)
+{
+	char name[128];
+	struct stage_small *s = new_small();
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	(void)snprintf(
+	    name, sizeof(name), "a/" PLAN_STAGE_PREFIX "%s-7", plan.run_id);
+	ck_assert_int_eq(mknodat(top.fd, name, S_IFREG | 0600, 0), 0);
+	for (size_t n = 0; n < 100000 && rc == 0; n++)
+		rc = add(s, n % FILES, 9, &e);
+	ck_assert_int_eq(rc, ERR_SYS);
+	ck_assert_ptr_nonnull(strstr(e.msg, "a/7"));
+	stage_small_free(s);
+}
+END_TEST
+
 START_TEST(tells_of_a_full_disk)
 {
 	static char zeros[STAGE_SMALL_BYTES];
@@ -306,6 +325,7 @@ main(void)
 	tcase_add_test(t, takes_what_is_small_and_has_no_holes);
 	tcase_add_test(t, refuses_more_than_a_small_file);
 	tcase_add_loop_test(t, tells_what_failed, 1, 3);
+	tcase_add_test(t, ends_soon_after_a_failure);
 	tcase_add_loop_test(t, tells_of_a_full_disk, 1, 3);
 	tcase_add_test(t, gives_no_group_more_than_it_gets);
 	suite_add_tcase(s, t);
