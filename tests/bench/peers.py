@@ -45,6 +45,10 @@ class Peer:
         """What its server reads, or the client itself."""
         return [self.source(which)]
 
+    def memory(self, n):
+        """What the n-th client remembers beside its tree."""
+        return []
+
     def prepare(self, n):
         os.mkdir(self.root(n))
 
@@ -83,6 +87,9 @@ class Pecia(Peer):
 
     def stores(self, which):
         return [f"{self.work}/repo{self.bench.rounds - 1}"]
+
+    def memory(self, n):
+        return [f"{self.work}/state{n}"]
 
     def serve(self):
         """The last one."""
@@ -246,6 +253,9 @@ class Git(Peer):
             self.server.command("git", "ls-remote", f"git://{SERVER}/repo.git"),
             capture_output=True).returncode == 0)
 
+    def memory(self, n):
+        return [f"{self.root(n)}/.git"]
+
     def pull(self, n):
         return ["git", "-c", "gc.auto=0", "clone", "-q", f"git://{SERVER}/repo.git", self.root(n)]
 
@@ -282,6 +292,9 @@ class Ostree(Peer):
         repo = f"{self.work}/client{n}"
         sh("sh", "-ec", f"ostree --repo={repo} init --mode=bare; ostree --repo={repo} "
            f"remote add --no-gpg-verify o http://{SERVER}/ostree/repo")
+
+    def memory(self, n):
+        return [f"{self.work}/client{n}"]
 
     def pull(self, n):
         repo = f"ostree --repo={self.work}/client{n}"
@@ -333,6 +346,9 @@ class Unison(Peer):
         self.server.start(f"{self.work}/log", "unison", "-socket", "5555", env=env)
         wait_for(lambda: subprocess.run(self.server.command(
             "sh", "-c", "ss -ltn | grep -q :5555")).returncode == 0)
+
+    def memory(self, n):
+        return [f"{self.work}/here{n}"]
 
     def pull(self, n):
         here = f"{self.work}/here{n}"
