@@ -1,4 +1,4 @@
-/* Worker threads; used where content is hashed and compressed. */
+/* Worker threads; used where content is hashed, compressed and written. */
 #include "common/pool.h"
 
 #include <fcntl.h>

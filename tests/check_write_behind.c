@@ -4,9 +4,9 @@
 #include "common/write_behind.h"
 
 #include <check.h>
-#include <sched.h>
 
 #include "common/pool.h"
+#include "tests/processors.h"
 #include "tests/scratch.h"
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.msg)
@@ -23,11 +23,12 @@ new_behind(int dir)
 
 START_TEST(syncs_when_much_was_written)
 {
-	struct write_behind *w = new_behind(-1);
+	struct write_behind *w;
 	struct err e = ERR_INIT;
 
 	if (pool_cpus() == 1)
 		return;
+	w = new_behind(-1);
 	for (int i = 0; i < 2; i++) {
 		write_behind_note(w, WRITE_BEHIND_BYTES / 2);
 		OK(write_behind_settle(w, &e));
@@ -60,16 +61,11 @@ START_TEST(does_nothing_on_one_processor)
 {
 	struct write_behind *w = new_behind(-1);
 	struct err e = ERR_INIT;
-	int cpu = sched_getcpu();
-	cpu_set_t all, one;
+	const cpu_set_t all = processors_one();
 
-	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
-	CPU_ZERO(&one);
-	CPU_SET((size_t)cpu, &one);
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
 	write_behind_note(w, WRITE_BEHIND_BYTES);
 	OK(write_behind_settle(w, &e));
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(all), &all), 0);
+	processors_use(&all);
 	write_behind_free(w);
 }
 END_TEST

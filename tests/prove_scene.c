@@ -3,7 +3,6 @@
 
 #include <check.h>
 #include <errno.h>
-#include <sched.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,6 +18,7 @@
 #include "tests/prove_command.h"
 #include "tests/prove_disk.h"
 #include "tests/prove_fetch.h"
+#include "tests/processors.h"
 #include "tests/trees.h"
 #include "transcripts/learn.h"
 
@@ -244,33 +244,14 @@ publish(
 	return rc;
 }
 
-/* Threads take turns as one processor lets them: one recording is as good as
- * another, but calls should come again in the same order. */
-static cpu_set_t
-use_one_processor(void)
-{
-	int cpu = sched_getcpu();
-	cpu_set_t all, one;
-
-	CPU_ZERO(&one);
-	CPU_SET(cpu >= 0 ? (size_t)cpu : 0, &one);
-	ck_assert_int_eq(sched_getaffinity(0, sizeof(all), &all), 0);
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
-	return all;
-}
-
-static void
-use_processors(const cpu_set_t *set)
-{
-	ck_assert_int_eq(sched_setaffinity(0, sizeof(*set), set), 0);
-}
-
+/* On one processor: threads take turns as it lets them, one recording is as
+ * good as another, but calls should come again in the same order. */
 int
 scene_publish(
     const struct scene *s, const char *origin, int tree, struct err *e)
 {
 	const struct origin_wait wait = { .what = "publish" };
-	const cpu_set_t all = use_one_processor();
+	const cpu_set_t all = processors_one();
 	struct origin o = { 0 };
 	int rc;
 
@@ -282,7 +263,7 @@ scene_publish(
 	if (rc == 0)
 		rc = publish(s, &o, trees[tree].name, e);
 	origin_release(&o);
-	use_processors(&all);
+	processors_use(&all);
 	return rc;
 }
 
@@ -394,9 +375,9 @@ do_quietly(verb_fn *verb, const struct options *o,
 	ck_assert(out >= 0 && err >= 0 && quiet >= 0);
 	(void)dup2(quiet, STDOUT_FILENO);
 	(void)dup2(quiet, STDERR_FILENO);
-	all = use_one_processor();
+	all = processors_one();
 	status = verb(o, settings);
-	use_processors(&all);
+	processors_use(&all);
 	(void)fflush(stdout);
 	(void)dup2(out, STDOUT_FILENO);
 	(void)dup2(err, STDERR_FILENO);
