@@ -1,19 +1,13 @@
 /* One release into a repository; runs in the replicator. */
-#include "server/pull.h"
-
 #include <unistd.h>
 
 #include "common/fsat.h"
 #include "common/gzip.h"
 #include "common/log.h"
-#include "server/wants.h"
+#include "server/pull_impl.h"
 #include "transcripts/manifest.h"
 
 #define OBJECT_LEVEL 3
-/* Objects above this come one by one into a file that a cut transfer goes on
- * with; below it a cut costs at most this much again. */
-#define LARGE_BYTES 8388608
-#define FRAME_SLACK 1024
 
 int
 pull_init(struct pull *p, struct repo *repo, struct err *e)
@@ -41,13 +35,9 @@ pull_release(struct pull *p)
 
 /* ---- manifests as text ---- */
 
-typedef int (*file_fn)(
-    void *arg, const struct manifest_entry *m, struct err *e);
-
-/* Calls fn for each regular file of a manifest in the repository. */
-static int
-each_file(struct repo *repo, const struct release_transcript *t, file_fn fn,
-    void *arg, struct err *e)
+int
+pull_each_file(struct repo *repo, const struct release_transcript *t,
+    pull_file_fn fn, void *arg, struct err *e)
 {
 	const struct manifest_entry *m;
 	struct manifest_reader *reader = NULL;
@@ -94,7 +84,7 @@ list_missing(struct pull *p, const struct release_transcript *t,
 {
 	struct collecting c = { p->repo, missing };
 
-	return each_file(p->repo, t, collect, &c, e);
+	return pull_each_file(p->repo, t, collect, &c, e);
 }
 
 /* A text in the repository's gzip, decoded to a file without a name. */
@@ -180,8 +170,8 @@ install_manifest(
 
 /* ---- data transcripts ---- */
 
-static void
-partial_name(
+void
+pull_partial_name(
     const char *kind, const struct digest *digest, char name[REPO_PATH_BYTES])
 {
 	char hex[DIGEST_HEX];
@@ -206,7 +196,7 @@ bring_data(
 		return rc;
 	if (here)
 		return repo_open_file(p->repo, path, out, NULL, e);
-	partial_name("data", &t->data, name);
+	pull_partial_name("data", &t->data, name);
 	(void)snprintf(url, sizeof(url), "/%s", path);
 	rc = repo_partial_open(p->repo, name, &fd, &have, e);
 	if (rc == 0)
@@ -301,7 +291,7 @@ offer_object(void *arg, const struct fetch_member *m, bool *take,
     uint64_t *size_bytes, int *basis_fd, struct err *e)
 {
 	struct unpacking *u = arg;
-	const struct fetch_want *want = wants_find(u->missing, &m->digest);
+	const struct want *want = wants_find(u->missing, &m->digest);
 	struct err ignored = ERR_INIT;
 	uint64_t basis_bytes;
 	bool has = false;
@@ -417,8 +407,8 @@ fetch_manifest(
 	return rc;
 }
 
-static int
-has_manifest(struct pull *p, const struct release_transcript *t, bool *has,
+int
+pull_has_manifest(struct pull *p, const struct release_transcript *t, bool *has,
     struct err *e)
 {
 	char path[REPO_PATH_BYTES];
@@ -455,7 +445,7 @@ unpack_data(struct pull *p, const struct release_transcript *t,
 	bool have;
 
 	if ((rc = bring_data(p, t, &data, e)) != 0 ||
-	    (rc = has_manifest(p, t, &have, e)) != 0)
+	    (rc = pull_has_manifest(p, t, &have, e)) != 0)
 		goto out;
 	if (!have)
 		rc = pass_over_damage(unpack_manifest(&u, data, e), t, e);
@@ -533,172 +523,11 @@ pull_transcript(struct pull *p, const struct release_transcript *t,
 	if (t->has_data) {
 		rc = unpack_data(p, t, old, e);
 	} else {
-		rc = has_manifest(p, t, &have, e);
+		rc = pull_has_manifest(p, t, &have, e);
 		if (rc == 0 && !have)
 			rc = fetch_manifest(p, t, e);
 	}
 	return rc != 0 ? err_prefix(e, "transcript %s", t->name) : 0;
-}
-
-/* ---- objects ---- */
-
-/* The upstream's first failing; what else it has is taken all the same. */
-static void
-note_failing(struct pull *p, int code, const char *why)
-{
-	if (p->failing.code == 0)
-		(void)err_set(&p->failing, code, "%s", why);
-}
-
-static bool
-is_upstreams_fault(int rc)
-{
-	return rc == ERR_VERIFY || rc == ERR_FORMAT || rc == ERR_LIMIT;
-}
-
-/* What one upstream lacks or has wrong another may have; the rest is taken.  A
- * connection that fails says nothing of what there is. */
-static int
-pass_over_lack(struct pull *p, int rc, const struct err *why, struct err *e)
-{
-	if (rc == 0)
-		return 0;
-	if (is_upstreams_fault(rc) || rc == ERR_NOT_FOUND) {
-		note_failing(p, rc, why->msg);
-		return 0;
-	}
-	*e = *why;
-	return rc;
-}
-
-static int
-frame_begin(void *arg, const struct fetch_want *want, struct err *e)
-{
-	struct pull *p = arg;
-
-	p->spoiled = false;
-	return object_begin(
-	    p->writer, OBJECT_FRAME, &want->digest, want->size_bytes, e);
-}
-
-/* An error of this side, or 0 after noting one of the upstream's. */
-static int
-judge_frame(struct pull *p, int rc, const struct err *why, struct err *e)
-{
-	if (rc == 0)
-		return 0;
-	p->spoiled = true;
-	if (is_upstreams_fault(rc)) {
-		note_failing(p, rc, why->msg);
-		return 0;
-	}
-	*e = *why;
-	return rc;
-}
-
-static int
-frame_data(void *arg, const void *data, size_t len, struct err *e)
-{
-	struct err why = ERR_INIT;
-	struct pull *p = arg;
-
-	return p->spoiled
-	    ? 0
-	    : judge_frame(p, object_feed(p->writer, data, len, &why), &why, e);
-}
-
-static int
-frame_end(
-    void *arg, const struct fetch_want *want, const char *bad, struct err *e)
-{
-	struct err why = ERR_INIT;
-	char hex[DIGEST_HEX];
-	struct pull *p = arg;
-	int rc;
-
-	if (p->spoiled)
-		return 0;
-	digest_hex(&want->digest, hex);
-	if (bad != NULL) {
-		object_cancel(p->writer);
-		rc = err_set(&why, ERR_VERIFY, "object %s: %s", hex, bad);
-	} else {
-		rc = object_end(p->writer, &why);
-	}
-	p->objects += rc == 0;
-	return judge_frame(p, rc, &why, e);
-}
-
-static int
-frame_missing(void *arg, const struct fetch_want *want, struct err *e)
-{
-	char hex[DIGEST_HEX], why[DIGEST_HEX + 64];
-
-	(void)e;
-	digest_hex(&want->digest, hex);
-	(void)snprintf(why, sizeof(why), "object %s: upstream lacks it", hex);
-	note_failing(arg, ERR_NOT_FOUND, why);
-	return 0;
-}
-
-/* A large object, into a file that a cut transfer goes on with.  The frame's
- * own digest is not signed: a wrong one starts over. */
-static int
-pull_large(struct pull *p, const struct fetch_want *want, struct err *e)
-{
-	char path[REPO_PATH_BYTES], url[REPO_PATH_BYTES + 1];
-	char name[REPO_PATH_BYTES];
-	uint64_t have;
-	int fd = -1, rc;
-
-	repo_path_object(path, &want->digest);
-	(void)snprintf(url, sizeof(url), "/%s", path);
-	partial_name("object", &want->digest, name);
-	if ((rc = repo_partial_open(p->repo, name, &fd, &have, e)) != 0)
-		return rc;
-	rc = fetch_download(p->fetch, url, NULL,
-	    want->size_bytes + want->size_bytes / 64 + FRAME_SLACK, fd, e);
-	if (rc == 0 && lseek(fd, 0, SEEK_SET) < 0)
-		rc = err_sys(e, "object");
-	if (rc == 0) {
-		rc = object_put_frame(
-		    p->writer, fd, &want->digest, want->size_bytes, e);
-		repo_partial_discard(p->repo, name);
-		if (rc != 0)
-			err_prefix(e, "%s", path);
-	}
-	close(fd);
-	p->objects += rc == 0;
-	return rc;
-}
-
-static int
-pull_objects(struct pull *p, struct wants *w, struct err *e)
-{
-	struct fetch_taker taker = { .form = FETCH_FRAME,
-		.arg = p,
-		.begin = frame_begin,
-		.data = frame_data,
-		.end = frame_end,
-		.missing = frame_missing };
-	size_t small = 0;
-	int rc = 0;
-
-	for (size_t i = 0; i < w->count && rc == 0; i++) {
-		struct err why = ERR_INIT;
-
-		if (w->list[i].size_bytes > LARGE_BYTES)
-			rc = pass_over_lack(
-			    p, pull_large(p, &w->list[i], &why), &why, e);
-		else
-			w->list[small++] = w->list[i];
-	}
-	if (rc != 0)
-		return rc;
-	rc = fetch_objects(p->fetch, w->list, small, &taker, e);
-	if (rc != 0)
-		object_cancel(p->writer);
-	return rc;
 }
 
 int
@@ -710,7 +539,7 @@ pull_manifests(struct pull *p, const struct release *release, struct err *e)
 		const struct release_transcript *t = &release->transcripts[i];
 		bool have;
 
-		rc = has_manifest(p, t, &have, e);
+		rc = pull_has_manifest(p, t, &have, e);
 		if (rc == 0 && !have)
 			rc = fetch_manifest(p, t, e);
 		if (rc != 0)
@@ -735,24 +564,23 @@ int
 pull_one(struct pull *p, const struct release *release,
     const struct release *before, bool only_data, struct err *e)
 {
-	struct wants missing = WANTS_INIT;
 	int rc = 0;
 
 	err_clear(&p->failing);
 	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {
-		const struct release_transcript *t = &release->transcripts[i];
 		struct err why = ERR_INIT;
 
-		rc = pull_transcript(p, t, before, &why);
-		if (rc == 0 && !only_data)
-			rc = list_missing(p, t, &missing, &why);
+		rc = pull_transcript(p, &release->transcripts[i], before, &why);
 		/* Its objects may come with the data transcript, elsewhere. */
-		rc = pass_over_lack(p, rc, &why, e);
+		rc = pull_pass_over_lack(p, rc, &why, e);
 	}
-	wants_sort(&missing);
-	if (rc == 0 && missing.count > 0)
-		rc = pull_objects(p, &missing, e);
-	wants_release(&missing);
+	for (size_t i = 0;
+	     i < release->transcript_count && rc == 0 && !only_data; i++) {
+		struct err why = ERR_INIT;
+
+		rc = pull_objects(p, &release->transcripts[i], &why);
+		rc = pull_pass_over_lack(p, rc, &why, e);
+	}
 	if (rc == 0 && p->failing.code != 0) {
 		*e = p->failing;
 		return e->code;

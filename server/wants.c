@@ -10,11 +10,20 @@ wants_release(struct wants *w)
 	memset(w, 0, sizeof(*w));
 }
 
+static uint64_t
+beginning_of(const struct digest *digest)
+{
+	uint64_t v;
+
+	memcpy(&v, digest->b, sizeof(v));
+	return v;
+}
+
 int
 wants_add(struct wants *w, const struct digest *digest, uint64_t size_bytes,
     struct err *e)
 {
-	struct fetch_want *list;
+	struct want *list;
 
 	if (w->count == w->room) {
 		w->room = w->room == 0 ? 256 : 2 * w->room;
@@ -23,7 +32,7 @@ wants_add(struct wants *w, const struct digest *digest, uint64_t size_bytes,
 			return err_memory(e);
 		w->list = list;
 	}
-	w->list[w->count].digest = *digest;
+	w->list[w->count].beginning = beginning_of(digest);
 	w->list[w->count++].size_bytes = size_bytes;
 	return 0;
 }
@@ -31,7 +40,9 @@ wants_add(struct wants *w, const struct digest *digest, uint64_t size_bytes,
 static int
 want_cmp(const void *a, const void *b)
 {
-	return memcmp(a, b, DIGEST_BYTES);
+	const struct want *x = a, *y = b;
+
+	return (x->beginning > y->beginning) - (x->beginning < y->beginning);
 }
 
 void
@@ -48,10 +59,12 @@ wants_sort(struct wants *w)
 	w->count = kept + 1;
 }
 
-const struct fetch_want *
+const struct want *
 wants_find(const struct wants *w, const struct digest *digest)
 {
+	const struct want sought = { .beginning = beginning_of(digest) };
+
 	return w->count == 0
 	    ? NULL
-	    : bsearch(digest, w->list, w->count, sizeof(*w->list), want_cmp);
+	    : bsearch(&sought, w->list, w->count, sizeof(*w->list), want_cmp);
 }
