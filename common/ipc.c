@@ -17,11 +17,19 @@
 
 #define HEADER_BYTES 8
 #define HAS_FD       (1U << 31)
+#define IN_SLOT      (1U << 30)
 #define BUFFER_BYTES (2 * (LIMIT_IPC_BYTES + HEADER_BYTES))
-#define SOCKET_BYTES (1024 * 1024) /* in flight; more was not faster */
-#define SEND_S       3600          /* large contents may be copied meanwhile */
-#define HOLD_BYTES   ((size_t)128 * 1024) /* worth a system call */
+#define SOCKET_BYTES (1024 * 1024)  /* in flight; more was not faster */
+#define SEND_S       3600           /* large contents may be copied meanwhile */
+#define HOLD_BYTES   IPC_SLOT_BYTES /* worth a system call */
+#define SLOT_LEAST   4096           /* worth a slot */
 #define PENDING_FDS  4
+
+/* Of one direction. */
+struct slots {
+	struct ipc_slots *shared; /* or NULL: there are none */
+	size_t turn;
+};
 
 struct ipc {
 	int fd;
@@ -30,7 +38,12 @@ struct ipc {
 	int fds[PENDING_FDS]; /* received, in order, not yet returned */
 	int offered;          /* with the last message, or -1 */
 	bool holds;
-	struct buf held; /* messages not yet sent */
+	uint8_t *held; /* messages not yet sent, in the slot if there are any */
+	size_t held_len;
+	struct slots out, in;
+	uint8_t
+	    *came; /* of a slot: those from came_start on not yet returned */
+	size_t came_start, came_end;
 	uint8_t buffer[BUFFER_BYTES];
 };
 
@@ -65,14 +78,27 @@ ipc_new(int fd, struct ipc **out, struct err *e)
 	ipc = malloc(sizeof(*ipc));
 	if (ipc == NULL)
 		return err_memory(e);
+	/* Not the buffer: its pages come when they are needed. */
+	memset(ipc, 0, offsetof(struct ipc, buffer));
 	enlarge(fd);
 	ipc->fd = fd;
-	ipc->start = ipc->end = 0;
-	ipc->fd_count = 0;
 	ipc->offered = -1;
-	ipc->holds = false;
-	buf_init(&ipc->held, HOLD_BYTES);
 	*out = ipc;
+	return 0;
+}
+
+void
+ipc_send_by(struct ipc *ipc, struct ipc_slots *slots)
+{
+	ipc->out.shared = slots;
+}
+
+int
+ipc_take_from(struct ipc *ipc, struct ipc_slots *slots, struct err *e)
+{
+	if ((ipc->came = malloc(IPC_SLOT_BYTES)) == NULL)
+		return err_memory(e);
+	ipc->in.shared = slots;
 	return 0;
 }
 
@@ -95,7 +121,9 @@ ipc_free(struct ipc *ipc)
 	for (i = 0; i < ipc->fd_count; i++)
 		close(ipc->fds[i]);
 	close(ipc->fd);
-	buf_release(&ipc->held);
+	if (ipc->out.shared == NULL)
+		free(ipc->held);
+	free(ipc->came);
 	free(ipc);
 }
 
@@ -184,31 +212,56 @@ part(const void *data, size_t len)
 static int
 send_held(struct ipc *ipc, struct err *e)
 {
-	struct iovec all = part(ipc->held.data, ipc->held.len);
+	uint8_t header[HEADER_BYTES];
+	struct iovec all = part(ipc->held, ipc->held_len);
 	struct msghdr m = { .msg_iov = &all, .msg_iovlen = 1 };
-	int ret = buf_check(&ipc->held, "message", e);
 
-	if (ret == 0 && ipc->held.len > 0)
-		ret = send_all(ipc->fd, &m, e);
-	buf_clear(&ipc->held);
-	return ret;
+	if (ipc->held_len == 0)
+		return 0;
+	if (ipc->out.shared != NULL) {
+		put_header(header, 0, (uint32_t)ipc->held_len | IN_SLOT);
+		all = part(header, sizeof(header));
+		ipc->held = NULL;
+	}
+	ipc->held_len = 0;
+	return send_all(ipc->fd, &m, e);
 }
 
-/* Whether the message waits now; what is in its way was sent, or *ret. */
+static int
+room_to_hold(struct ipc *ipc, struct err *e)
+{
+	if (ipc->held != NULL)
+		return 0;
+	if (ipc->out.shared != NULL)
+		return ipc_slots_claim(
+		    ipc->out.shared, ipc->out.turn++, ipc->fd, &ipc->held, e);
+	ipc->held = malloc(HOLD_BYTES);
+	return ipc->held == NULL ? err_memory(e) : 0;
+}
+
+/* Whether the message is among the held ones now; what was in its way was sent,
+ * or *ret. */
 static bool
 hold(struct ipc *ipc, const struct iovec parts[3], int *ret, struct err *e)
 {
 	size_t len = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
+	bool by_slot = ipc->out.shared != NULL && len >= SLOT_LEAST;
 
 	*ret = 0;
-	if (ipc->held.len + len > HOLD_BYTES)
+	if (ipc->held_len + len > HOLD_BYTES)
 		*ret = send_held(ipc, e);
-	if (*ret != 0 || !ipc->holds || len > HOLD_BYTES)
+	if (*ret != 0 || !(ipc->holds || by_slot) || len > HOLD_BYTES)
 		return false;
-	for (int i = 0; i < 3; i++)
+	if ((*ret = room_to_hold(ipc, e)) != 0)
+		return false;
+	for (int i = 0; i < 3; i++) {
 		if (parts[i].iov_len > 0)
-			buf_add(
-			    &ipc->held, parts[i].iov_base, parts[i].iov_len);
+			memcpy(ipc->held + ipc->held_len, parts[i].iov_base,
+			    parts[i].iov_len);
+		ipc->held_len += parts[i].iov_len;
+	}
+	if (!ipc->holds)
+		*ret = send_held(ipc, e);
 	return true;
 }
 
@@ -400,13 +453,21 @@ peek(const struct ipc *ipc, uint32_t *type, uint32_t *len)
 	return reader_u32(&r, type) == 0 && reader_u32(&r, len) == 0;
 }
 
+/* How much of a message is on the socket, after its header. */
+static size_t
+inline_bytes(uint32_t len)
+{
+	return (len & IN_SLOT) != 0 ? 0 : len & ~HAS_FD;
+}
+
 bool
 ipc_is_ready(const struct ipc *ipc)
 {
 	uint32_t type, len;
 
-	return peek(ipc, &type, &len) &&
-	    (len & ~HAS_FD) <= ipc->end - ipc->start - HEADER_BYTES;
+	return ipc->came_start < ipc->came_end ||
+	    (peek(ipc, &type, &len) &&
+	        inline_bytes(len) <= ipc->end - ipc->start - HEADER_BYTES);
 }
 
 /* Until a whole message is in the buffer. */
@@ -419,7 +480,8 @@ fill_message(struct ipc *ipc, int64_t timeout_ms, struct err *e)
 	int ret;
 
 	while (!ipc_is_ready(ipc)) {
-		if (peek(ipc, &type, &len) && (len & ~HAS_FD) > LIMIT_IPC_BYTES)
+		if (peek(ipc, &type, &len) &&
+		    inline_bytes(len) > LIMIT_IPC_BYTES)
 			return nonsense("longer than the limit", e);
 		if (timeout_ms >= 0 && end_ms < 0) {
 			clock_gettime(CLOCK_MONOTONIC, &now);
@@ -430,6 +492,38 @@ fill_message(struct ipc *ipc, int64_t timeout_ms, struct err *e)
 		if (ret != 0)
 			return ret;
 	}
+	return 0;
+}
+
+/* The messages of the next slot: a copy, which nobody changes any more. */
+static int
+take_slot(struct ipc *ipc, uint32_t len, struct err *e)
+{
+	len &= ~IN_SLOT;
+	if (ipc->in.shared == NULL || len == 0 || len > IPC_SLOT_BYTES)
+		return nonsense("no such slot", e);
+	ipc_slots_take(ipc->in.shared, ipc->in.turn++, ipc->came, len);
+	ipc->start += HEADER_BYTES;
+	ipc->came_start = 0;
+	ipc->came_end = len;
+	return 0;
+}
+
+static int
+next_of_slot(struct ipc *ipc, struct ipc_msg *msg, struct err *e)
+{
+	uint32_t type, len;
+	struct reader r;
+
+	reader_init(
+	    &r, ipc->came + ipc->came_start, ipc->came_end - ipc->came_start);
+	if (reader_u32(&r, &type) != 0 || reader_u32(&r, &len) != 0 ||
+	    len > reader_left(&r))
+		return nonsense("cut off in a slot", e);
+	*msg = (struct ipc_msg){ .type = type,
+		.data = ipc->came + ipc->came_start + HEADER_BYTES,
+		.len = len };
+	ipc->came_start += HEADER_BYTES + len;
 	return 0;
 }
 
@@ -453,10 +547,14 @@ ipc_recv(
 
 	close_offered(ipc);
 	ret = fill_message(ipc, timeout_ms, e);
-	if (ret != 0)
-		return ret;
-	(void)peek(ipc, &type, &len);
-	if ((len & HAS_FD) != 0)
+	if (ret == 0 && ipc->came_start == ipc->came_end) {
+		(void)peek(ipc, &type, &len);
+		if ((len & IN_SLOT) != 0)
+			ret = take_slot(ipc, len, e);
+	}
+	if (ret == 0 && ipc->came_start < ipc->came_end)
+		return next_of_slot(ipc, msg, e);
+	if (ret == 0 && (len & HAS_FD) != 0)
 		ret = offer_fd(ipc, e);
 	if (ret != 0)
 		return ret;

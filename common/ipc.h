@@ -2,7 +2,9 @@
  *
  *     offset  bytes  big endian
  *     0       4      type, the caller's
- *     4       4      bit 31: a descriptor comes along; the rest: payload bytes
+ *     4       4      bit 31: a descriptor comes along; bit 30: whole messages
+ *                    of as many bytes are in the next slot of shared memory;
+ *                    the rest: payload bytes
  *     8       ...    payload, at most LIMIT_IPC_BYTES
  *
  * Neither end trusts the other: lengths are checked, and a descriptor that
@@ -16,6 +18,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "common/ipc_slots.h"
 
 #define IPC_FOREVER (-1)
 
@@ -32,6 +35,12 @@ struct ipc_msg {
 MUST_CHECK int ipc_pair(int fds[2], struct err *e);
 /* fd belongs to the ipc, after success only. */
 MUST_CHECK int ipc_new(int fd, struct ipc **out, struct err *e);
+/* Much content goes faster by shared memory: from here on all that one end
+ * sends, if it is worth it, goes by `slots`, and the other takes it from there.
+ * They stay the caller's. */
+void ipc_send_by(struct ipc *ipc, struct ipc_slots *slots);
+MUST_CHECK int ipc_take_from(
+    struct ipc *ipc, struct ipc_slots *slots, struct err *e);
 /* Closes its descriptor, too. */
 void ipc_free(struct ipc *ipc);
 /* For poll(2); look at ipc_is_ready before waiting for it. */

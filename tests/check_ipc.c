@@ -36,6 +36,17 @@ open_descriptors(void)
 	return count;
 }
 
+static struct ipc_slots *slots; /* from a to b, or NULL: none */
+
+static void
+make_slots(void)
+{
+	struct err e = ERR_INIT;
+
+	ipc_slots_free(slots);
+	OK(ipc_slots_new(&slots, &e));
+}
+
 static void
 make_pair(struct ipc **a, struct ipc **b)
 {
@@ -45,6 +56,10 @@ make_pair(struct ipc **a, struct ipc **b)
 	OK(ipc_pair(fds, &e));
 	OK(ipc_new(fds[0], a, &e));
 	OK(ipc_new(fds[1], b, &e));
+	if (slots == NULL)
+		return;
+	ipc_send_by(*a, slots);
+	OK(ipc_take_from(*b, slots, &e));
 }
 
 static uint8_t pattern[LIMIT_IPC_BYTES];
@@ -92,6 +107,8 @@ START_TEST(messages_arrive_whole_and_in_order)
 	size_t round, i;
 
 	fill_pattern();
+	if (_i == 1)
+		make_slots();
 	make_pair(&a, &b);
 	ck_assert_int_eq(pthread_create(&t, NULL, send_sizes, a), 0);
 	for (round = 0; round < 20; round++) {
@@ -128,6 +145,8 @@ START_TEST(held_messages_go_together_and_in_order)
 	uint8_t end = 1;
 
 	fill_pattern();
+	if (_i == 1)
+		make_slots();
 	make_pair(&a, &b);
 	ipc_hold(a);
 	for (uint32_t i = 0; i < COUNT(held); i++) {
@@ -238,6 +257,111 @@ START_TEST(too_much_is_refused_at_both_ends)
 		ipc_free(a);
 		ipc_free(b);
 	}
+}
+END_TEST
+
+/* The first slot says `text`, and the socket that it holds len bytes. */
+static int
+hear_of_slot(const char *text, size_t text_len, uint32_t len)
+{
+	uint8_t header[8] = { 0, 0, 0, 0, (uint8_t)(0x40 | len >> 24),
+		(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len };
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+	struct ipc_msg m;
+	uint8_t *slot;
+	int rc;
+
+	make_slots();
+	make_pair(&a, &b);
+	OK(ipc_slots_claim(slots, 0, ipc_fd(a), &slot, &e));
+	memcpy(slot, text, text_len);
+	ck_assert_int_eq(send(ipc_fd(a), header, 8, 0), 8);
+	rc = ipc_recv(b, &m, 1000, &e);
+	ipc_free(a);
+	ipc_free(b);
+	return rc;
+}
+
+START_TEST(a_slot_that_lies_is_refused)
+{
+	static const struct {
+		const char *text;
+		size_t text_len;
+		uint32_t len;
+		int rc;
+	} cases[] = {
+		{ "\0\0\0\1\0\0\0\2ab", 10, 10, 0 },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 7, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 9, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, IPC_SLOT_BYTES + 1, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0x3fffffff, ERR_NET },
+		{ "\0\0\0\1\x7f\xff\xff\xff", 8, 8, ERR_NET },
+		/* Neither a descriptor nor another slot. */
+		{ "\0\0\0\1\x80\0\0\0", 8, 8, ERR_NET },
+		{ "\0\0\0\1\x40\0\0\0", 8, 8, ERR_NET },
+	};
+	static const uint8_t header[8] = { 0, 0, 0, 0, 0x40, 0, 0, 1 };
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+	struct ipc_msg m;
+
+	for (size_t i = 0; i < COUNT(cases); i++)
+		ck_assert_int_eq(hear_of_slot(cases[i].text, cases[i].text_len,
+		                     cases[i].len),
+		    cases[i].rc);
+	/* Where there are none. */
+	ipc_slots_free(slots);
+	slots = NULL;
+	make_pair(&a, &b);
+	ck_assert_int_eq(send(ipc_fd(a), header, 8, 0), 8);
+	ck_assert_int_eq(ipc_recv(b, &m, 1000, &e), ERR_NET);
+	ipc_free(a);
+	ipc_free(b);
+}
+END_TEST
+
+START_TEST(what_came_is_not_changed_any_more)
+{
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+	struct ipc_msg m;
+	uint8_t *slot;
+
+	make_slots();
+	make_pair(&a, &b);
+	ipc_hold(a);
+	OK(ipc_send(a, 1, "one", 3, &e));
+	OK(ipc_send(a, 2, "two", 3, &e));
+	OK(ipc_flush(a, &e));
+	OK(ipc_recv(b, &m, 1000, &e));
+	for (size_t turn = 0; turn < 8; turn++) {
+		OK(ipc_slots_claim(slots, turn, ipc_fd(a), &slot, &e));
+		memset(slot, 0xff, IPC_SLOT_BYTES);
+	}
+	ck_assert_mem_eq(m.data, "one", 3);
+	ck_assert(ipc_is_ready(b));
+	OK(ipc_recv(b, &m, 1000, &e));
+	ck_assert_mem_eq(m.data, "two", 3);
+	ck_assert(!ipc_is_ready(b));
+	ipc_free(a);
+	ipc_free(b);
+}
+END_TEST
+
+START_TEST(who_waits_for_a_slot_sees_the_other_end_go)
+{
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+
+	make_slots();
+	make_pair(&a, &b);
+	for (size_t turn = 0; turn < 8; turn++)
+		OK(ipc_send(a, 1, pattern, 100000, &e));
+	ipc_free(b);
+	ck_assert_int_eq(ipc_send(a, 1, pattern, 100000, &e), ERR_NET);
+	ipc_free(a);
 }
 END_TEST
 
@@ -385,6 +509,8 @@ START_TEST(throughput_is_measured)
 	pthread_t t;
 	double s;
 
+	if (_i == 1)
+		make_slots();
 	make_pair(&a, &b);
 	memset(pattern, 0, sizeof(pattern));
 	clock_gettime(CLOCK_MONOTONIC, &from);
@@ -398,8 +524,8 @@ START_TEST(throughput_is_measured)
 	pthread_join(t, NULL);
 	s = (double)(to.tv_sec - from.tv_sec) +
 	    (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-	(void)printf(
-	    "ipc: %.2f GB/s in messages of 128 KiB\n", (double)got / s / 1e9);
+	(void)printf("ipc: %.2f GB/s in messages of 128 KiB%s\n",
+	    (double)got / s / 1e9, slots != NULL ? ", by slots" : "");
 	ck_assert_uint_eq(sum, 0);
 	ck_assert(s < 60);
 	ipc_free(a);
@@ -416,14 +542,17 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(t, 120);
-	tcase_add_test(t, messages_arrive_whole_and_in_order);
-	tcase_add_test(t, held_messages_go_together_and_in_order);
+	tcase_add_loop_test(t, messages_arrive_whole_and_in_order, 0, 2);
+	tcase_add_loop_test(t, held_messages_go_together_and_in_order, 0, 2);
 	tcase_add_test(t, nothing_comes_within_the_time);
 	tcase_add_test(t, an_end_that_went_is_noticed_by_both);
 	tcase_add_test(t, too_much_is_refused_at_both_ends);
+	tcase_add_test(t, a_slot_that_lies_is_refused);
+	tcase_add_test(t, what_came_is_not_changed_any_more);
+	tcase_add_test(t, who_waits_for_a_slot_sees_the_other_end_go);
 	tcase_add_test(t, descriptors_come_with_their_messages);
 	tcase_add_test(t, stray_descriptors_are_closed);
-	tcase_add_test(t, throughput_is_measured);
+	tcase_add_loop_test(t, throughput_is_measured, 0, 2);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -32,8 +32,10 @@ start_process(struct fetch *f, struct err *e)
 	int fds[2] = { -1, -1 };
 	int rc;
 
-	if ((rc = ipc_pair(fds, e)) != 0)
+	if ((rc = ipc_slots_new(&f->slots, e)) != 0)
 		return rc;
+	if ((rc = ipc_pair(fds, e)) != 0)
+		goto out;
 	f->owner = getpid();
 	f->pid = fork();
 	if (f->pid < 0) {
@@ -41,15 +43,16 @@ start_process(struct fetch *f, struct err *e)
 		goto out;
 	}
 	if (f->pid == 0)
-		_exit(fetcher_run(fds[1], f->options));
+		_exit(fetcher_run(fds[1], f->slots, f->options));
 	if ((rc = ipc_new(fds[0], &f->ipc, e)) != 0)
 		goto out;
 	fds[0] = -1;
-	f->broken = false;
+	rc = ipc_take_from(f->ipc, f->slots, e);
+	f->broken = rc != 0;
 out:
-	if (fds[0] >= 0)
-		close(fds[0]);
-	close(fds[1]);
+	for (int i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
 	return rc;
 }
 
@@ -62,6 +65,8 @@ end_process(struct fetch *f)
 		kill(f->pid, SIGKILL);
 	ipc_free(f->ipc);
 	f->ipc = NULL;
+	ipc_slots_free(f->slots);
+	f->slots = NULL;
 	if (fetch_pid(f) <= 0)
 		return;
 	while (waitpid(f->pid, NULL, 0) < 0 && errno == EINTR)

@@ -11,6 +11,7 @@
 struct fetch {
 	const struct fetch_options *options;
 	struct ipc *ipc;
+	struct ipc_slots *slots; /* what the fetcher sends */
 	pid_t pid;
 	pid_t owner; /* whose child that is: a fork of it has this too */
 	struct digest_state *hash;

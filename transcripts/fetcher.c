@@ -623,7 +623,8 @@ give_up_privileges(int fd, const struct fetch_options *options, struct err *e)
 }
 
 int
-fetcher_run(int fd, const struct fetch_options *options)
+fetcher_run(
+    int fd, struct ipc_slots *slots, const struct fetch_options *options)
 {
 	struct fetcher f = { .options = options, .text.fd = -1 };
 	struct err e = ERR_INIT;
@@ -642,6 +643,8 @@ fetcher_run(int fd, const struct fetch_options *options)
 		rc = zst_decoder_new(&f.decoder, &e);
 	if (rc == 0)
 		rc = ipc_new(fd, &f.ipc, &e);
+	if (rc == 0)
+		ipc_send_by(f.ipc, slots);
 	if (rc == 0)
 		rc = serve_requests(&f, &e);
 	/* The other end hears of it by the end of the conversation. */
