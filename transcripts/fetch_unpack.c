@@ -9,14 +9,15 @@
 
 /* Small enough to stay in a core's cache until it is written. */
 #define BODY_BYTES ((size_t)128 * 1024)
+/* Full buffers may wait for the thread that hashes, so that neither it nor this
+ * one waits each time; one more is being hashed, and one filled. */
+#define BODY_WAITING 2
+#define BODY_BUFFERS (BODY_WAITING + 2)
 
 /* What is hashed by another thread. */
 struct aside {
-	struct pool
-	    *pool; /* of one thread; NULL: none yet, or none to be had */
 	struct digest_state *hash;
-	const uint8_t *data;
-	size_t len;
+	uint8_t data[BODY_BYTES];
 };
 
 /* A member's result, gathered: its pieces may be few bytes each. */
@@ -27,10 +28,11 @@ struct body {
 	int basis_fd;
 	uint64_t left; /* of its signed size */
 	char bad[256]; /* why nothing more is taken of it, or "" */
-	struct aside aside;
+	struct pool
+	    *pool; /* of one thread; NULL: none yet, or none to be had */
 	size_t held;
-	uint8_t *bytes; /* where they are gathered: one of the buffers */
-	uint8_t buffers[2][BODY_BYTES];
+	size_t turn; /* buffer in which they are gathered */
+	struct aside buffers[BODY_BUFFERS];
 };
 
 /* A pool_fn. */
@@ -40,7 +42,7 @@ hash_aside(void *arg, struct err *e)
 	const struct aside *a = arg;
 
 	(void)e;
-	digest_add(a->hash, a->data, a->len);
+	digest_add(a->hash, a->data, BODY_BYTES);
 	return 0;
 }
 
@@ -48,7 +50,7 @@ hash_aside(void *arg, struct err *e)
 static int
 settle(struct body *b, struct err *e)
 {
-	return b->aside.pool != NULL ? pool_wait(b->aside.pool, e) : 0;
+	return b->pool != NULL ? pool_wait(b->pool, e) : 0;
 }
 
 static int
@@ -62,31 +64,27 @@ pass_on(struct body *b, const void *data, size_t len, struct err *e)
 	return b->u->data(b->u->arg, data, len, e);
 }
 
-/* A full buffer is hashed while it is written and the other one is filled. */
+/* A full buffer is hashed while it is written and others are filled; that there
+ * is room for it means that the one after it was hashed. */
 static int
 pass_buffer(struct body *b, struct err *e)
 {
-	const uint8_t *data = b->bytes;
-	int rc = settle(b, e);
+	struct aside *full = &b->buffers[b->turn];
 
-	if (rc != 0)
-		return rc;
-	b->aside.hash = b->f->hash;
-	b->aside.data = data;
-	b->aside.len = BODY_BYTES;
-	pool_submit(b->aside.pool, hash_aside, &b->aside);
-	b->bytes = b->buffers[data == b->buffers[0] ? 1 : 0];
-	return b->u->data(b->u->arg, data, BODY_BYTES, e);
+	full->hash = b->f->hash;
+	pool_submit(b->pool, hash_aside, full);
+	b->turn = (b->turn + 1) % BODY_BUFFERS;
+	return b->u->data(b->u->arg, full->data, BODY_BYTES, e);
 }
 
 /* Where there is another processor for it, and a thread to be had. */
 static bool
 hashes_aside(struct body *b)
 {
-	if (b->aside.pool == NULL && pool_cpus() > 1 &&
-	    pool_new(1, 1, &b->aside.pool, NULL) != 0)
-		b->aside.pool = NULL;
-	return b->aside.pool != NULL;
+	if (b->pool == NULL && pool_cpus() > 1 &&
+	    pool_new(1, BODY_WAITING, &b->pool, NULL) != 0)
+		b->pool = NULL;
+	return b->pool != NULL;
 }
 
 static int
@@ -97,7 +95,7 @@ pass_held(struct body *b, struct err *e)
 	b->held = 0;
 	if (len == BODY_BYTES && hashes_aside(b))
 		return pass_buffer(b, e);
-	return len == 0 ? 0 : pass_on(b, b->bytes, len, e);
+	return len == 0 ? 0 : pass_on(b, b->buffers[b->turn].data, len, e);
 }
 
 /* So many bytes are next; false if it has too many then. */
@@ -125,7 +123,7 @@ add_data(struct body *b, const uint8_t *data, size_t len, struct err *e)
 		return rc;
 	if (len >= BODY_BYTES / 2 && b->held == 0)
 		return pass_on(b, data, len, e);
-	memcpy(b->bytes + b->held, data, len);
+	memcpy(b->buffers[b->turn].data + b->held, data, len);
 	b->held += len;
 	return 0;
 }
@@ -143,7 +141,7 @@ add_copy(struct body *b, uint64_t offset, uint64_t len, struct err *e)
 		size_t room = BODY_BYTES - b->held;
 		ssize_t n;
 
-		n = pread(b->basis_fd, b->bytes + b->held,
+		n = pread(b->basis_fd, b->buffers[b->turn].data + b->held,
 		    len < room ? (size_t)len : room, (off_t)offset);
 		if (n <= 0) {
 			(void)snprintf(b->bad, sizeof(b->bad), "%s",
@@ -295,13 +293,12 @@ unpack_members(struct fetch *f, const struct fetch_unpacker *u, struct err *e)
 	b->f = f;
 	b->u = u;
 	b->m = &m;
-	b->bytes = b->buffers[0];
 	while (
 	    (rc = fetch_next_reply(f, &msg, 0, e)) == 0 && msg.type != WIRE_OK)
 		if ((rc = read_member(f, &msg, &m, &follows, e)) != 0 ||
 		    (rc = answer_member(b, follows, e)) != 0)
 			break;
-	pool_free(b->aside.pool);
+	pool_free(b->pool);
 	free(b);
 	return rc;
 }
