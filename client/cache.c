@@ -8,11 +8,10 @@
 #include "common/dirstack.h"
 #include "common/fsat.h"
 
-#define CACHE_NAME "cache"
-#define CACHE_TEMP "cache.new"
-#define NAME_BYTES (sizeof(CACHE_NAME) + 17)
-/* File systems stamp with the kernel's tick; so old a stamp is settled. */
-#define GRAIN_NS 20000000L
+#define CACHE_NAME   "cache"
+#define CACHE_TEMP   "cache.new"
+#define NAME_BYTES   (sizeof(CACHE_NAME) + 17)
+#define GRAIN_MAX_NS 20000000L /* two ticks of the slowest */
 
 /* "cache", or with a digest of what is waived behind it. */
 static void
@@ -61,21 +60,34 @@ cache_close(struct cache *c)
 	c->fd = -1;
 }
 
+/* File systems stamp with the kernel's tick; so old a stamp is settled. */
+static long
+grain_ns(void)
+{
+	struct timespec tick;
+
+	return clock_getres(CLOCK_REALTIME_COARSE, &tick) == 0 &&
+	        tick.tv_sec == 0 && tick.tv_nsec < GRAIN_MAX_NS / 2
+	    ? 2 * tick.tv_nsec
+	    : GRAIN_MAX_NS;
+}
+
 /* Waits until everything that a commit stamped is older than the clock's grain,
  * and says from when on a stamp is in doubt.  What is recorded was synced
  * before, so nothing but the grain is. */
 static void
 settle(const struct session *s, struct timespec *started)
 {
+	const long grain = grain_ns();
 	double passed_s =
 	    s->changed.tv_sec != 0 ? clock_seconds_since(&s->changed) : 0;
-	struct timespec left = { 0, GRAIN_NS - (long)(passed_s * 1e9) };
+	struct timespec left = { 0, grain - (long)(passed_s * 1e9) };
 
-	if (passed_s < GRAIN_NS / 1e9)
+	if (passed_s < (double)grain / 1e9)
 		nanosleep(&left, NULL);
 	clock_gettime(CLOCK_REALTIME, started);
 	started->tv_sec += STATCACHE_SLACK_S;
-	started->tv_nsec -= GRAIN_NS / 2;
+	started->tv_nsec -= grain / 2;
 	if (started->tv_nsec < 0) {
 		started->tv_nsec += 1000000000L;
 		started->tv_sec--;
