@@ -34,16 +34,28 @@
 #include "common/limits.h"
 #include "transcripts/trust.h"
 
+#define STATE_CHECKED 16
+
+/* A file that was read to its end and was what it should be. */
+struct state_checked {
+	struct digest digest;
+	uint64_t ino;
+	struct timespec ctime;
+};
+
 struct state {
 	int dir;
 	int lock_fd;
 	char *path;       /* for messages */
 	bool syncs_later; /* what is written is old or new at a crash, and
 			   * durable with the syncfs that follows */
+	/* The manifests last checked: each is, once a run. */
+	struct state_checked checked[STATE_CHECKED];
+	unsigned checked_next;
 };
-#define STATE_INIT    \
- {                    \
-  -1, -1, NULL, false \
+#define STATE_INIT          \
+ {                          \
+  .dir = -1, .lock_fd = -1, \
  }
 
 /* Opens or makes the directory: 0711, as monitoring reads the summaries.  All

@@ -9,9 +9,10 @@
 
 struct tree;
 
-/* The manifests must be there.  ERR_VERIFY: one is damaged;
- * it was removed.  `release` and `profile` must outlive it. */
-MUST_CHECK int tree_open(const struct state *s, const struct release *release,
+/* The manifests must be there.  ERR_VERIFY: one is damaged; it was removed.  One
+ * that was found right and not touched since is not read again for that.
+ * `release` and `profile` must outlive it. */
+MUST_CHECK int tree_open(struct state *s, const struct release *release,
     const struct release_profile *profile, struct tree **out, struct err *e);
 void tree_free(struct tree *t);
 /* The stream, at its beginning after tree_open. */
