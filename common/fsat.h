@@ -59,7 +59,7 @@ MUST_CHECK int fsat_hold_dir(int dir, const char *path, int *fd, struct err *e);
 /* The same of anything, a symlink itself too. */
 MUST_CHECK int fsat_hold(int dir, const char *path, int *fd, struct err *e);
 /* A regular file for reading; anything else is ERR_UNSUPPORTED (a fifo is not
- * waited for). */
+ * waited for).  Its access time stays, if it is ours or we may do as with ours. */
 MUST_CHECK int fsat_open_file(
     int dir, const char *path, int *fd, struct err *e);
 /* The same, with what fsat_stat_fd says of it: no call more. */

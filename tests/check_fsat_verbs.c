@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -162,6 +163,24 @@ START_TEST(only_regular_files_are_opened)
 	OK(fsat_open_stat(pair.in, "dir/new", &fd, &st, &e));
 	ck_assert_uint_eq(st.size_bytes, 3);
 	close(fd);
+}
+END_TEST
+
+START_TEST(reading_leaves_no_trace)
+{
+	const struct timespec times[2] = { { 1000, 0 }, { 2000, 0 } };
+	struct err e = ERR_INIT;
+	struct stat st;
+	struct buf b;
+
+	fsat_pair_write(pair.in, "f", "text");
+	ck_assert_int_eq(utimensat(pair.in, "f", times, 0), 0);
+	buf_init(&b, 100);
+	OK(fsat_read_file(pair.in, "f", 100, &b, &e));
+	ck_assert_uint_eq(b.len, 4);
+	buf_release(&b);
+	ck_assert_int_eq(fstatat(pair.in, "f", &st, 0), 0);
+	ck_assert_int_eq(st.st_atim.tv_sec, 1000);
 }
 END_TEST
 
@@ -610,6 +629,7 @@ main(void)
 	tcase_add_test(t, lists_are_sorted_and_complete);
 	tcase_add_test(t, stat_says_what_stat_says);
 	tcase_add_test(t, only_regular_files_are_opened);
+	tcase_add_test(t, reading_leaves_no_trace);
 	tcase_add_test(t, reading_stops_at_its_limit);
 	tcase_add_loop_test(t, write_file_replaces_as_a_whole, 0, 3);
 	tcase_add_test(t, links_and_renames_work_across_directories);
