@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/dirstack.h"
 #include "common/fsat.h"
+#include "transcripts/compare_ahead.h"
 
 #define CACHE_NAME   "cache"
 #define CACHE_TEMP   "cache.new"
@@ -142,26 +143,18 @@ add_known(struct writing *w, const struct manifest_entry *m, bool *added,
 }
 
 static int
-add_entry(struct writing *w, const struct manifest_entry *m, struct err *e)
+add_seen(struct writing *w, const struct manifest_entry *m,
+    const struct fsat_stat *st, struct err *e)
 {
 	struct statcache_record record;
-	struct err mine = ERR_INIT;
-	struct fsat_stat st;
-	const char *name;
-	int dir, rc;
 
-	rc = dirstack_at(w->dirs, m->path, &dir, &name, &mine);
-	if (rc == 0)
-		rc = fsat_stat(dir, name, &st, &mine);
-	if (rc != 0)
-		return 0; /* gone meanwhile: the next run will see */
 	/* Changed since it was made: not what the manifest says. */
 	if (m->type == MANIFEST_FILE &&
-	    (!S_ISREG(st.mode) || st.size_bytes != m->size_bytes ||
-	        st.mtime.tv_sec != m->mtime.tv_sec ||
-	        st.mtime.tv_nsec != m->mtime.tv_nsec))
+	    (!S_ISREG(st->mode) || st->size_bytes != m->size_bytes ||
+	        st->mtime.tv_sec != m->mtime.tv_sec ||
+	        st->mtime.tv_nsec != m->mtime.tv_nsec))
 		return 0;
-	statcache_record_init(&record, m->path, &st);
+	statcache_record_init(&record, m->path, st);
 	if (m->type == MANIFEST_FILE)
 		record.digest = m->digest;
 	record.xattrs = m->xattrs;
@@ -169,7 +162,46 @@ add_entry(struct writing *w, const struct manifest_entry *m, struct err *e)
 }
 
 static int
-write_entries(struct writing *w, struct tree *t, struct err *e)
+look_and_add(struct writing *w, const struct manifest_entry *m, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
+	const char *name;
+	int dir;
+
+	if (dirstack_at(w->dirs, m->path, &dir, &name, &ignored) != 0 ||
+	    fsat_stat(dir, name, &st, &ignored) != 0)
+		return 0; /* gone meanwhile: the next run will see */
+	return add_seen(w, m, &st, e);
+}
+
+static bool
+is_recorded(const struct layer_entry *entry)
+{
+	return !entry->implied && entry->m.type != MANIFEST_HARDLINK;
+}
+
+/* Each is looked at, ahead. */
+static int
+write_all(struct writing *w, int root, struct tree *t, struct err *e)
+{
+	struct compare_ahead *ahead;
+	const struct compare_seen *seen;
+	int rc = compare_ahead_new(tree_layer(t), root, &ahead, e);
+
+	if (rc != 0)
+		return rc;
+	while (rc == 0 && (rc = compare_ahead_next(ahead, &seen, e)) == 0 &&
+	    seen != NULL)
+		if (seen->is_seen && is_recorded(&seen->entry))
+			rc = add_seen(w, &seen->entry.m, &seen->st, e);
+	compare_ahead_free(ahead);
+	return rc;
+}
+
+/* What was not changed is as the cache before has it. */
+static int
+write_changed(struct writing *w, struct tree *t, struct err *e)
 {
 	const struct layer_entry *entry;
 	bool added;
@@ -177,11 +209,11 @@ write_entries(struct writing *w, struct tree *t, struct err *e)
 
 	while (
 	    (rc = layer_next(tree_layer(t), &entry, e)) == 0 && entry != NULL) {
-		if (entry->implied || entry->m.type == MANIFEST_HARDLINK)
+		if (!is_recorded(entry))
 			continue;
 		rc = add_known(w, &entry->m, &added, e);
 		if (rc == 0 && !added)
-			rc = add_entry(w, &entry->m, e);
+			rc = look_and_add(w, &entry->m, e);
 		if (rc != 0)
 			break;
 	}
@@ -204,7 +236,8 @@ write_file(struct session *s, struct tree *t, int fd,
 	if (rc == 0)
 		rc = statcache_writer_new(fd, &started, &w.out, e);
 	if (rc == 0)
-		rc = write_entries(&w, t, e);
+		rc = w.before.reader == NULL ? write_all(&w, s->root, t, e)
+		                             : write_changed(&w, t, e);
 	if (rc == 0)
 		rc = statcache_writer_end(w.out, e);
 	statcache_writer_free(w.out);

@@ -1,6 +1,6 @@
-/* What compare looks at next, looked at ahead: entries of a layer with what stat
- * says of their names, read by another thread where there is a processor for
- * it.  Part of compare. */
+/* Entries of a layer with what stat says of their names, looked at ahead by
+ * another thread where there is a processor for it: for compare, and for who
+ * records what is there. */
 #ifndef TRANSCRIPTS_COMPARE_AHEAD_H
 #define TRANSCRIPTS_COMPARE_AHEAD_H
 
