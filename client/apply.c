@@ -364,15 +364,13 @@ carry_out_journal(struct session *s, const char *channel,
 	 * that time. */
 	if (rc == 0 && channel == NULL)
 		trust_set_time(s->trust, a.when);
-	s->state.syncs_later = true;
-	if (rc == 0)
-		rc = make_current(s, channel != NULL ? channel : a.channel,
-		    &h.head, &h.applied, e);
-	s->state.syncs_later = false;
 	if (rc == 0)
 		rc = syncs_add(&syncs, s->state.dir, e);
 	if (rc == 0)
 		rc = syncs_all(&syncs, e);
+	if (rc == 0)
+		rc = make_current(s, channel != NULL ? channel : a.channel,
+		    &h.head, &h.applied, e);
 	if (rc == 0)
 		rc = journal_remove(s->state.dir, e);
 	syncs_release(&syncs);
@@ -478,9 +476,13 @@ apply_change(struct session *s, struct content *content, struct plan *plan,
 {
 	int rc;
 
-	if (plan_is_empty(plan))
-		return make_current(
-		    s, s->head.channel, &goal->head, &goal->applied, e);
+	if (plan_is_empty(plan)) {
+		/* The manifests, which nothing else makes durable here. */
+		rc = fsat_syncfs(s->state.dir, e);
+		return rc != 0 ? rc
+		               : make_current(s, s->head.channel, &goal->head,
+		                     &goal->applied, e);
+	}
 	rc = change(s, content, plan, goal, e);
 	return rc != 0 ? rc : keep_prune(s, e);
 }

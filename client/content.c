@@ -278,36 +278,31 @@ bring_manifest(struct content *c, size_t i, int fd, struct err *e)
 	return get_manifest(c, t, fd, e);
 }
 
+/* Durable with what else is staged; lost before that, it is fetched again. */
 static int
 store_manifest(struct content *c, size_t i, const char *path, struct err *e)
 {
 	static const char temp[] = "tmp/manifest";
 	int dir = c->s->state.dir, fd = -1, rc;
 	struct err ignored = ERR_INIT;
+	struct fsat_stat st;
 
 	(void)!fsat_unlink(dir, temp, &ignored);
 	if ((rc = fsat_create(dir, temp, 0600, &fd, e)) != 0)
 		return rc;
 	rc = bring_manifest(c, i, fd, e);
 	if (rc == 0)
-		rc = fsat_fsync(fd, e);
-	if (rc == 0)
 		rc = fsat_close(&fd, temp, e);
 	if (rc == 0)
 		rc = fsat_rename(dir, temp, dir, path, e);
+	if (rc == 0)
+		rc = fsat_stat(dir, path, &st, e);
+	if (rc == 0)
+		tree_note_manifest(
+		    &c->s->state, &transcript_of(c, i)->manifest, &st);
 	if (fd >= 0)
 		close(fd);
 	return rc;
-}
-
-static bool
-is_stored(const struct content *c, const char *path, uint64_t size_bytes)
-{
-	struct err ignored = ERR_INIT;
-	struct fsat_stat st;
-
-	return fsat_stat(c->s->state.dir, path, &st, &ignored) == 0 &&
-	    st.size_bytes == size_bytes;
 }
 
 /* The deltas of a data transcript are of use even where an interrupted run
@@ -328,13 +323,16 @@ one_manifest(struct content *c, size_t i, struct err *e)
 {
 	const struct release_transcript *t = transcript_of(c, i);
 	char path[STATE_PATH_BYTES];
+	bool has;
 	int rc;
 
 	if (is_near(c->s) && t->has_data && c->data_fds[i] < 0 &&
 	    download_data(c, i, e) != 0 && (rc = do_without_data(c, i, e)) != 0)
 		return rc;
+	if ((rc = tree_has_manifest(&c->s->state, t, &has, e)) != 0)
+		return rc;
 	state_manifest_path(path, &t->manifest);
-	if (!is_stored(c, path, t->manifest_bytes))
+	if (!has)
 		return store_manifest(c, i, path, e);
 	note_deltas(c, i);
 	return 0;

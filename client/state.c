@@ -124,15 +124,6 @@ state_set_anchor(
 	return fsat_write_file(s->dir, "anchor", 0600, line, strlen(line), e);
 }
 
-static int
-write_file(const struct state *s, const char *name, const void *data,
-    size_t len, struct err *e)
-{
-	return s->syncs_later
-	    ? fsat_replace_file(s->dir, name, 0600, data, len, e)
-	    : fsat_write_file(s->dir, name, 0600, data, len, e);
-}
-
 /* ---- trust store ---- */
 
 static int
@@ -158,7 +149,11 @@ store_put(
 		if ((rc = fsat_mkdir_all(s->dir, dir, 0700, e)) != 0)
 			return rc;
 	}
-	return write_file(s, name, data, len, e);
+	/* What is lost of these is fetched again, and what names one for good
+	 * is written after a sync of all. */
+	if (strncmp(name, "release/", 8) == 0)
+		return fsat_replace_file(s->dir, name, 0600, data, len, e);
+	return fsat_write_file(s->dir, name, 0600, data, len, e);
 }
 
 void
@@ -264,12 +259,13 @@ state_set_applied(const struct state *s, const struct buf *text, struct err *e)
 	int rc;
 
 	if (text->len > 0)
-		return write_file(s, "applied", text->data, text->len, e);
+		return fsat_write_file(
+		    s->dir, "applied", 0600, text->data, text->len, e);
 	rc = fsat_unlink(s->dir, "applied", &mine);
 	if (rc == ERR_NOT_FOUND)
 		return 0;
 	if (rc == 0)
-		return s->syncs_later ? 0 : fsat_fsync(s->dir, e);
+		return fsat_fsync(s->dir, e);
 	*e = mine;
 	return rc;
 }

@@ -46,9 +46,7 @@ struct state_checked {
 struct state {
 	int dir;
 	int lock_fd;
-	char *path;       /* for messages */
-	bool syncs_later; /* what is written is old or new at a crash, and
-			   * durable with the syncfs that follows */
+	char *path; /* for messages */
 	/* The manifests last checked: each is, once a run. */
 	struct state_checked checked[STATE_CHECKED];
 	unsigned checked_next;

@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include "common/fsat.h"
-
 struct tree {
 	struct layer *layer;
 	struct layer_source *sources;
@@ -43,6 +41,14 @@ was_checked(const struct state *s, const struct digest *digest,
 	return false;
 }
 
+void
+tree_note_manifest(
+    struct state *s, const struct digest *manifest, const struct fsat_stat *st)
+{
+	s->checked[s->checked_next++ % STATE_CHECKED] =
+	    (struct state_checked){ *manifest, st->ino, st->ctime };
+}
+
 /* It was right when it came; disks do not always keep what they are given. */
 static int
 check_text(
@@ -64,8 +70,41 @@ check_text(
 	if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
 		rc = err_sys(e, "manifest");
 	if (rc == 0)
-		s->checked[s->checked_next++ % STATE_CHECKED] =
-		    (struct state_checked){ rt->manifest, st.ino, st.ctime };
+		tree_note_manifest(s, &rt->manifest, &st);
+	return rc;
+}
+
+static int
+open_text(struct state *s, const struct release_transcript *rt, int *fd,
+    struct err *e)
+{
+	char path[STATE_PATH_BYTES];
+	struct err ignored = ERR_INIT;
+	int rc;
+
+	state_manifest_path(path, &rt->manifest);
+	rc = fsat_open_file(s->dir, path, fd, e);
+	if (rc == 0)
+		rc = check_text(s, *fd, rt, e);
+	/* Without it, the next run fetches it again. */
+	if (rc == ERR_VERIFY && fsat_unlink(s->dir, path, &ignored) != 0)
+		err_clear(&ignored);
+	return rc;
+}
+
+int
+tree_has_manifest(struct state *s, const struct release_transcript *rt,
+    bool *has, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int fd = -1, rc = open_text(s, rt, &fd, &why);
+
+	if (fd >= 0)
+		close(fd);
+	*has = rc == 0;
+	if (rc == 0 || rc == ERR_NOT_FOUND || rc == ERR_VERIFY)
+		return 0;
+	*e = why;
 	return rc;
 }
 
@@ -73,22 +112,14 @@ static int
 open_source(struct state *s, const struct release_transcript *rt,
     struct layer_source *source, int *fd, struct err *e)
 {
-	char path[STATE_PATH_BYTES];
-	struct err ignored = ERR_INIT;
 	int rc;
 
-	state_manifest_path(path, &rt->manifest);
 	source->name = rt->name;
 	source->target = rt->target;
 	source->exact = rt->mode == RELEASE_EXACT;
 	source->excludes = rt->excludes;
 	source->exclude_count = rt->exclude_count;
-	rc = fsat_open_file(s->dir, path, fd, e);
-	if (rc == 0)
-		rc = check_text(s, *fd, rt, e);
-	/* Without it, the next run fetches it again. */
-	if (rc == ERR_VERIFY && fsat_unlink(s->dir, path, &ignored) != 0)
-		err_clear(&ignored);
+	rc = open_text(s, rt, fd, e);
 	if (rc == 0)
 		rc = manifest_reader_open(
 		    *fd, rt->manifest_bytes, &source->reader, e);
