@@ -249,9 +249,8 @@ check_space(const struct session *s, const struct plan *p,
 /* *syncs: where to, and not yet durable. */
 static int
 stage_all(struct session *s, struct content *content, struct plan *plan,
-    struct syncs *syncs, struct err *e)
+    struct stage **stage, struct syncs *syncs, struct err *e)
 {
-	struct stage *stage = NULL;
 	int rc;
 
 	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
@@ -260,15 +259,12 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
 		return rc;
 	progress_begin(s->progress, "staging", "");
-	rc = stage_new(s->root, plan, &stage, e);
+	rc = stage_new(s->root, plan, stage, e);
 	if (rc == 0)
-		rc = stage_frame(stage, e);
+		rc = stage_frame(*stage, e);
 	if (rc == 0)
-		rc = content_fill(content, plan, stage, e);
-	if (rc == 0)
-		rc = stage_finish(stage, syncs, e);
-	stage_free(stage);
-	return rc;
+		rc = content_fill(content, plan, *stage, e);
+	return rc != 0 ? rc : stage_finish(*stage, syncs, e);
 }
 
 static void
@@ -306,16 +302,20 @@ prepare(struct session *s, struct content *content, struct plan *plan,
     struct err *e)
 {
 	struct syncs syncs = SYNCS_INIT;
+	struct stage *stage = NULL;
 	int rc;
 
-	rc = stage_all(s, content, plan, &syncs, e);
+	rc = stage_all(s, content, plan, &stage, &syncs, e);
 	if (rc == 0)
 		rc = keep_all(s, plan, goal, space, e);
 	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
 		rc = syncs_add(&syncs, s->state.dir, e);
 	if (rc == 0)
+		rc = stage_settle(stage, e);
+	if (rc == 0)
 		rc = syncs_all(&syncs, e);
+	stage_free(stage);
 	syncs_release(&syncs);
 	return rc;
 }

@@ -418,8 +418,6 @@ stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 	struct plan *p = s->plan;
 	int rc = stage_small_settle(s->small, e);
 
-	if (rc == 0)
-		rc = write_behind_settle(s->behind, e);
 	for (size_t i = 0; i < p->item_count && rc == 0; i++) {
 		const struct plan_item *item = plan_item(p, i);
 
@@ -437,4 +435,10 @@ stage_finish(struct stage *s, struct syncs *syncs, struct err *e)
 	*syncs = s->syncs;
 	s->syncs = (struct syncs)SYNCS_INIT;
 	return 0;
+}
+
+int
+stage_settle(struct stage *s, struct err *e)
+{
+	return write_behind_settle(s->behind, e);
 }

@@ -38,5 +38,8 @@ MUST_CHECK int stage_copy_content(
  * deepest first.  *syncs, empty, gets the file systems that are to be synced. */
 MUST_CHECK int stage_finish(
     struct stage *s, struct syncs *syncs, struct err *e);
+/* Waits for what is written to disk behind it, for the caller to sync the rest;
+ * other work goes on until then. */
+MUST_CHECK int stage_settle(struct stage *s, struct err *e);
 
 #endif

@@ -149,9 +149,12 @@ store_put(
 		if ((rc = fsat_mkdir_all(s->dir, dir, 0700, e)) != 0)
 			return rc;
 	}
-	/* What is lost of these is fetched again, and what names one for good
-	 * is written after a sync of all. */
+	/* A release that a crash damages is fetched again, and what names it for
+	 * good is written after a sync of all. */
 	if (strncmp(name, "release/", 8) == 0)
+		return fsat_write_loosely(s->dir, name, 0600, data, len, e);
+	/* One forgotten by a crash was not acted upon yet. */
+	if (strncmp(name, "seen/", 5) == 0)
 		return fsat_replace_file(s->dir, name, 0600, data, len, e);
 	return fsat_write_file(s->dir, name, 0600, data, len, e);
 }

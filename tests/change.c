@@ -197,6 +197,7 @@ change_stage(struct change *c)
 			fill(c, s, item);
 	}
 	OK(stage_finish(s, &syncs, &e));
+	OK(stage_settle(s, &e));
 	OK(syncs_all(&syncs, &e));
 	syncs_release(&syncs);
 	stage_free(s);
