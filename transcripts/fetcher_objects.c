@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "common/clock.h"
+#include "common/pool.h"
+#include "transcripts/fetcher_aside.h"
 #include "transcripts/fetcher_impl.h"
 
 #define HEADER_BYTES (DIGEST_BYTES + 8)
@@ -21,6 +23,8 @@
 #define GRACE_S 30
 /* Less of a frame is not worth a request of its own. */
 #define PART_BYTES 65536
+/* Less is not worth a thread. */
+#define ASIDE_BYTES ((uint64_t)512 * 1024)
 
 struct stream {
 	struct fetcher *f;
@@ -256,6 +260,32 @@ stream_data(void *arg, const void *data, size_t len, struct err *e)
 	return rc;
 }
 
+/* Much is decoded by a thread, where there is another processor for it. */
+static int
+stream_http(struct stream *s, struct http_request *req,
+    struct http_response *resp, struct err *e)
+{
+	struct fetcher_aside *aside = NULL;
+	struct err why = ERR_INIT;
+	int rc;
+
+	req->sink = stream_data;
+	req->arg = s;
+	if (req->max_bytes >= ASIDE_BYTES && pool_cpus() > 1 &&
+	    fetcher_aside_new(stream_data, s, &aside, NULL) == 0) {
+		req->sink = fetcher_aside_add;
+		req->arg = aside;
+	}
+	rc = fetcher_http(s->f, req, resp, e);
+	/* What was wrong with what came was so before anything else was. */
+	if (aside != NULL && fetcher_aside_end(aside, &why) != 0) {
+		*e = why;
+		rc = why.code;
+	}
+	fetcher_aside_free(aside);
+	return rc;
+}
+
 /* Asks for all that follow; the request has path and body. */
 static int
 post(struct stream *s, struct http_request *req, struct http_response *resp,
@@ -263,8 +293,6 @@ post(struct stream *s, struct http_request *req, struct http_response *resp,
 {
 	int rc;
 
-	req->sink = stream_data;
-	req->arg = s;
 	for (size_t i = s->next; i < s->count; i++) {
 		struct fetch_want w = { .size_bytes = 0 };
 		const uint8_t *p = s->f->wants.data + i * WIRE_WANT_BYTES;
@@ -273,7 +301,7 @@ post(struct stream *s, struct http_request *req, struct http_response *resp,
 			w.size_bytes = w.size_bytes << 8 | p[DIGEST_BYTES + k];
 		req->max_bytes += HEADER_BYTES + frame_max(&w);
 	}
-	rc = fetcher_http(s->f, req, resp, e);
+	rc = stream_http(s, req, resp, e);
 	if (rc == 0 && resp->status == 200 &&
 	    (s->next < s->count || s->in_frame))
 		rc = err_set(e, ERR_NET, "fewer objects than asked for");
