@@ -32,7 +32,8 @@ Actions:
   switch         from then on new connections get the identity of --other
   last           the server ends with this answer
 
-Actions for /v1/objects, of each object:
+Actions for /v1/objects, of each object (with /v1/objects/ it is for those that are
+asked for by number, which are not answered without a rule that has "numbers"):
 
   frame=PATH     that file's bytes for its frame
   lacks          says that it is not there
@@ -42,6 +43,7 @@ Actions for /v1/objects, of each object:
   huge           a length of 2^62
 """
 import argparse
+import gzip
 import os
 import socket
 import ssl
@@ -75,8 +77,43 @@ def read_file(path):
         return None
 
 
-def frames(args, rule, body):
-    wanted = [body[at:at + 32] for at in range(0, len(body), 32)]
+def numbers_of(body):
+    """Those of runs that are passed over and taken, by turns."""
+    values, value, shift = [], 0, 0
+    for byte in body:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            values.append(value)
+            value = shift = 0
+    at = 0
+    for gap, count in zip(values[::2], values[1::2]):
+        yield from range(at + gap, at + gap + count)
+        at += gap + count
+
+
+def files_of(args, manifest):
+    """The digests of a manifest's regular files, in its order."""
+    path = os.path.join(args.repo, "v1/manifest", manifest)
+    with gzip.open(path, "rt", encoding="latin-1") as lines:
+        return [bytes.fromhex(line.split(" ")[6]) for line in lines if line.startswith("f ")]
+
+
+def varint(value):
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
+def frames(args, rule, path, body):
+    manifest = path.removeprefix("/v1/objects").lstrip("/")
+    if manifest:
+        files = files_of(args, manifest)
+        wanted = [files[number] for number in numbers_of(body)]
+    else:
+        wanted = [body[at:at + 32] for at in range(0, len(body), 32)]
     if "swap" in rule:
         wanted.reverse()
     if "fewer" in rule:
@@ -90,7 +127,11 @@ def frames(args, rule, body):
         if "frame" in rule:
             frame = read_file(rule["frame"])
         size = ABSENT if frame is None or "lacks" in rule else len(frame)
-        out.append(digest + (1 << 62 if "huge" in rule else size).to_bytes(8, "big"))
+        said = 1 << 62 if "huge" in rule else size
+        if manifest:
+            out.append(varint((said + 1) & ABSENT))
+        else:
+            out.append(digest + said.to_bytes(8, "big"))
         if size != ABSENT:
             out.append(frame)
     return b"".join(out)
@@ -124,7 +165,7 @@ class Connection:
         if "redirect" in rule:
             return 302, b""
         if method == "POST":
-            data = frames(self.args, rule, body)
+            data = frames(self.args, rule, path, body)
         elif "file" in rule:
             data = read_file(rule["file"])
         else:
@@ -171,10 +212,10 @@ class Connection:
 
     def answer(self, method, path, body):
         """Whether the connection goes on."""
-        if method == "POST" and path != "/v1/objects":
-            self.send_head(404, {}, 0)  # it does not number files
-            return True
         rule = rule_for(self.args, path)
+        if path.startswith("/v1/objects/") and "numbers" not in rule:
+            self.send_head(404, {}, 0)
+            return True
         time.sleep(int(rule.get("late", 0)))
         if "raw" in rule or "noise" in rule:
             self.tls.sendall(bytes.fromhex(rule["raw"]) if "raw" in rule
