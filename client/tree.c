@@ -86,7 +86,7 @@ open_text(struct state *s, const struct release_transcript *rt, int *fd,
 	rc = fsat_open_file(s->dir, path, fd, e);
 	if (rc == 0)
 		rc = check_text(s, *fd, rt, e);
-	/* Without it, the next run fetches it again. */
+	/* Without it, it is fetched again. */
 	if (rc == ERR_VERIFY && fsat_unlink(s->dir, path, &ignored) != 0)
 		err_clear(&ignored);
 	return rc;

@@ -131,4 +131,16 @@ one manifest "$manifest" "${manifest##*/}" old
 one small "$small" "${small##*/}" old
 one large "$large" "${large##*/}" old
 one data "$data" "${data##*/}" before
+
+# A client's own: the run that finds it damaged fetches it again.
+origin_up
+client_init own
+client_run own "$origin"
+kept=$(echo "$T/state-own/manifest"/*)
+cp "$kept" "$T/kept"
+flip "$kept"
+echo "not what was published" >"$T/root-own/file3"
+client_run own "$origin"
+check "own: the manifest is as it was" cmp "$T/kept" "$kept"
+check "own: and the tree" same_tree "$T/tree" "$T/root-own"
 done_checks
