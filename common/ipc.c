@@ -25,12 +25,6 @@
 #define SLOT_LEAST   4096           /* worth a slot */
 #define PENDING_FDS  4
 
-/* Of one direction. */
-struct slots {
-	struct ipc_slots *shared; /* or NULL: there are none */
-	size_t turn;
-};
-
 struct ipc {
 	int fd;
 	size_t start, end; /* what was read and not yet returned */
@@ -40,7 +34,8 @@ struct ipc {
 	bool holds;
 	uint8_t *held; /* messages not yet sent, in the slot if there are any */
 	size_t held_len;
-	struct slots out, in;
+	struct ipc_slots *out, *in; /* or NULL: there are none */
+	uint32_t out_slot;          /* the next one to be filled */
 	uint8_t
 	    *came; /* of a slot: those from came_start on not yet returned */
 	size_t came_start, came_end;
@@ -90,7 +85,7 @@ ipc_new(int fd, struct ipc **out, struct err *e)
 void
 ipc_send_by(struct ipc *ipc, struct ipc_slots *slots)
 {
-	ipc->out.shared = slots;
+	ipc->out = slots;
 }
 
 int
@@ -98,7 +93,7 @@ ipc_take_from(struct ipc *ipc, struct ipc_slots *slots, struct err *e)
 {
 	if ((ipc->came = malloc(IPC_SLOT_BYTES)) == NULL)
 		return err_memory(e);
-	ipc->in.shared = slots;
+	ipc->in = slots;
 	return 0;
 }
 
@@ -121,7 +116,7 @@ ipc_free(struct ipc *ipc)
 	for (i = 0; i < ipc->fd_count; i++)
 		close(ipc->fds[i]);
 	close(ipc->fd);
-	if (ipc->out.shared == NULL)
+	if (ipc->out == NULL)
 		free(ipc->held);
 	free(ipc->came);
 	free(ipc);
@@ -218,9 +213,11 @@ send_held(struct ipc *ipc, struct err *e)
 
 	if (ipc->held_len == 0)
 		return 0;
-	if (ipc->out.shared != NULL) {
-		put_header(header, 0, (uint32_t)ipc->held_len | IN_SLOT);
+	if (ipc->out != NULL) {
+		put_header(
+		    header, ipc->out_slot, (uint32_t)ipc->held_len | IN_SLOT);
 		all = part(header, sizeof(header));
+		ipc->out_slot = (ipc->out_slot + 1) % IPC_SLOTS;
 		ipc->held = NULL;
 	}
 	ipc->held_len = 0;
@@ -232,9 +229,9 @@ room_to_hold(struct ipc *ipc, struct err *e)
 {
 	if (ipc->held != NULL)
 		return 0;
-	if (ipc->out.shared != NULL)
+	if (ipc->out != NULL)
 		return ipc_slots_claim(
-		    ipc->out.shared, ipc->out.turn++, ipc->fd, &ipc->held, e);
+		    ipc->out, ipc->out_slot, ipc->fd, &ipc->held, e);
 	ipc->held = malloc(HOLD_BYTES);
 	return ipc->held == NULL ? err_memory(e) : 0;
 }
@@ -245,7 +242,7 @@ static bool
 hold(struct ipc *ipc, const struct iovec parts[3], int *ret, struct err *e)
 {
 	size_t len = parts[0].iov_len + parts[1].iov_len + parts[2].iov_len;
-	bool by_slot = ipc->out.shared != NULL && len >= SLOT_LEAST;
+	bool by_slot = ipc->out != NULL && len >= SLOT_LEAST;
 
 	*ret = 0;
 	if (ipc->held_len + len > HOLD_BYTES)
@@ -495,14 +492,15 @@ fill_message(struct ipc *ipc, int64_t timeout_ms, struct err *e)
 	return 0;
 }
 
-/* The messages of the next slot: a copy, which nobody changes any more. */
+/* The messages of a slot: a copy, which nobody changes any more. */
 static int
-take_slot(struct ipc *ipc, uint32_t len, struct err *e)
+take_slot(struct ipc *ipc, uint32_t slot, uint32_t len, struct err *e)
 {
 	len &= ~IN_SLOT;
-	if (ipc->in.shared == NULL || len == 0 || len > IPC_SLOT_BYTES)
+	if (ipc->in == NULL || slot >= IPC_SLOTS || len == 0 ||
+	    len > IPC_SLOT_BYTES)
 		return nonsense("no such slot", e);
-	ipc_slots_take(ipc->in.shared, ipc->in.turn++, ipc->came, len);
+	ipc_slots_take(ipc->in, slot, ipc->came, len);
 	ipc->start += HEADER_BYTES;
 	ipc->came_start = 0;
 	ipc->came_end = len;
@@ -550,7 +548,7 @@ ipc_recv(
 	if (ret == 0 && ipc->came_start == ipc->came_end) {
 		(void)peek(ipc, &type, &len);
 		if ((len & IN_SLOT) != 0)
-			ret = take_slot(ipc, len, e);
+			ret = take_slot(ipc, type, len, e);
 	}
 	if (ret == 0 && ipc->came_start < ipc->came_end)
 		return next_of_slot(ipc, msg, e);

@@ -3,8 +3,8 @@
  *     offset  bytes  big endian
  *     0       4      type, the caller's
  *     4       4      bit 31: a descriptor comes along; bit 30: whole messages
- *                    of as many bytes are in the next slot of shared memory;
- *                    the rest: payload bytes
+ *                    of as many bytes are in a slot of shared memory, the type
+ *                    says in which; the rest: payload bytes
  *     8       ...    payload, at most LIMIT_IPC_BYTES
  *
  * Neither end trusts the other: lengths are checked, and a descriptor that

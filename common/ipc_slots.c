@@ -7,12 +7,11 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define SLOTS  8 /* in flight; more were not faster */
 #define WAIT_S 3600
 
 struct ipc_slots {
 	sem_t free; /* how many may be written */
-	_Alignas(4096) uint8_t data[SLOTS][IPC_SLOT_BYTES];
+	_Alignas(4096) uint8_t data[IPC_SLOTS][IPC_SLOT_BYTES];
 };
 
 int
@@ -23,7 +22,7 @@ ipc_slots_new(struct ipc_slots **out, struct err *e)
 
 	if (s == MAP_FAILED)
 		return err_sys(e, "memory for messages");
-	if (sem_init(&s->free, 1, SLOTS) != 0) {
+	if (sem_init(&s->free, 1, IPC_SLOTS) != 0) {
 		ipc_slots_free(s);
 		return err_sys(e, "semaphore");
 	}
@@ -55,7 +54,7 @@ wait_for_one(struct ipc_slots *s)
 
 int
 ipc_slots_claim(
-    struct ipc_slots *s, size_t turn, int fd, uint8_t **slot, struct err *e)
+    struct ipc_slots *s, size_t slot, int fd, uint8_t **at, struct err *e)
 {
 	struct pollfd other = { .fd = fd };
 
@@ -63,7 +62,7 @@ ipc_slots_claim(
 		int why = wait_for_one(s);
 
 		if (why == 0) {
-			*slot = s->data[turn % SLOTS];
+			*at = s->data[slot];
 			return 0;
 		}
 		if (why != ETIMEDOUT) {
@@ -79,8 +78,8 @@ ipc_slots_claim(
 }
 
 void
-ipc_slots_take(struct ipc_slots *s, size_t turn, void *dst, size_t len)
+ipc_slots_take(struct ipc_slots *s, size_t slot, void *dst, size_t len)
 {
-	memcpy(dst, s->data[turn % SLOTS], len);
+	memcpy(dst, s->data[slot], len);
 	(void)sem_post(&s->free);
 }

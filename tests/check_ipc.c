@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -260,11 +261,11 @@ START_TEST(too_much_is_refused_at_both_ends)
 }
 END_TEST
 
-/* The first slot says `text`, and the socket that it holds len bytes. */
+/* The first slot says `text`, and the socket that slot `which` holds len bytes. */
 static int
-hear_of_slot(const char *text, size_t text_len, uint32_t len)
+hear_of_slot(const char *text, size_t text_len, uint8_t which, uint32_t len)
 {
-	uint8_t header[8] = { 0, 0, 0, 0, (uint8_t)(0x40 | len >> 24),
+	uint8_t header[8] = { 0, 0, 0, which, (uint8_t)(0x40 | len >> 24),
 		(uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len };
 	struct err e = ERR_INIT;
 	struct ipc *a, *b;
@@ -288,19 +289,22 @@ START_TEST(a_slot_that_lies_is_refused)
 	static const struct {
 		const char *text;
 		size_t text_len;
+		uint8_t which;
 		uint32_t len;
 		int rc;
 	} cases[] = {
-		{ "\0\0\0\1\0\0\0\2ab", 10, 10, 0 },
-		{ "\0\0\0\1\0\0\0\2ab", 10, 0, ERR_NET },
-		{ "\0\0\0\1\0\0\0\2ab", 10, 7, ERR_NET },
-		{ "\0\0\0\1\0\0\0\2ab", 10, 9, ERR_NET },
-		{ "\0\0\0\1\0\0\0\2ab", 10, IPC_SLOT_BYTES + 1, ERR_NET },
-		{ "\0\0\0\1\0\0\0\2ab", 10, 0x3fffffff, ERR_NET },
-		{ "\0\0\0\1\x7f\xff\xff\xff", 8, 8, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, 10, 0 },
+		{ "\0\0\0\1\0\0\0\2ab", 10, IPC_SLOTS, 10, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 255, 10, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, 0, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, 7, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, 9, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, IPC_SLOT_BYTES + 1, ERR_NET },
+		{ "\0\0\0\1\0\0\0\2ab", 10, 0, 0x3fffffff, ERR_NET },
+		{ "\0\0\0\1\x7f\xff\xff\xff", 8, 0, 8, ERR_NET },
 		/* Neither a descriptor nor another slot. */
-		{ "\0\0\0\1\x80\0\0\0", 8, 8, ERR_NET },
-		{ "\0\0\0\1\x40\0\0\0", 8, 8, ERR_NET },
+		{ "\0\0\0\1\x80\0\0\0", 8, 0, 8, ERR_NET },
+		{ "\0\0\0\1\x40\0\0\0", 8, 0, 8, ERR_NET },
 	};
 	static const uint8_t header[8] = { 0, 0, 0, 0, 0x40, 0, 0, 1 };
 	struct err e = ERR_INIT;
@@ -309,7 +313,7 @@ START_TEST(a_slot_that_lies_is_refused)
 
 	for (size_t i = 0; i < COUNT(cases); i++)
 		ck_assert_int_eq(hear_of_slot(cases[i].text, cases[i].text_len,
-		                     cases[i].len),
+		                     cases[i].which, cases[i].len),
 		    cases[i].rc);
 	/* Where there are none. */
 	ipc_slots_free(slots);
@@ -336,8 +340,8 @@ START_TEST(what_came_is_not_changed_any_more)
 	OK(ipc_send(a, 2, "two", 3, &e));
 	OK(ipc_flush(a, &e));
 	OK(ipc_recv(b, &m, 1000, &e));
-	for (size_t turn = 0; turn < 8; turn++) {
-		OK(ipc_slots_claim(slots, turn, ipc_fd(a), &slot, &e));
+	for (size_t i = 0; i < IPC_SLOTS; i++) {
+		OK(ipc_slots_claim(slots, i, ipc_fd(a), &slot, &e));
 		memset(slot, 0xff, IPC_SLOT_BYTES);
 	}
 	ck_assert_mem_eq(m.data, "one", 3);
@@ -350,6 +354,38 @@ START_TEST(what_came_is_not_changed_any_more)
 }
 END_TEST
 
+/* As a daemon's runs do with the fetcher that it holds. */
+START_TEST(a_child_may_take_some_and_its_parent_the_next)
+{
+	struct err e = ERR_INIT;
+	struct ipc *a, *b;
+	struct ipc_msg m;
+	int status;
+	pid_t pid;
+
+	fill_pattern();
+	make_slots();
+	make_pair(&a, &b);
+	for (uint32_t i = 0; i < 2 * IPC_SLOTS; i++) {
+		OK(ipc_send(a, i, pattern + i, 50000, &e));
+		pid = i % 3 == 0 ? fork() : getpid();
+		ck_assert_int_ge(pid, 0);
+		if (pid != 0 && i % 3 == 0) {
+			ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+			ck_assert_int_eq(status, 0);
+			continue;
+		}
+		OK(ipc_recv(b, &m, 1000, &e));
+		ck_assert_uint_eq(m.type, i);
+		ck_assert_mem_eq(m.data, pattern + i, 50000);
+		if (pid == 0)
+			_exit(0);
+	}
+	ipc_free(a);
+	ipc_free(b);
+}
+END_TEST
+
 START_TEST(who_waits_for_a_slot_sees_the_other_end_go)
 {
 	struct err e = ERR_INIT;
@@ -357,7 +393,7 @@ START_TEST(who_waits_for_a_slot_sees_the_other_end_go)
 
 	make_slots();
 	make_pair(&a, &b);
-	for (size_t turn = 0; turn < 8; turn++)
+	for (size_t i = 0; i < IPC_SLOTS; i++)
 		OK(ipc_send(a, 1, pattern, 100000, &e));
 	ipc_free(b);
 	ck_assert_int_eq(ipc_send(a, 1, pattern, 100000, &e), ERR_NET);
@@ -549,6 +585,7 @@ main(void)
 	tcase_add_test(t, too_much_is_refused_at_both_ends);
 	tcase_add_test(t, a_slot_that_lies_is_refused);
 	tcase_add_test(t, what_came_is_not_changed_any_more);
+	tcase_add_test(t, a_child_may_take_some_and_its_parent_the_next);
 	tcase_add_test(t, who_waits_for_a_slot_sees_the_other_end_go);
 	tcase_add_test(t, descriptors_come_with_their_messages);
 	tcase_add_test(t, stray_descriptors_are_closed);
