@@ -1,12 +1,14 @@
-/* Two batches: one is filled while the other is used. */
+/* Some batches: one is used while others are filled. */
 #include "transcripts/compare_ahead.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/dirstack.h"
 #include "common/pool.h"
 
+#define BATCHES       4 /* so that neither side waits for the other each time */
 #define BATCH_ENTRIES 256
 #define BATCH_BYTES   ((size_t)256 * 1024) /* of texts: then it is full */
 
@@ -24,15 +26,21 @@ struct batch {
 	bool is_last;
 	int rc; /* what came behind its entries */
 	struct err e;
+	bool is_filled; /* under the lock; the rest is whose turn it is */
 };
 
 struct compare_ahead {
 	struct layer *want;
 	struct dirstack *dirs;
 	struct pool *pool; /* of one thread; NULL: there is no use for it */
-	struct batch *batches[2];
-	unsigned current;
-	size_t next; /* of the current batch */
+	pthread_mutex_t lock;
+	pthread_cond_t filled;
+	bool
+	    has_ended; /* who fills came to the end of `want`, or to an error */
+	struct batch *batches[BATCHES];
+	unsigned turn;       /* the batch that is used next */
+	struct batch *batch; /* the one that is used now, or NULL: none yet */
+	size_t next;         /* of it */
 	/* A directory that is not there, or something else; or "". */
 	char absent[LIMIT_PATH_BYTES + 1];
 	size_t absent_len;
@@ -123,19 +131,19 @@ set_texts(struct batch *b)
 	}
 }
 
-/* A pool_fn; what goes wrong is kept for its turn. */
-static int
-fill(void *arg, struct err *e)
+/* What goes wrong is kept for its turn. */
+static void
+fill(struct batch *b)
 {
-	struct batch *b = arg;
+	struct compare_ahead *a = b->ahead;
 	const struct layer_entry *entry;
 
-	(void)e;
 	b->count = 0;
 	buf_clear(&b->texts);
+	b->is_last = a->has_ended;
 	while (b->rc == 0 && !b->is_last && b->count < BATCH_ENTRIES &&
 	    b->texts.len < BATCH_BYTES) {
-		b->rc = layer_next(b->ahead->want, &entry, &b->e);
+		b->rc = layer_next(a->want, &entry, &b->e);
 		b->is_last = b->rc == 0 && entry == NULL;
 		if (b->rc == 0 && entry != NULL)
 			add(b, entry);
@@ -144,7 +152,23 @@ fill(void *arg, struct err *e)
 		b->rc = buf_check(&b->texts, "entries", &b->e);
 	if (b->rc == ERR_NO_MEMORY)
 		b->count = 0;
+	a->has_ended = b->is_last || b->rc != 0;
 	set_texts(b);
+}
+
+/* A pool_fn. */
+static int
+fill_ahead(void *arg, struct err *e)
+{
+	struct batch *b = arg;
+	struct compare_ahead *a = b->ahead;
+
+	(void)e;
+	fill(b);
+	pthread_mutex_lock(&a->lock);
+	b->is_filled = true;
+	pthread_cond_signal(&a->filled);
+	pthread_mutex_unlock(&a->lock);
 	return 0;
 }
 
@@ -173,18 +197,20 @@ compare_ahead_new(
 	if (a == NULL)
 		return err_memory(e);
 	a->want = want;
-	a->current = 1;
-	if ((rc = dirstack_new(root, &a->dirs, e)) != 0 ||
-	    (rc = batch_new(a, &a->batches[0], e)) != 0 ||
-	    (rc = batch_new(a, &a->batches[1], e)) != 0) {
+	pthread_mutex_init(&a->lock, NULL);
+	pthread_cond_init(&a->filled, NULL);
+	rc = dirstack_new(root, &a->dirs, e);
+	for (size_t i = 0; i < BATCHES && rc == 0; i++)
+		rc = batch_new(a, &a->batches[i], e);
+	if (rc != 0) {
 		compare_ahead_free(a);
 		return rc;
 	}
 	/* Without a thread it works as well. */
-	if (pool_cpus() > 1 && pool_new(1, 1, &a->pool, NULL) != 0)
+	if (pool_cpus() > 1 && pool_new(1, BATCHES, &a->pool, NULL) != 0)
 		a->pool = NULL;
-	if (a->pool != NULL)
-		pool_submit(a->pool, fill, a->batches[0]);
+	for (size_t i = 0; i < BATCHES && a->pool != NULL; i++)
+		pool_submit(a->pool, fill_ahead, a->batches[i]);
 	*out = a;
 	return 0;
 }
@@ -195,46 +221,54 @@ compare_ahead_free(struct compare_ahead *a)
 	if (a == NULL)
 		return;
 	pool_free(a->pool);
-	for (size_t i = 0; i < 2; i++) {
+	for (size_t i = 0; i < BATCHES; i++) {
 		if (a->batches[i] != NULL)
 			buf_release(&a->batches[i]->texts);
 		free(a->batches[i]);
 	}
 	dirstack_free(a->dirs);
+	pthread_cond_destroy(&a->filled);
+	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
 
-/* The other batch, and when it is there, the one before it is filled again. */
-static int
-next_batch(struct compare_ahead *a, struct err *e)
+/* The one that was used is filled again, behind the others. */
+static struct batch *
+next_batch(struct compare_ahead *a)
 {
-	struct batch *b = a->batches[a->current ^= 1];
-	int rc;
+	struct batch *used = a->batch, *b = a->batches[a->turn];
 
+	a->turn = (a->turn + 1) % BATCHES;
+	a->batch = b;
 	a->next = 0;
-	if (a->pool == NULL)
-		return fill(b, e);
-	rc = pool_wait(a->pool, e);
-	if (rc == 0 && b->rc == 0 && !b->is_last)
-		pool_submit(a->pool, fill, a->batches[a->current ^ 1]);
-	return rc;
+	if (a->pool == NULL) {
+		fill(b);
+		return b;
+	}
+	if (used != NULL)
+		pool_submit(a->pool, fill_ahead, used);
+	pthread_mutex_lock(&a->lock);
+	while (!b->is_filled)
+		pthread_cond_wait(&a->filled, &a->lock);
+	b->is_filled = false;
+	pthread_mutex_unlock(&a->lock);
+	return b;
 }
 
 int
 compare_ahead_next(
     struct compare_ahead *a, const struct compare_seen **seen, struct err *e)
 {
-	const struct batch *b = a->batches[a->current];
-	int rc = 0;
+	const struct batch *b = a->batch;
 
 	*seen = NULL;
-	if (a->next == b->count && b->rc == 0 && !b->is_last) {
-		rc = next_batch(a, e);
-		b = a->batches[a->current];
-	}
-	if (rc == 0 && a->next < b->count)
+	if (b == NULL || (a->next == b->count && b->rc == 0 && !b->is_last))
+		b = next_batch(a);
+	if (a->next < b->count) {
 		*seen = &b->seen[a->next++];
-	else if (rc == 0 && b->rc != 0)
+		return 0;
+	}
+	if (b->rc != 0)
 		*e = b->e;
-	return rc != 0 || *seen != NULL ? rc : b->rc;
+	return b->rc;
 }
