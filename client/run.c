@@ -163,11 +163,13 @@ static int
 before_commit(void *arg, struct err *e)
 {
 	struct run *r = arg;
-	const struct session *s = &r->session;
+	struct session *s = &r->session;
 	const struct triggers_of t = triggers_wanted(s);
 	struct due due;
-	int rc = triggers_before(&t, &r->plan, &r->settled.outcomes, e);
+	int rc;
 
+	update_end(s);
+	rc = triggers_before(&t, &r->plan, &r->settled.outcomes, e);
 	due_init(&due);
 	memcpy(due.channel, s->release.channel, sizeof(due.channel));
 	due.serial = s->release.serial;
@@ -196,6 +198,8 @@ carry_out(
 	if (r->report.noop)
 		return triggers_foresee(&t, &r->plan, &r->settled.outcomes, e);
 	(void)lap(r);
+	if (plan_is_empty(&r->plan))
+		update_end(s);
 	rc = apply_plan(s, content, &r->plan, &ready, &r->report.result, e);
 	r->report.apply_s = lap(r);
 	r->report.applied = rc == 0;

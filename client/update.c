@@ -412,3 +412,10 @@ update_next_server(struct session *s, const struct err *failed, struct err *e)
 	buf_release(&body);
 	return rc == 0 ? accept_server(s, e) : no_server(s, &why, e);
 }
+
+void
+update_end(struct session *s)
+{
+	served_count(s);
+	fetch_dismiss(s->fetch);
+}

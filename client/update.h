@@ -19,5 +19,8 @@ MUST_CHECK int update_find(struct session *s, struct err *e);
  * with `why` in the middle.  ERR_NET when there is none left. */
 MUST_CHECK int update_next_server(
     struct session *s, const struct err *why, struct err *e);
+/* No server is needed any more: counts what came, and lets the fetcher end while
+ * the run goes on. */
+void update_end(struct session *s);
 
 #endif

@@ -136,7 +136,8 @@ START_TEST(a_fork_asks_and_another_takes)
 		    fetch_is_borrowed(visit.fetch) &&
 		    fetch_ask(visit.fetch, &ask, &visit.e) == 0;
 
-		fetch_stop(visit.fetch); /* which is not its own */
+		fetch_dismiss(visit.fetch); /* which is not its own */
+		fetch_stop(visit.fetch);
 		_exit(ok ? 0 : 1);
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -657,6 +658,28 @@ START_TEST(notices_a_fetcher_that_died_unasked)
 }
 END_TEST
 
+START_TEST(ends_before_it_is_waited_for)
+{
+	siginfo_t ended = { .si_pid = 0 };
+	pid_t pid;
+
+	site_add_text(&site[0], "GET /v1/roster", "200 OK", "", "one");
+	start(true);
+	ck_assert_int_eq(get("/v1/roster"), 200);
+	pid = fetch_pid(visit.fetch);
+	fetch_dismiss(visit.fetch);
+	/* Seen, and left for fetch_stop. */
+	ck_assert_int_eq(
+	    waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOWAIT), 0);
+	ck_assert_int_eq(ended.si_pid, pid);
+	fetch_dismiss(visit.fetch);
+	expect_error(get("/v1/roster"), ERR_NET, "fetcher");
+	stop();
+	ck_assert_int_eq(kill(pid, 0), -1);
+	fetch_dismiss(NULL);
+}
+END_TEST
+
 START_TEST(passes_over_servers_that_are_not_there)
 {
 	char want[64];
@@ -738,6 +761,7 @@ main(void)
 	    (int)(sizeof(text_rests) / sizeof(*text_rests)));
 	tcase_add_test(t, outlives_its_fetcher);
 	tcase_add_test(t, notices_a_fetcher_that_died_unasked);
+	tcase_add_test(t, ends_before_it_is_waited_for);
 	tcase_add_test(t, passes_over_servers_that_are_not_there);
 	tcase_add_test(t, asks_nothing_before_it_is_connected);
 	tcase_add_test(t, tells_of_a_server_that_hangs_up);

@@ -38,6 +38,12 @@ fetch_start(
 }
 
 void
+fetch_dismiss(struct fetch *f)
+{
+	(void)f;
+}
+
+void
 fetch_stop(struct fetch *f)
 {
 	free(f);

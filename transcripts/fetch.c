@@ -134,6 +134,16 @@ take_sessions(struct fetch *f)
 }
 
 void
+fetch_dismiss(struct fetch *f)
+{
+	if (f == NULL || fetch_pid(f) <= 0)
+		return;
+	take_sessions(f);
+	f->broken = true;
+	kill(f->pid, SIGKILL);
+}
+
+void
 fetch_stop(struct fetch *f)
 {
 	if (f == NULL)

@@ -58,6 +58,10 @@ enum fetch_kind {
 
 MUST_CHECK int fetch_start(
     const struct fetch_options *options, struct fetch **out, struct err *e);
+/* Nothing more will be asked: what fetch_stop takes of the fetcher is taken now,
+ * and it ends while we do something else.  Only fetch_stop may follow.  In a fork
+ * of the process that started it, nothing.  NULL is fine. */
+void fetch_dismiss(struct fetch *f);
 /* Ends the fetcher and waits for it; in a fork of the process that started it
  * only lets go of it.  NULL is fine. */
 void fetch_stop(struct fetch *f);
