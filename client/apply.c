@@ -19,6 +19,7 @@
 #include "common/crypto_key.h"
 #include "common/fsat.h"
 #include "common/log.h"
+#include "common/pool.h"
 #include "common/text.h"
 
 #define RUN_ID_BYTES 8
@@ -345,12 +346,39 @@ commit_journal(struct session *s, struct progress *progress,
 	return rc;
 }
 
+/* A pool_fn. */
+static int
+call_beside(void *arg, struct err *e)
+{
+	const struct apply_beside *beside = arg;
+
+	(void)e;
+	beside->fn(beside->arg);
+	return 0;
+}
+
+/* By another thread, where there is another processor for it; else it is not
+ * done. */
+static struct pool *
+begin_beside(struct apply_beside *beside)
+{
+	struct pool *pool = NULL;
+
+	if (beside->fn == NULL || pool_cpus() == 1 ||
+	    pool_new(1, 1, &pool, NULL) != 0)
+		return NULL;
+	pool_submit(pool, call_beside, beside);
+	return pool;
+}
+
 /* Takes the steps that the journal has, makes current what it names, and
- * forgets it.  `channel` NULL: the one in its record. */
+ * forgets it.  `channel` NULL: the one in its record.  `beside` is for when the
+ * steps were taken and become durable. */
 static int
 carry_out_journal(struct session *s, const char *channel,
-    struct progress *progress, struct err *e)
+    struct progress *progress, struct apply_beside beside, struct err *e)
 {
+	struct pool *pool = NULL;
 	struct applied a = { .when = s->now };
 	struct syncs syncs = SYNCS_INIT;
 	struct journal_header h;
@@ -358,6 +386,8 @@ carry_out_journal(struct session *s, const char *channel,
 
 	journal_header_init(&h);
 	rc = commit_journal(s, progress, &h, &syncs, e);
+	if (rc == 0)
+		pool = begin_beside(&beside);
 	if (rc == 0 && channel == NULL && h.applied.len > 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	/* After a crash: it was fresh when it was verified, and is judged by
@@ -373,6 +403,7 @@ carry_out_journal(struct session *s, const char *channel,
 		    &h.head, &h.applied, e);
 	if (rc == 0)
 		rc = journal_remove(s->state.dir, e);
+	pool_free(pool); /* which waits for it */
 	syncs_release(&syncs);
 	journal_header_release(&h);
 	return rc;
@@ -411,7 +442,8 @@ commit_plan(struct session *s, struct plan *plan, const struct apply_goal *goal,
 	progress_expect(s->progress, plan->item_count + plan->delete_count, 0);
 	journal_header_release(&h);
 	return rc != 0 ? rc
-	               : carry_out_journal(s, s->head.channel, s->progress, e);
+	               : carry_out_journal(
+	                     s, s->head.channel, s->progress, goal->beside, e);
 }
 
 /* Whether a file of the state is there; in doubt, it is. */
@@ -495,25 +527,44 @@ keep_head(struct session *s, struct err *e)
 	    s->head_bytes.len, e);
 }
 
+/* The stat cache, written while the commit becomes durable, or after it. */
+struct caching {
+	struct session *s;
+	const struct plan *plan; /* NULL: all is looked at */
+	bool is_done;
+	struct err e; /* of it, which is none of the commit */
+};
+
+/* An apply_goal's. */
+static void
+write_cache(void *arg)
+{
+	struct caching *c = arg;
+
+	c->is_done = true;
+	if (cache_write(c->s, &c->s->release, c->s->profile, c->plan, &c->e) ==
+	    0)
+		err_clear(&c->e);
+}
+
 static int
 apply_or_record(struct session *s, struct content *content, struct plan *plan,
-    const struct apply_ready *ready, struct apply_result *result, struct err *e)
+    struct apply_goal *goal, const struct apply_result *result, struct err *e)
 {
-	struct apply_goal goal = { .ready = *ready, .begun = &result->begun };
 	int rc;
 
 	if (plan_is_empty(plan) && !result->new_release)
 		return keep_head(s, e);
-	buf_init(&goal.head, LIMIT_HEAD_BYTES);
-	buf_init(&goal.applied, LIMIT_CONFIG_BYTES);
-	buf_add(&goal.head, s->head_bytes.data, s->head_bytes.len);
-	record_applied(s, &goal.applied);
-	release_now(s, &goal.now);
-	rc = buf_check(&goal.applied, "record", e);
+	buf_init(&goal->head, LIMIT_HEAD_BYTES);
+	buf_init(&goal->applied, LIMIT_CONFIG_BYTES);
+	buf_add(&goal->head, s->head_bytes.data, s->head_bytes.len);
+	record_applied(s, &goal->applied);
+	release_now(s, &goal->now);
+	rc = buf_check(&goal->applied, "record", e);
 	if (rc == 0)
-		rc = apply_change(s, content, plan, &goal, e);
-	buf_release(&goal.head);
-	buf_release(&goal.applied);
+		rc = apply_change(s, content, plan, goal, e);
+	buf_release(&goal->head);
+	buf_release(&goal->applied);
 	return rc;
 }
 
@@ -521,24 +572,29 @@ int
 apply_plan(struct session *s, struct content *content, struct plan *plan,
     const struct apply_ready *ready, struct apply_result *result, struct err *e)
 {
-	bool look;
+	/* What had to be read is in no cache yet, and a name that comes or goes
+	 * changes what stat says of the file's other names. */
+	const bool look = result->totals.read_bytes > 0 || plan->has_links;
+	struct caching caching = { s, look ? NULL : plan, false, ERR_INIT };
+	struct apply_goal goal = { .ready = *ready,
+		.beside = { write_cache, &caching },
+		.begun = &result->begun };
 	int rc;
 
 	result->new_release = is_other_tree(s, s->profile);
-	rc = apply_or_record(s, content, plan, ready, result, e);
+	rc = apply_or_record(s, content, plan, &goal, result, e);
 	if (content != NULL)
 		content_counts(content, &result->content);
 	if (rc != 0)
 		return rc;
-	/* What had to be read is in no cache yet, and a name that comes or goes
-	 * changes what stat says of the file's other names. */
-	look = result->totals.read_bytes > 0 || plan->has_links;
-	if (result->new_release || !plan_is_empty(plan) || look)
-		rc = cache_write(
-		    s, &s->release, s->profile, look ? NULL : plan, e);
-	if (rc == 0 && result->new_release)
-		rc = prune(s, e);
-	return rc;
+	if (!caching.is_done &&
+	    (result->new_release || !plan_is_empty(plan) || look))
+		write_cache(&caching);
+	if (caching.e.code != 0) {
+		*e = caching.e;
+		return e->code;
+	}
+	return result->new_release ? prune(s, e) : 0;
 }
 
 /* ---- after a crash ---- */
@@ -554,7 +610,8 @@ apply_recover(struct session *s, bool *recovered, struct err *e)
 	    has_file(s, LIFT_NAME) || has_file(s, DUE_NEW);
 	if (begun) { /* whole: its steps are carried through */
 		hold_signals();
-		rc = carry_out_journal(s, NULL, NULL, e);
+		rc = carry_out_journal(
+		    s, NULL, NULL, (struct apply_beside){ NULL, NULL }, e);
 	} else if (*recovered)
 		rc = undo_stages(s, e);
 	return rc != 0 ? err_prefix(e, "finishing an interrupted run") : 0;

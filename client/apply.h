@@ -52,9 +52,17 @@ struct apply_ready {
 	void *arg;
 };
 
+/* Called by another thread while what was committed becomes durable, or not at
+ * all. */
+struct apply_beside {
+	void (*fn)(void *arg); /* NULL: none */
+	void *arg;
+};
+
 /* What the machine is when a plan was carried out. */
 struct apply_goal {
 	struct apply_ready ready;
+	struct apply_beside beside;
 	struct buf head;    /* for the trust store; empty: it stays as it is */
 	struct buf applied; /* the record; empty: nothing is applied */
 	struct kept_release now;
