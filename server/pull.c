@@ -56,7 +56,7 @@ pull_each_file(struct repo *repo, const struct release_transcript *t,
 	manifest_reader_free(reader);
 	if (fd >= 0)
 		close(fd);
-	return rc != 0 ? err_prefix(e, "manifest of %s", t->name) : 0;
+	return rc;
 }
 
 struct collecting {
@@ -554,8 +554,13 @@ pull_missing(struct pull *p, const struct release *release,
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < release->transcript_count && rc == 0; i++)
-		rc = list_missing(p, &release->transcripts[i], missing, e);
+	for (size_t i = 0; i < release->transcript_count && rc == 0; i++) {
+		const struct release_transcript *t = &release->transcripts[i];
+
+		rc = list_missing(p, t, missing, e);
+		if (rc != 0)
+			err_prefix(e, "transcript %s", t->name);
+	}
 	wants_sort(missing);
 	return rc;
 }

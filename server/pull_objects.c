@@ -217,5 +217,5 @@ pull_objects(struct pull *p, const struct release_transcript *t, struct err *e)
 	if (rc == 0)
 		rc = pull_batch(b, e);
 	free(b);
-	return rc;
+	return rc != 0 ? err_prefix(e, "transcript %s", t->name) : 0;
 }
