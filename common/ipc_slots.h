@@ -12,7 +12,7 @@
 
 /* The largest piece of content, what names it and headers. */
 #define IPC_SLOT_BYTES ((size_t)(131072 + 4096))
-#define IPC_SLOTS      8 /* in flight; more were not faster */
+#define IPC_SLOTS      8 /* in flight: as much as the socket would hold */
 
 struct ipc_slots;
 
