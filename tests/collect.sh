@@ -148,8 +148,9 @@ done
 publish_by_turns() {
 	until [ -e "$T/enough" ]; do
 		for side in a b; do
-			peciactl publish "base=$T/$side:/srv" --exact --full >>"$T/turns.out" 2>&1 ||
-				echo failed >>"$T/turns.failed"
+			peciactl publish "base=$T/$side:/srv" --exact --full >"$T/turn.out" 2>&1 ||
+				cat "$T/turn.out" >>"$T/turns.failed"
+			cat "$T/turn.out" >>"$T/turns.out"
 			sleep 0.2
 		done
 	done
@@ -173,7 +174,10 @@ for _ in $(seq 36); do
 done
 : >"$T/enough"
 wait $turns
-check "no publisher failed" test ! -e "$T/turns.failed"
+nobody_failed() { # or it says why
+	[ ! -e "$T/turns.failed" ] || ! cat "$T/turns.failed"
+}
+check "no publisher failed" nobody_failed
 check "collections ended well, too" test "$whole" -gt 0
 is_whole "in the end"
 check "and once more" peciactl collect --keep 1 --grace 0
