@@ -45,7 +45,7 @@ MUST_CHECK int fetch_next_reply(
 MUST_CHECK int fetch_expect(struct fetch *f, uint32_t type, struct ipc_msg *msg,
     unsigned extra_ms, struct err *e);
 
-/* fetch_process.c; what broke is started anew by both. */
+/* fetch_process.c; connecting ends a fetcher that broke and starts another. */
 MUST_CHECK int fetch_start_process(struct fetch *f, struct err *e);
 void fetch_end_process(struct fetch *f);
 
