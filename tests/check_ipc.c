@@ -39,12 +39,20 @@ open_descriptors(void)
 
 static struct ipc_slots *slots; /* from a to b, or NULL: none */
 
+/* Before each test, as one may leave all of them taken. */
+static void
+no_slots(void)
+{
+	ipc_slots_free(slots);
+	slots = NULL;
+}
+
 static void
 make_slots(void)
 {
 	struct err e = ERR_INIT;
 
-	ipc_slots_free(slots);
+	no_slots();
 	OK(ipc_slots_new(&slots, &e));
 }
 
@@ -316,8 +324,7 @@ START_TEST(a_slot_that_lies_is_refused)
 		                     cases[i].which, cases[i].len),
 		    cases[i].rc);
 	/* Where there are none. */
-	ipc_slots_free(slots);
-	slots = NULL;
+	no_slots();
 	make_pair(&a, &b);
 	ck_assert_int_eq(send(ipc_fd(a), header, 8, 0), 8);
 	ck_assert_int_eq(ipc_recv(b, &m, 1000, &e), ERR_NET);
@@ -578,6 +585,7 @@ main(void)
 	int failed;
 
 	tcase_set_timeout(t, 120);
+	tcase_add_checked_fixture(t, no_slots, NULL);
 	tcase_add_loop_test(t, messages_arrive_whole_and_in_order, 0, 2);
 	tcase_add_loop_test(t, held_messages_go_together_and_in_order, 0, 2);
 	tcase_add_test(t, nothing_comes_within_the_time);

@@ -25,11 +25,12 @@ START_TEST(each_is_found_with_its_size)
 	struct err e = ERR_INIT;
 
 	for (unsigned i = 0; i < COUNT; i++) {
+		const uint64_t size = 7ULL * i;
 		struct digest d = digest_of_number(i);
 
-		OK(wants_add(&w, &d, 7 * i, &e));
+		OK(wants_add(&w, &d, size, &e));
 		if (i % 3 == 0)
-			OK(wants_add(&w, &d, 7 * i, &e));
+			OK(wants_add(&w, &d, size, &e));
 	}
 	wants_sort(&w);
 	ck_assert_uint_eq(w.count, COUNT);
@@ -39,7 +40,7 @@ START_TEST(each_is_found_with_its_size)
 
 		ck_assert_int_eq(found != NULL, i < COUNT);
 		if (found != NULL)
-			ck_assert_uint_eq(found->size_bytes, 7 * i);
+			ck_assert_uint_eq(found->size_bytes, 7ULL * i);
 	}
 	wants_release(&w);
 	ck_assert_uint_eq(w.count, 0);
