@@ -234,7 +234,7 @@ end_file(struct stage *s, struct err *e)
 	if (has_holes(s->item) && fsat_end_hole(s->fd, e) != 0)
 		return err_prefix(e, "%s", s->item->path);
 	if (s->item->size_bytes >= WRITE_OUT_BYTES)
-		fsat_write_out(s->fd);
+		write_behind_file(s->behind, s->fd);
 	rc = meta_set_fd(s->fd, &m, s->item->path, e);
 	return rc != 0 ? rc : fsat_close(&s->fd, s->item->path, e);
 }

@@ -1,6 +1,8 @@
-/* One thread that syncs, once there is something for it. */
+/* One thread that syncs, once there is something for it: even to begin to write
+ * a file waits for the disk where its queue is full. */
 #include "common/write_behind.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,7 +16,8 @@ struct write_behind {
 	pthread_mutex_t lock; /* of the rest */
 	struct pool *pool;    /* NULL until there is enough to be synced */
 	uint64_t bytes;       /* since the last sync began */
-	bool is_syncing;
+	int file;             /* being written out */
+	bool is_busy;
 };
 
 int
@@ -40,6 +43,14 @@ write_behind_free(struct write_behind *w)
 	free(w);
 }
 
+static void
+be_idle(struct write_behind *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->is_busy = false;
+	pthread_mutex_unlock(&w->lock);
+}
+
 /* A pool_fn. */
 static int
 sync_all(void *arg, struct err *e)
@@ -51,23 +62,40 @@ sync_all(void *arg, struct err *e)
 		rc = fsat_syncfs(fd, e);
 	if (fd >= 0)
 		close(fd);
-	pthread_mutex_lock(&w->lock);
-	w->is_syncing = false;
-	pthread_mutex_unlock(&w->lock);
+	be_idle(w);
 	return rc;
 }
 
-/* With the lock held: whether a thread is to sync now. */
-static bool
-is_due(struct write_behind *w)
+/* A pool_fn. */
+static int
+write_out(void *arg, struct err *e)
 {
-	if (w->bytes < WRITE_BEHIND_BYTES || w->is_syncing || pool_cpus() == 1)
+	struct write_behind *w = arg;
+
+	(void)e;
+	fsat_write_out(w->file);
+	close(w->file);
+	be_idle(w);
+	return 0;
+}
+
+/* With the lock held: whether a thread is to be had now. */
+static bool
+is_free(struct write_behind *w)
+{
+	if (w->is_busy || pool_cpus() == 1)
 		return false;
 	if (w->pool == NULL && pool_new(1, 1, &w->pool, NULL) != 0)
 		w->pool = NULL;
-	w->bytes = 0;
-	w->is_syncing = w->pool != NULL;
-	return w->is_syncing;
+	return w->pool != NULL;
+}
+
+/* With the lock held. */
+static void
+submit(struct write_behind *w, pool_fn *fn)
+{
+	w->is_busy = true;
+	pool_submit(w->pool, fn, w);
 }
 
 void
@@ -75,8 +103,19 @@ write_behind_note(struct write_behind *w, uint64_t bytes)
 {
 	pthread_mutex_lock(&w->lock);
 	w->bytes += bytes;
-	if (is_due(w))
-		pool_submit(w->pool, sync_all, w);
+	if (w->bytes >= WRITE_BEHIND_BYTES && is_free(w)) {
+		w->bytes = 0;
+		submit(w, sync_all);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+write_behind_file(struct write_behind *w, int fd)
+{
+	pthread_mutex_lock(&w->lock);
+	if (is_free(w) && (w->file = fcntl(fd, F_DUPFD_CLOEXEC, 0)) >= 0)
+		submit(w, write_out);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -22,6 +22,9 @@ void write_behind_free(struct write_behind *w);
 
 /* So many bytes more; from any thread. */
 void write_behind_note(struct write_behind *w, uint64_t bytes);
+/* That file, which is written: its content begins its way to the disk, unless the
+ * thread has something to do already.  It may be closed at once. */
+void write_behind_file(struct write_behind *w, int fd);
 /* Waits.  0, or why a sync failed: the one at the end does not tell again. */
 MUST_CHECK int write_behind_settle(struct write_behind *w, struct err *e);
 
