@@ -247,6 +247,19 @@ check_space(const struct session *s, const struct plan *p,
 	return space_check(s->root, s->settings->root, p, &extra, e);
 }
 
+/* What a run after a crash needs to take it all back. */
+static int
+note_before(struct session *s, struct plan *plan, struct err *e)
+{
+	int rc;
+
+	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
+	    (rc = probe_plan(s->root, plan, e)) != 0 ||
+	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0)
+		return rc;
+	return journal_write_stages(s->state.dir, plan, e);
+}
+
 /* *syncs: where to, and not yet durable. */
 static int
 stage_all(struct session *s, struct content *content, struct plan *plan,
@@ -254,11 +267,6 @@ stage_all(struct session *s, struct content *content, struct plan *plan,
 {
 	int rc;
 
-	if ((rc = lift_off(s->state.dir, s->root, plan, e)) != 0 ||
-	    (rc = probe_plan(s->root, plan, e)) != 0 ||
-	    (rc = dirtimes_note(s->state.dir, s->root, plan, e)) != 0 ||
-	    (rc = journal_write_stages(s->state.dir, plan, e)) != 0)
-		return rc;
 	progress_begin(s->progress, "staging", "");
 	rc = stage_new(s->root, plan, stage, e);
 	if (rc == 0)
@@ -282,17 +290,52 @@ release_before(const struct session *s, struct kept_release *out)
 	out->release = a->release;
 }
 
-static int
-keep_all(struct session *s, const struct plan *plan,
-    const struct apply_goal *goal, const struct keep_space *space,
-    struct err *e)
-{
-	struct kept_facts facts = { .when = s->now,
-		.is_rollback = goal->is_rollback,
-		.now = goal->now };
+/* Keeping what is there, while the new is staged: it looks only at what staging
+ * leaves alone.  What has to be copied for it waits until all is staged, as much
+ * may fail until then. */
+struct keeping {
+	struct session *s;
+	const struct plan *plan;
+	const struct keep_space *space;
+	struct kept_facts facts;
+	struct pool *pool; /* NULL: it is done when all is staged */
+};
 
-	release_before(s, &facts.was);
-	return keep_store(s, plan, &facts, space, e);
+/* A pool_fn. */
+static int
+keep_all(void *arg, struct err *e)
+{
+	const struct keeping *k = arg;
+
+	return keep_store(k->s, k->plan, &k->facts, k->space, e);
+}
+
+static void
+keep_begin(struct keeping *k)
+{
+	release_before(k->s, &k->facts.was);
+	if (k->space->copy_bytes == 0 && pool_cpus() > 1 &&
+	    pool_new(1, 1, &k->pool, NULL) == 0)
+		pool_submit(k->pool, keep_all, k);
+	else
+		k->pool = NULL;
+}
+
+/* `rc`: of what was done meanwhile; its error counts first. */
+static int
+keep_end(struct keeping *k, int rc, struct err *e)
+{
+	struct err mine = ERR_INIT;
+	int kept = 0;
+
+	if (k->pool != NULL)
+		kept = pool_wait(k->pool, &mine);
+	else if (rc == 0)
+		kept = keep_all(k, &mine);
+	pool_free(k->pool);
+	if (rc == 0 && kept != 0)
+		*e = mine;
+	return rc != 0 ? rc : kept;
 }
 
 /* What is staged, and what is kept of the old: durable before a journal says
@@ -302,13 +345,21 @@ prepare(struct session *s, struct content *content, struct plan *plan,
     const struct apply_goal *goal, const struct keep_space *space,
     struct err *e)
 {
+	struct keeping keeping = { .s = s,
+		.plan = plan,
+		.space = space,
+		.facts = { .when = s->now,
+		    .is_rollback = goal->is_rollback,
+		    .now = goal->now } };
 	struct syncs syncs = SYNCS_INIT;
 	struct stage *stage = NULL;
 	int rc;
 
+	if ((rc = note_before(s, plan, e)) != 0)
+		return rc;
+	keep_begin(&keeping);
 	rc = stage_all(s, content, plan, &stage, &syncs, e);
-	if (rc == 0)
-		rc = keep_all(s, plan, goal, space, e);
+	rc = keep_end(&keeping, rc, e);
 	progress_begin(s->progress, "writing to disk", "");
 	if (rc == 0)
 		rc = syncs_add(&syncs, s->state.dir, e);

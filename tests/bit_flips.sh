@@ -112,6 +112,7 @@ one() {
 	refuses 1 "$word" client "$kind" run --server "$upstream"
 	tree_of "$T/root-$kind" >"$T/after"
 	check "$kind: the client is as it was" diff "$T/before" "$T/after"
+	check "$kind: and keeps nothing of it" test ! -e "$T/state-$kind/kept/new"
 
 	cp "$PECIA_REPO/$file" "$repo/$file.restored"
 	mv "$repo/$file.restored" "$repo/$file"
