@@ -1,4 +1,6 @@
-/* Some batches: one is used while others are filled. */
+/* Some batches: one is used while others are filled.  They read one layer by
+ * turns; names are looked at by several threads, each batch with directories of
+ * its own. */
 #include "transcripts/compare_ahead.h"
 
 #include <pthread.h>
@@ -8,7 +10,8 @@
 #include "common/dirstack.h"
 #include "common/pool.h"
 
-#define BATCHES       4 /* so that neither side waits for the other each time */
+#define BATCHES       6 /* so that neither side waits for the other each time */
+#define THREADS_MAX   4
 #define BATCH_ENTRIES 256
 #define BATCH_BYTES   ((size_t)256 * 1024) /* of texts: then it is full */
 
@@ -23,6 +26,11 @@ struct batch {
 	struct places places[BATCH_ENTRIES];
 	struct buf texts;
 	size_t count;
+	struct dirstack *dirs;
+	/* A directory that is not there, or something else; or "". */
+	char absent[LIMIT_PATH_BYTES + 1];
+	size_t absent_len;
+	unsigned number; /* whose turn it is to read */
 	bool is_last;
 	int rc; /* what came behind its entries */
 	struct err e;
@@ -31,19 +39,16 @@ struct batch {
 
 struct compare_ahead {
 	struct layer *want;
-	struct dirstack *dirs;
-	struct pool *pool; /* of one thread; NULL: there is no use for it */
+	struct pool *pool; /* NULL: there is no use for it */
 	pthread_mutex_t lock;
-	pthread_cond_t filled;
+	pthread_cond_t filled, was_read;
+	unsigned submitted, reading; /* batches, ever; the one that reads */
 	bool
-	    has_ended; /* who fills came to the end of `want`, or to an error */
+	    has_ended; /* who reads came to the end of `want`, or to an error */
 	struct batch *batches[BATCHES];
 	unsigned turn;       /* the batch that is used next */
 	struct batch *batch; /* the one that is used now, or NULL: none yet */
 	size_t next;         /* of it */
-	/* A directory that is not there, or something else; or "". */
-	char absent[LIMIT_PATH_BYTES + 1];
-	size_t absent_len;
 };
 
 /* ---- filling ---- */
@@ -59,39 +64,39 @@ add_text(struct batch *b, const char *text)
 }
 
 static void
-note_absent(struct compare_ahead *a, const char *path, size_t len)
+note_absent(struct batch *b, const char *path, size_t len)
 {
-	memcpy(a->absent, path, len);
-	a->absent_len = len;
+	memcpy(b->absent, path, len);
+	b->absent_len = len;
 }
 
 /* Its directory was not there when another entry was looked for. */
 static bool
-is_absent(const struct compare_ahead *a, const char *path)
+is_absent(const struct batch *b, const char *path)
 {
-	return a->absent_len > 0 &&
-	    strncmp(path, a->absent, a->absent_len) == 0 &&
-	    path[a->absent_len] == '/';
+	return b->absent_len > 0 &&
+	    strncmp(path, b->absent, b->absent_len) == 0 &&
+	    path[b->absent_len] == '/';
 }
 
 static void
-look(struct compare_ahead *a, struct compare_seen *seen)
+look(struct batch *b, struct compare_seen *seen)
 {
 	const struct manifest_entry *m = &seen->entry.m;
 	const char *slash = strrchr(m->path, '/'), *name;
 	int dir;
 
 	seen->is_seen = false;
-	if (is_absent(a, m->path))
+	if (is_absent(b, m->path))
 		return;
-	if (dirstack_at(a->dirs, m->path, &dir, &name, NULL) != 0) {
+	if (dirstack_at(b->dirs, m->path, &dir, &name, NULL) != 0) {
 		if (slash != NULL)
-			note_absent(a, m->path, (size_t)(slash - m->path));
+			note_absent(b, m->path, (size_t)(slash - m->path));
 		return;
 	}
 	seen->is_seen = fsat_stat(dir, name, &seen->st, NULL) == 0;
 	if (!seen->is_seen && m->type == MANIFEST_DIR)
-		note_absent(a, m->path, strlen(m->path));
+		note_absent(b, m->path, strlen(m->path));
 }
 
 static void
@@ -100,14 +105,13 @@ add(struct batch *b, const struct layer_entry *entry)
 	const struct manifest_entry *m = &entry->m;
 	struct places *p = &b->places[b->count];
 
-	b->seen[b->count].entry = *entry;
+	b->seen[b->count++].entry = *entry;
 	p->path = add_text(b, m->path);
 	p->owner = add_text(b, m->owner);
 	p->group = add_text(b, m->group);
 	p->target = add_text(b, m->target);
 	p->xattrs = b->texts.len;
 	buf_add(&b->texts, m->xattrs.text, m->xattrs.len);
-	look(b->ahead, &b->seen[b->count++]);
 }
 
 static const char *
@@ -133,7 +137,7 @@ set_texts(struct batch *b)
 
 /* What goes wrong is kept for its turn. */
 static void
-fill(struct batch *b)
+read_entries(struct batch *b)
 {
 	struct compare_ahead *a = b->ahead;
 	const struct layer_entry *entry;
@@ -156,7 +160,16 @@ fill(struct batch *b)
 	set_texts(b);
 }
 
-/* A pool_fn. */
+static void
+look_at_all(struct batch *b)
+{
+	b->absent_len = 0;
+	for (size_t i = 0; i < b->count; i++)
+		look(b, &b->seen[i]);
+}
+
+/* A pool_fn.  Batches are begun in their order, so that the one whose turn it is
+ * to read never waits for a thread. */
 static int
 fill_ahead(void *arg, struct err *e)
 {
@@ -164,7 +177,16 @@ fill_ahead(void *arg, struct err *e)
 	struct compare_ahead *a = b->ahead;
 
 	(void)e;
-	fill(b);
+	pthread_mutex_lock(&a->lock);
+	while (a->reading != b->number)
+		pthread_cond_wait(&a->was_read, &a->lock);
+	pthread_mutex_unlock(&a->lock);
+	read_entries(b);
+	pthread_mutex_lock(&a->lock);
+	a->reading++;
+	pthread_cond_broadcast(&a->was_read);
+	pthread_mutex_unlock(&a->lock);
+	look_at_all(b);
 	pthread_mutex_lock(&a->lock);
 	b->is_filled = true;
 	pthread_cond_signal(&a->filled);
@@ -172,10 +194,17 @@ fill_ahead(void *arg, struct err *e)
 	return 0;
 }
 
+static void
+submit(struct compare_ahead *a, struct batch *b)
+{
+	b->number = a->submitted++;
+	pool_submit(a->pool, fill_ahead, b);
+}
+
 /* ---- using ---- */
 
 static int
-batch_new(struct compare_ahead *a, struct batch **out, struct err *e)
+batch_new(struct compare_ahead *a, int root, struct batch **out, struct err *e)
 {
 	struct batch *b = calloc(1, sizeof(*b));
 
@@ -184,7 +213,31 @@ batch_new(struct compare_ahead *a, struct batch **out, struct err *e)
 	b->ahead = a;
 	buf_init(&b->texts, SIZE_MAX / 2);
 	*out = b;
-	return 0;
+	return dirstack_new(root, &b->dirs, e);
+}
+
+static void
+batch_free(struct batch *b)
+{
+	if (b == NULL)
+		return;
+	dirstack_free(b->dirs);
+	buf_release(&b->texts);
+	free(b);
+}
+
+/* Without threads it works as well. */
+static void
+start_threads(struct compare_ahead *a)
+{
+	unsigned cpus = pool_cpus();
+
+	if (cpus > 1 &&
+	    pool_new(cpus < THREADS_MAX ? cpus : THREADS_MAX, BATCHES, &a->pool,
+	        NULL) != 0)
+		a->pool = NULL;
+	for (size_t i = 0; i < BATCHES && a->pool != NULL; i++)
+		submit(a, a->batches[i]);
 }
 
 int
@@ -192,25 +245,21 @@ compare_ahead_new(
     struct layer *want, int root, struct compare_ahead **out, struct err *e)
 {
 	struct compare_ahead *a = calloc(1, sizeof(*a));
-	int rc;
+	int rc = 0;
 
 	if (a == NULL)
 		return err_memory(e);
 	a->want = want;
 	pthread_mutex_init(&a->lock, NULL);
 	pthread_cond_init(&a->filled, NULL);
-	rc = dirstack_new(root, &a->dirs, e);
+	pthread_cond_init(&a->was_read, NULL);
 	for (size_t i = 0; i < BATCHES && rc == 0; i++)
-		rc = batch_new(a, &a->batches[i], e);
+		rc = batch_new(a, root, &a->batches[i], e);
 	if (rc != 0) {
 		compare_ahead_free(a);
 		return rc;
 	}
-	/* Without a thread it works as well. */
-	if (pool_cpus() > 1 && pool_new(1, BATCHES, &a->pool, NULL) != 0)
-		a->pool = NULL;
-	for (size_t i = 0; i < BATCHES && a->pool != NULL; i++)
-		pool_submit(a->pool, fill_ahead, a->batches[i]);
+	start_threads(a);
 	*out = a;
 	return 0;
 }
@@ -221,13 +270,10 @@ compare_ahead_free(struct compare_ahead *a)
 	if (a == NULL)
 		return;
 	pool_free(a->pool);
-	for (size_t i = 0; i < BATCHES; i++) {
-		if (a->batches[i] != NULL)
-			buf_release(&a->batches[i]->texts);
-		free(a->batches[i]);
-	}
-	dirstack_free(a->dirs);
+	for (size_t i = 0; i < BATCHES; i++)
+		batch_free(a->batches[i]);
 	pthread_cond_destroy(&a->filled);
+	pthread_cond_destroy(&a->was_read);
 	pthread_mutex_destroy(&a->lock);
 	free(a);
 }
@@ -242,11 +288,12 @@ next_batch(struct compare_ahead *a)
 	a->batch = b;
 	a->next = 0;
 	if (a->pool == NULL) {
-		fill(b);
+		read_entries(b);
+		look_at_all(b);
 		return b;
 	}
 	if (used != NULL)
-		pool_submit(a->pool, fill_ahead, used);
+		submit(a, used);
 	pthread_mutex_lock(&a->lock);
 	while (!b->is_filled)
 		pthread_cond_wait(&a->filled, &a->lock);
