@@ -1,5 +1,5 @@
 /* Entries of a layer with what stat says of their names, looked at ahead by
- * another thread where there is a processor for it: for compare, and for who
+ * other threads where there are processors for them: for compare, and for who
  * records what is there. */
 #ifndef TRANSCRIPTS_COMPARE_AHEAD_H
 #define TRANSCRIPTS_COMPARE_AHEAD_H
