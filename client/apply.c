@@ -290,9 +290,23 @@ release_before(const struct session *s, struct kept_release *out)
 	out->release = a->release;
 }
 
+/* By another thread, where there is another processor for it; else NULL, and it
+ * is not done. */
+static struct pool *
+begin_beside(pool_fn *fn, void *arg)
+{
+	struct pool *pool = NULL;
+
+	if (pool_cpus() == 1 || pool_new(1, 1, &pool, NULL) != 0)
+		return NULL;
+	pool_submit(pool, fn, arg);
+	return pool;
+}
+
 /* Keeping what is there, while the new is staged: it looks only at what staging
  * leaves alone.  What has to be copied for it waits until all is staged, as much
- * may fail until then. */
+ * may fail until then; so does what has other names, for which the manifests are
+ * read once more. */
 struct keeping {
 	struct session *s;
 	const struct plan *plan;
@@ -314,11 +328,8 @@ static void
 keep_begin(struct keeping *k)
 {
 	release_before(k->s, &k->facts.was);
-	if (k->space->copy_bytes == 0 && pool_cpus() > 1 &&
-	    pool_new(1, 1, &k->pool, NULL) == 0)
-		pool_submit(k->pool, keep_all, k);
-	else
-		k->pool = NULL;
+	if (k->space->copy_bytes == 0 && !k->space->linked)
+		k->pool = begin_beside(keep_all, k);
 }
 
 /* `rc`: of what was done meanwhile; its error counts first. */
@@ -408,20 +419,6 @@ call_beside(void *arg, struct err *e)
 	return 0;
 }
 
-/* By another thread, where there is another processor for it; else it is not
- * done. */
-static struct pool *
-begin_beside(struct apply_beside *beside)
-{
-	struct pool *pool = NULL;
-
-	if (beside->fn == NULL || pool_cpus() == 1 ||
-	    pool_new(1, 1, &pool, NULL) != 0)
-		return NULL;
-	pool_submit(pool, call_beside, beside);
-	return pool;
-}
-
 /* Takes the steps that the journal has, makes current what it names, and
  * forgets it.  `channel` NULL: the one in its record.  `beside` is for when the
  * steps were taken and become durable. */
@@ -437,8 +434,8 @@ carry_out_journal(struct session *s, const char *channel,
 
 	journal_header_init(&h);
 	rc = commit_journal(s, progress, &h, &syncs, e);
-	if (rc == 0)
-		pool = begin_beside(&beside);
+	if (rc == 0 && beside.fn != NULL)
+		pool = begin_beside(call_beside, &beside);
 	if (rc == 0 && channel == NULL && h.applied.len > 0)
 		rc = applied_parse(buf_str(&h.applied), h.applied.len, &a, e);
 	/* After a crash: it was fresh when it was verified, and is judged by

@@ -4,7 +4,8 @@
  * place on another device and for files that have other names, through which
  * they could still be written to.
  *
- * Calling sequence: keep_space, then keep_store before the journal;
+ * Calling sequence: keep_space, then keep_store before the journal, which may be
+ * while others stage, by a thread of its own, unless some files have other names;
  * keep_publish when the journal was carried out, or keep_discard when there is
  * none.  keep_publish and keep_discard may be called again. */
 #ifndef CLIENT_KEEP_H

@@ -14,7 +14,7 @@
 struct write_behind {
 	int dir;
 	pthread_mutex_t lock; /* of the rest */
-	struct pool *pool;    /* NULL until there is enough to be synced */
+	struct pool *pool;    /* NULL until there is something for it */
 	uint64_t bytes;       /* since the last sync began */
 	int file;             /* being written out */
 	bool is_busy;

@@ -1,6 +1,7 @@
 /* Write-behind: while much is written, a thread syncs its file system now and
- * then, so that the disk works meanwhile and the sync at the end has little
- * left.  On one processor nothing is done. */
+ * then, and begins to write long files out in between, so that the disk works
+ * meanwhile and the sync at the end has little left.  On one processor nothing
+ * is done. */
 #ifndef COMMON_WRITE_BEHIND_H
 #define COMMON_WRITE_BEHIND_H
 
